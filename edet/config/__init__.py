@@ -1,0 +1,1 @@
+"""Settings: the schema, the named sizes, class labels, and loading them."""

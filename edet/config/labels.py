@@ -1,0 +1,85 @@
+"""Class identity: the data set's own ids and names, and which logit stands for which.
+
+Logit k is the k-th id in rising order. There is no background class. An id whose name is empty
+has a logit (the released weights have one for each of COCO's ids 1-90) but is never emitted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from edet.config.schema import ConfigError, ModelConfig
+from edet.files import read_text
+
+# Ids 1-90 in order; the ten that COCO never used are empty.
+_COCO = (
+    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,,"
+    "stop sign,parking meter,bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,,"
+    "backpack,umbrella,,,handbag,tie,suitcase,frisbee,skis,snowboard,sports ball,kite,"
+    "baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,,wine glass,cup,fork,"
+    "knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,"
+    "couch,potted plant,bed,,dining table,,,toilet,,tv,laptop,mouse,remote,keyboard,cell phone,"
+    "microwave,oven,toaster,sink,refrigerator,,book,clock,vase,scissors,teddy bear,hair drier,"
+    "toothbrush"
+)
+# Pascal VOC's twenty, alphabetical, as ids 1-20.
+_VOC = (
+    "aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,dog,horse,motorbike,"
+    "person,pottedplant,sheep,sofa,train,tvmonitor"
+)
+NAMED_LABELS: dict[str, dict[int, str]] = {
+    key: dict(enumerate(names.split(","), start=1))
+    for key, names in {"coco": _COCO, "voc": _VOC}.items()
+}
+
+
+def read_labels(value: Any) -> dict[int, str]:
+    """Returns {id: name} of what `model.labels` may hold: a map, "coco", "voc" or a YAML file.
+
+    Raises:
+      ConfigError: the file is not a map of whole numbers to names.
+    """
+    if not value:
+        return {}
+    if isinstance(value, str):
+        if value in NAMED_LABELS:
+            return dict(NAMED_LABELS[value])
+        source = f"label map {value}"
+        try:
+            value = yaml.safe_load(read_text(value, "label map"))
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{source} is not YAML: {error}".replace("\n", " ")) from error
+    else:
+        source = "model.labels"
+    if not isinstance(value, dict):
+        raise ConfigError(f"{source} must be a map of ids to names, such as '1: person'.")
+    for class_id, name in value.items():
+        if not isinstance(class_id, int) or isinstance(class_id, bool):
+            raise ConfigError(f"{source} has the id {class_id!r}; ids are whole numbers from 1.")
+        if isinstance(name, dict | list):
+            raise ConfigError(f"{source} gives id {class_id} the name {name!r}; a name is text.")
+    return {class_id: "" if name is None else str(name) for class_id, name in value.items()}
+
+
+def labels_of(model: ModelConfig) -> dict[int, str]:
+    """Returns {id: name} in logit order, whatever the configuration leaves out.
+
+    Without labels, 90 classes are COCO's, and any other number is ids 1..K named "class 1", ...
+    """
+    if model.labels:
+        return dict(model.labels)
+    if model.num_classes == len(NAMED_LABELS["coco"]):
+        return dict(NAMED_LABELS["coco"])
+    return {k: f"class {k}" for k in range(1, model.num_classes + 1)}
+
+
+def class_ids(model: ModelConfig) -> list[int]:
+    """Returns the data set's id of each logit."""
+    return list(labels_of(model))
+
+
+def emitted(model: ModelConfig) -> list[bool]:
+    """Returns for each logit whether its class may be detected; ids without a name may not."""
+    return [bool(name) for name in labels_of(model).values()]

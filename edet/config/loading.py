@@ -1,0 +1,164 @@
+"""One configuration from its four sources: default < model < YAML < --set.
+
+OmegaConf merges and checks the types; a key that does not exist is refused with the nearest one.
+Nothing else in edet imports OmegaConf: the rest sees frozen dataclasses.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import rich.table
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from edet.config.labels import read_labels
+from edet.config.schema import Config, ConfigError, parse_image_size
+from edet.config.sizes import as_dict, sized_config
+from edet.files import read_text, write_text
+
+
+def load_config(
+    model: str | None = None,
+    path: str | os.PathLike | None = None,
+    overrides: Sequence[str] = (),
+) -> Config:
+    """Builds the configuration of an experiment.
+
+    Args:
+      model: a name of `list_models()`. Default: the YAML's `model.name`, otherwise efficientdet-d0.
+      path: a YAML file that holds only what differs from the defaults; gs:// works.
+      overrides: "section.key=value" strings, the value in YAML ("model.image_size=[256,320]").
+
+    Returns:
+      A frozen Config. Later sources win: default < model < YAML < overrides.
+
+    Raises:
+      ConfigError: an unknown key (with the nearest known one), a wrong type, or a combination that
+        cannot work; one sentence.
+    """
+    layers = [_read_yaml(path)] if path else []
+    layers += [_parse_override(override) for override in overrides]
+    name = model
+    for layer in layers:  # --model is the model's source, but a later layer may still change it
+        name = (layer.get("model") or {}).get("name", name)
+    base = as_dict(sized_config(name or Config().model.name))
+    _resolve_labels(layers)
+    _resolve_image_size(layers)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), base)
+        for layer in layers:
+            _refuse_unknown_keys(layer, base)
+            merged = OmegaConf.merge(merged, layer)
+        return _freeze(OmegaConf.to_object(merged))
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", "") or ""
+        text = str(error).splitlines()[0]
+        raise ConfigError(f"{key}: {text}" if key and key not in text else text) from error
+
+
+def _freeze(config: Config) -> Config:
+    """Turns the lists that OmegaConf leaves inside tuples into tuples, so that equal is equal."""
+    pairs = tuple(tuple(pair) for pair in config.model.anchors.aspect_pairs)
+    object.__setattr__(config.model.anchors, "aspect_pairs", pairs)
+    return config
+
+
+def _read_yaml(path: str | os.PathLike) -> dict[str, Any]:
+    try:
+        layer = yaml.safe_load(read_text(path, "config"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config {path} is not YAML: {error}".replace("\n", " ")) from error
+    if layer is None:
+        return {}
+    if not isinstance(layer, dict) or not all(isinstance(v, dict) for v in layer.values()):
+        raise ConfigError(f"config {path} must hold sections such as 'model:' with keys below.")
+    return layer
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    """Turns "a.b=c" into {"a": {"b": c}}, with c read as YAML."""
+    key, equals, text = override.partition("=")
+    if not equals or "." not in key:
+        raise ConfigError(f"--set {override!r} is not of the form section.key=value.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not YAML.") from error
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        try:
+            value = float(value)
+        except ValueError:
+            value = text.strip()
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    return value
+
+
+def _resolve_labels(layers: Sequence[dict[str, Any]]) -> None:
+    """Replaces names and files of labels by the map itself; labels set the number of classes.
+
+    The last layer's labels replace the earlier ones whole: two maps are never mixed. A number of
+    classes given after the labels, or beside them, must agree; the schema checks it.
+    """
+    labelled = [m for layer in layers if "labels" in (m := layer.get("model") or {})]
+    for earlier in labelled[:-1]:
+        del earlier["labels"]
+    for model in labelled[-1:]:
+        model["labels"] = read_labels(model["labels"])
+        if model["labels"]:
+            model.setdefault("num_classes", len(model["labels"]))
+
+
+def _resolve_image_size(layers: Sequence[dict[str, Any]]) -> None:
+    """Makes one number a [height, width] pair; a layer may hold either."""
+    for layer in layers:
+        model = layer.get("model") or {}
+        if "image_size" in model:
+            model["image_size"] = list(parse_image_size(model["image_size"]))
+
+
+def _refuse_unknown_keys(layer: dict[str, Any], known: dict[str, Any], prefix: str = "") -> None:
+    for key, value in layer.items():
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
+            raise ConfigError(f"there is no setting {prefix}{key}; did you mean {prefix}{near[0]}?")
+        if isinstance(known[key], dict) and isinstance(value, dict) and key != "labels":
+            _refuse_unknown_keys(value, known[key], f"{prefix}{key}.")
+
+
+def save_config(config: Config, path: str | os.PathLike) -> None:
+    """Writes the whole configuration as YAML; `load_config(path=...)` gives the same one back."""
+    header = "# The resolved configuration of this run: default < model < YAML < --set.\n"
+    write_text(path, header + yaml.safe_dump(as_dict(config), sort_keys=False))
+
+
+def differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]:
+    """Returns (key, old value, new value) of every setting that differs."""
+    before, after = _flatten(as_dict(old)), _flatten(as_dict(new))
+    return [(key, before[key], after[key]) for key in after if before.get(key) != after[key]]
+
+
+def config_table(config: Config) -> rich.table.Table:
+    """Returns the settings as a table; those that differ from the defaults are marked."""
+    changed = {key for key, _, _ in differences(Config(), config)}
+    table = rich.table.Table(title="configuration (* differs from the default)")
+    for heading in ("setting", "value"):
+        table.add_column(heading, overflow="fold")
+    for key, value in _flatten(as_dict(config)).items():
+        table.add_row(f"{key} *" if key in changed else key, str(value))
+    return table
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and key != "labels":
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,89 @@
+"""Files on disk or in a bucket (gs://): found by glob, written aside and then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from edet.errors import UserError
+
+
+def find_files(pattern: str, what: str) -> list[str]:
+    """Returns the sorted files that match a glob, or several globs separated by commas.
+
+    Args:
+      pattern: for example "records/train-*.tfrecord" or "gs://bucket/train-*".
+      what: what the files are for, in the error ("data.train_records").
+
+    Raises:
+      UserError: nothing is asked for, or a glob matches no file.
+    """
+    if not pattern:
+        raise UserError(f"{what} is not set; give a glob such as 'records/train-*.tfrecord'.")
+    files: list[str] = []
+    for glob in pattern.split(","):
+        found = [f for f in tf.io.gfile.glob(glob.strip()) if not tf.io.gfile.isdir(f)]
+        if not found:
+            raise UserError(f"{what} = {glob.strip()!r} matches no file; check the path.")
+        files += found
+    return sorted(set(files))
+
+
+@contextlib.contextmanager
+def written_aside(path: str | os.PathLike) -> Iterator[str]:
+    """Yields a temporary path in the same folder; it becomes `path` only if the block succeeds.
+
+    Raises:
+      UserError: the folder cannot be written, or the disk is full. The old file stays.
+    """
+    path = os.fspath(path)
+    folder = os.path.dirname(path)
+    aside = os.path.join(folder, f".{os.path.basename(path)}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        if folder:
+            tf.io.gfile.makedirs(folder)
+        yield aside
+        tf.io.gfile.rename(aside, path, overwrite=True)
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"cannot write {path}: {reason(error)}") from error
+    finally:
+        # A bucket or disk that has just failed may refuse this too; the first error is the news.
+        with contextlib.suppress(OSError, tf.errors.OpError):
+            if tf.io.gfile.exists(aside):
+                tf.io.gfile.remove(aside)
+
+
+def reason(error: BaseException) -> str:
+    """The system's own words for a failed read or write, on one line."""
+    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a text file aside, then renames it."""
+    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "w") as file:
+        file.write(text)
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Writes JSON with two-space indents, aside, then renames it."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_text(path: str | os.PathLike, what: str) -> str:
+    """Returns the text of a file.
+
+    Raises:
+      UserError: it is missing or unreadable, in one sentence naming `what` and the path.
+    """
+    try:
+        with tf.io.gfile.GFile(os.fspath(path), "r") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError, tf.errors.OpError) as error:
+        raise UserError(f"cannot read {what} {os.fspath(path)}: {reason(error)}") from error
