@@ -1,0 +1,1 @@
+"""Networks: backbones, feature networks, heads, and EfficientDet made of them."""

@@ -1,0 +1,69 @@
+"""EfficientDet: backbone -> pyramid -> repeated feature network -> two heads (paper Figure 3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import keras
+
+from edet.config.schema import ModelConfig
+from edet.models.efficientnet import efficientnet
+from edet.models.heads import head
+from edet.models.pyramid import cell, extend
+
+PARTS = ("backbone", "pyramid", "heads")
+# Every anchor starts at this probability of each class, so that the many negatives do not swamp
+# the first steps (RetinaNet's prior).
+_PRIOR = 0.01
+
+
+def build_network(config: ModelConfig, precision: str = "float32") -> keras.Model:
+    """Builds the network of a configuration with fresh weights.
+
+    Args:
+      config: the model's section of a Config.
+      precision: "float32", or "bfloat16" for activations; variables and outputs stay float32.
+
+    Returns:
+      A Keras model from normalised images, float32 [B, H, W, 3], to
+      {"class_logits": float32 [B, A, K], "box_deltas": float32 [B, A, 4] (ty, tx, th, tw)}, with
+      the A anchors in the order level, y, x, octave, aspect. H x W is `config.image_size`.
+    """
+    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        return _build(config)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _build(config: ModelConfig) -> keras.Model:
+    images = keras.Input((*config.image_size, 3), dtype="float32", name="images")
+    pyramid = extend(efficientnet(images, config), config)
+    for index in range(config.pyramid_repeats):
+        pyramid = cell(pyramid, config, index)
+    prior_logit = -math.log((1 - _PRIOR) / _PRIOR)
+    outputs = {
+        "class_logits": head(pyramid, config, config.num_classes, "class_head", prior_logit),
+        "box_deltas": head(pyramid, config, 4, "box_head"),
+    }
+    outputs = {
+        name: keras.layers.Activation("linear", dtype="float32", name=name)(value)
+        for name, value in outputs.items()
+    }
+    return keras.Model(images, outputs, name=config.name.replace("-", "_"))
+
+
+def part_of(path: str) -> str:
+    """Returns the part, one of PARTS, that a layer's name or a variable's path belongs to."""
+    prefix = path.partition(".")[0]
+    return prefix if prefix in PARTS else "heads"
+
+
+def freeze(network: keras.Model, parts: Sequence[str]) -> None:
+    """Keeps whole parts as they are: no updates, and batch norm uses its moving statistics."""
+    for layer in network.layers:
+        if part_of(layer.name) in parts:
+            layer.trainable = False

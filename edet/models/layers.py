@@ -1,0 +1,173 @@
+"""The layers that Keras does not have, and the bricks that every part of the network is made of.
+
+Letters: B images, H height, W width, C channels. Everything is channels-last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from edet.config.schema import ModelConfig
+
+_random_seed: list[tf.Tensor] = []
+
+
+@contextlib.contextmanager
+def random_seed(seed: tf.Tensor) -> Iterator[None]:
+    """Gives every DropConnect called in the block its randomness.
+
+    The training step is a pure function of tensors, so its randomness is an argument too. Keras'
+    own generators would also draw the same mask on every replica.
+
+    Args:
+      seed: int32 [2], different for each step and replica.
+    """
+    _random_seed.append(seed)
+    try:
+        yield
+    finally:
+        _random_seed.pop()
+
+
+@keras.saving.register_keras_serializable("edet")
+class DropConnect(keras.layers.Layer):
+    """Drops the whole branch of some images while training (stochastic depth).
+
+    Args:
+      rate: probability that an image's branch is dropped; what survives is divided by 1 - rate.
+      index: which of the network's DropConnects this is, so that each draws its own mask.
+    """
+
+    def __init__(self, rate: float, index: int, **kwargs):
+        super().__init__(**kwargs)
+        self.rate, self.index = rate, index
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Maps [B, H, W, C] to the same shape; the identity outside training."""
+        if not training or self.rate == 0.0:
+            return x
+        shape = [tf.shape(x)[0], 1, 1, 1]
+        if _random_seed:
+            seed = _random_seed[-1] + tf.constant([self.index, 0])
+            uniform = tf.random.stateless_uniform(shape, seed)
+        else:
+            uniform = tf.random.uniform(shape)
+        keep = 1.0 - self.rate
+        return x * tf.cast(tf.floor(keep + uniform) / keep, x.dtype)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments, for saving."""
+        return super().get_config() | {"rate": self.rate, "index": self.index}
+
+
+@keras.saving.register_keras_serializable("edet")
+class BatchNorm(keras.layers.Layer):
+    """Batch normalisation over the global batch, whatever the number of replicas.
+
+    Keras' layer would do but for three things. The reference's moving variance follows the unbiased
+    batch variance. On one replica TensorFlow's fused kernel is several times faster. And a frozen
+    layer must neither use nor collect batch statistics, which `trainable = False` gives here too.
+
+    Args:
+      momentum: share of the moving statistics that one step keeps.
+      epsilon: added to the variance.
+    """
+
+    def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates scale, offset and moving statistics, each [C], in float32."""
+
+        def vector(name: str, value: str, trainable: bool) -> keras.Variable:
+            shape = (input_shape[-1],)
+            return self.add_weight(
+                name=name, shape=shape, initializer=value, trainable=trainable, autocast=False
+            )
+
+        self.gamma = vector("gamma", "ones", True)
+        self.beta = vector("beta", "zeros", True)
+        self.moving_mean = vector("moving_mean", "zeros", False)
+        self.moving_variance = vector("moving_variance", "ones", False)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Maps [B, H, W, C] to the same shape and dtype."""
+        gamma, beta = (tf.convert_to_tensor(v) for v in (self.gamma, self.beta))
+        if not (training and self.trainable):
+            moving = (self.moving_mean, self.moving_variance)
+            mean, variance = (tf.convert_to_tensor(v) for v in moving)
+            return tf.raw_ops.FusedBatchNormV3(
+                x=x, scale=gamma, offset=beta, mean=mean, variance=variance,
+                epsilon=self.epsilon, is_training=False,
+            ).y  # fmt: skip
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            y, mean, variance = self._normalize_over_replicas(x, gamma, beta, context)
+        else:
+            fused = tf.raw_ops.FusedBatchNormV3(
+                x=x, scale=gamma, offset=beta, mean=[], variance=[],
+                epsilon=self.epsilon, is_training=True,
+            )  # fmt: skip
+            y, mean, variance = fused.y, fused.batch_mean, fused.batch_variance
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        return y
+
+    def _normalize_over_replicas(self, x, gamma, beta, context):
+        """Normalises with the statistics of all replicas; the variance returned is unbiased."""
+        x32 = tf.cast(x, tf.float32)
+        count = tf.cast(tf.size(x32) // tf.shape(x32)[-1], tf.float32)
+        sums = [tf.reduce_sum(x32, [0, 1, 2]), tf.reduce_sum(tf.square(x32), [0, 1, 2])]
+        packed = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([*sums, [count]], 0))
+        channels = x.shape[-1]
+        count = packed[-1]
+        mean = packed[:channels] / count
+        variance = tf.maximum(packed[channels:-1] / count - tf.square(mean), 0.0)
+        y = tf.nn.batch_normalization(x32, mean, variance, beta, gamma, self.epsilon)
+        unbiased = variance * count / tf.maximum(count - 1.0, 1.0)
+        return tf.cast(y, x.dtype), mean, unbiased
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments, for saving."""
+        return super().get_config() | {"momentum": self.momentum, "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("edet")
+class NearestResize(keras.layers.Layer):
+    """Resizes to (height, width) by nearest neighbour: source index = floor(i * in / out).
+
+    The released weights expect this rule, without half-pixel centres; it differs from
+    `keras.ops.image.resize` when the factor is not whole, such as 3 -> 5 rows.
+    """
+
+    def __init__(self, height: int, width: int, **kwargs):
+        super().__init__(**kwargs)
+        self.height, self.width = height, width
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Maps [B, H, W, C] to [B, height, width, C]."""
+        size = [self.height, self.width]
+        return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size, half_pixel_centers=False)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments, for saving."""
+        return super().get_config() | {"height": self.height, "width": self.width}
+
+
+def batch_norm(x: keras.KerasTensor, config: ModelConfig, name: str) -> keras.KerasTensor:
+    """Normalises a feature map with the configured momentum and epsilon."""
+    layer = BatchNorm(config.batch_norm_momentum, config.batch_norm_epsilon, name=name)
+    return layer(x)
+
+
+def activation(x: keras.KerasTensor, config: ModelConfig, name: str) -> keras.KerasTensor:
+    """Applies the network's activation: swish, ReLU6 for the lite models."""
+    return keras.layers.Activation(_ACTIVATIONS[config.activation], name=name)(x)
+
+
+_ACTIVATIONS = {"swish": "silu", "hswish": "hard_swish", "relu": "relu", "relu6": "relu6"}

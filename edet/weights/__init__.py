@@ -1,0 +1,1 @@
+"""Weights from elsewhere: what was loaded, re-initialised and left unused."""
