@@ -1,0 +1,1 @@
+"""COCO metrics, what explains them, and their pictures."""

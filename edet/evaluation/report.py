@@ -1,0 +1,97 @@
+"""An evaluation in words and numbers: tables on the terminal, JSON beside them.
+
+Metrics are 0-100 with one decimal in the tables, as the literature prints them, and 0-1 in JSON.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import rich.box
+import rich.markup
+from rich.console import Console
+from rich.table import Table
+
+from edet.evaluation.coco import EvaluationResult
+from edet.files import write_json
+
+_MEANINGS = {
+    "AP": "IoU 0.50:0.95",
+    "AP50": "IoU 0.50",
+    "AP75": "IoU 0.75",
+    "APs": "area below 32²",
+    "APm": "area 32² to 96²",
+    "APl": "area above 96²",
+    "AR1": "1 detection per image",
+    "AR10": "10 detections per image",
+    "AR100": "100 detections per image",
+    "ARs": "area below 32²",
+    "ARm": "area 32² to 96²",
+    "ARl": "area above 96²",
+}
+
+
+def print_report(
+    result: EvaluationResult, reasons: Sequence[str] = (), console: Console | None = None
+) -> None:
+    """Prints the twelve numbers, the AP of every class, and why AP is low if that is known.
+
+    Args:
+      result: an evaluation.
+      reasons: sentences of edet.evaluation.diagnosis.diagnose.
+      console: where to print; the terminal by default.
+    """
+    console = console or Console()
+    console.print(metrics_table(result))
+    console.print(class_table(result))
+    for reason in reasons:
+        console.print(f"• {reason}", style="yellow", markup=False, highlight=False)
+
+
+def metrics_table(result: EvaluationResult) -> Table:
+    """Returns the twelve numbers as a table, 0-100."""
+    table = Table(
+        title=f"COCO metrics of {result.images} images", box=rich.box.SIMPLE, title_justify="left"
+    )
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("of")
+    for name, value in result.metrics.items():
+        table.add_row(name, percent(value), _MEANINGS[name])
+    return table
+
+
+def class_table(result: EvaluationResult) -> Table:
+    """Returns AP, ground-truth boxes and detections of every class as a table, AP 0-100."""
+    table = Table(title="AP per class", box=rich.box.SIMPLE, title_justify="left")
+    table.add_column("class")
+    for column in ("AP", "ground truth", "detections"):
+        table.add_column(column, justify="right")
+    for name, value in result.per_class.items():
+        counts = result.ground_truths[name], result.detections[name]
+        table.add_row(rich.markup.escape(name), percent(value), *map(str, counts))
+    return table
+
+
+def write_report(
+    path: str | os.PathLike,
+    result: EvaluationResult,
+    reasons: Sequence[str] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the result as JSON, usually <workdir>/eval.json.
+
+    Args:
+      path: the file; gs:// works.
+      result: an evaluation.
+      reasons: sentences of edet.evaluation.diagnosis.diagnose.
+      extra: more entries, such as the checkpoint's step.
+    """
+    write_json(path, {**(extra or {}), **result.as_dict(), "diagnosis": list(reasons)})
+
+
+def percent(value: float) -> str:
+    """Returns 0.3456 as "34.6", and COCO's -1 for no ground truth as a dash."""
+    return "–" if value < 0 else f"{100 * value:.1f}"

@@ -1,0 +1,61 @@
+"""Tables in percent, JSON in fractions."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from edet.evaluation.coco import METRICS, CocoEvaluator
+from edet.evaluation.coco_format import GroundTruth
+from edet.evaluation.report import percent, print_report, write_report
+
+
+@pytest.fixture
+def result():
+    """A cat of 100 x 100 pixels found with IoU 0.62, a class without ground truth, a NaN."""
+    row = GroundTruth("a", 200, 200, np.array([[0, 0, 100, 100]]), np.array([1]))
+    evaluator = CocoEvaluator([row], {1: "cat", 2: "dog [big]"})
+    boxes = np.array([[[0, 0, 100, 62], [0, 0, 1, 1], [0, 0, 1, np.nan], [0, 0, 1, 1]]])
+    evaluator.add(["a"], boxes, [[0.9, 0.8, 0.7, 0.6]], [[1, 2, 1, 7]], [4])
+    return evaluator.result()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.3456, "34.6"), (1.0, "100.0"), (0.0, "0.0"), (-1.0, "–")]
+)
+def test_percent(value, text):
+    assert percent(value) == text
+
+
+def test_tables_hold_percent_and_every_class(result):
+    out = io.StringIO()
+    print_report(result, ["AP is [low]."], Console(file=out, width=80))
+    lines = [" ".join(line.split()) for line in out.getvalue().splitlines()]
+    assert "AP 30.0 IoU 0.50:0.95" in lines
+    assert "AP50 100.0 IoU 0.50" in lines
+    assert "APs – area below 32²" in lines
+    assert "ARl 30.0 area above 96²" in lines
+    assert "cat 30.0 1 1" in lines
+    assert "dog [big] – 0 1" in lines
+    assert lines[-1] == "• AP is [low]."
+
+
+def test_json_holds_fractions_counts_and_reasons(result, tmp_path):
+    write_report(tmp_path / "eval.json", result, ["AP is low."], {"step": 7})
+    report = json.loads((tmp_path / "eval.json").read_text())
+    assert list(report["metrics"]) == list(METRICS)
+    assert report["metrics"]["AP"] == pytest.approx(0.3)
+    assert report["per_class"] == {"cat": pytest.approx(0.3), "dog [big]": -1.0}
+    del report["metrics"], report["per_class"]
+    assert report == {
+        "step": 7,
+        "images": 1,
+        "images_with_detections": 1,
+        "ground_truths": {"cat": 1, "dog [big]": 0},
+        "detections": {"cat": 1, "dog [big]": 1},
+        "unknown_classes": {"7": 1},
+        "dropped": 1,
+        "diagnosis": ["AP is low."],
+    }
