@@ -45,7 +45,8 @@ def load_config(
     layers += [_parse_override(override) for override in overrides]
     name = model
     for layer in layers:  # --model is the model's source, but a later layer may still change it
-        name = (layer.get("model") or {}).get("name", name)
+        section = layer.get("model")
+        name = section.get("name", name) if isinstance(section, dict) else name
     base = as_dict(sized_config(name or Config().model.name))
     _resolve_labels(layers)
     _resolve_image_size(layers)
@@ -127,7 +128,12 @@ def _refuse_unknown_keys(layer: dict[str, Any], known: dict[str, Any], prefix: s
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
             raise ConfigError(f"there is no setting {prefix}{key}; did you mean {prefix}{near[0]}?")
-        if isinstance(known[key], dict) and isinstance(value, dict) and key != "labels":
+        if isinstance(known[key], dict) and key != "labels":
+            if not isinstance(value, dict):
+                raise ConfigError(
+                    f"{prefix}{key} is {value!r}, but it is a section; set a key in it, such as "
+                    f"{prefix}{key}.{next(iter(known[key]))}."
+                )
             _refuse_unknown_keys(value, known[key], f"{prefix}{key}.")
 
 

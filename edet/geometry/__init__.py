@@ -1,0 +1,1 @@
+"""Boxes and anchors: pure functions on tensors with static shapes."""

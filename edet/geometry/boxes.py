@@ -1,0 +1,62 @@
+"""Areas, overlaps and orders of boxes.
+
+Boxes are [..., 4] with [ymin, xmin, ymax, xmax] last, in pixels; y grows downwards. Every function
+takes tensors or numpy arrays, works under XLA, and returns tensors of Keras' backend.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+
+
+def coordinates(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns ymin, xmin, ymax, xmax of boxes [..., 4], each [...]."""
+    return tuple(ops.unstack(boxes, num=4, axis=-1))
+
+
+def areas(boxes: Tensor) -> Tensor:
+    """Returns the areas [...] of boxes [..., 4]."""
+    ymin, xmin, ymax, xmax = coordinates(boxes)
+    return (ymax - ymin) * (xmax - xmin)
+
+
+def iou_of_coordinates(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
+    """Returns intersection over union of two sets of boxes given as (ymin, xmin, ymax, xmax).
+
+    The eight tensors broadcast against each other, which lets a loop keep the coordinates apart.
+    Boxes that do not intersect, and boxes without area, give 0.
+    """
+    height = ops.relu(ops.minimum(a[2], b[2]) - ops.maximum(a[0], b[0]))
+    width = ops.relu(ops.minimum(a[3], b[3]) - ops.maximum(a[1], b[1]))
+    intersection = height * width
+    total = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
+    return ops.divide_no_nan(intersection, total - intersection)
+
+
+def iou_matrix(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
+    """Returns the IoU [..., N, M] of all pairs of boxes_a [..., N, 4] and boxes_b [..., M, 4]."""
+    a, b = ops.expand_dims(boxes_a, -2), ops.expand_dims(boxes_b, -3)
+    return iou_of_coordinates(coordinates(a), coordinates(b))
+
+
+def clip_boxes(boxes: Tensor, height: Any, width: Any) -> Tensor:
+    """Returns boxes [..., 4] cut to the rectangle [0, 0, height, width]."""
+    boxes = ops.convert_to_tensor(boxes)
+    limits = ops.cast(ops.stack([height, width, height, width]), boxes.dtype)
+    return ops.minimum(ops.relu(boxes), limits)
+
+
+def yxyx_to_xywh(boxes: Tensor) -> Tensor:
+    """Returns boxes [..., 4] as [xmin, ymin, width, height], the order of COCO's files."""
+    ymin, xmin, ymax, xmax = coordinates(boxes)
+    return ops.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=-1)
+
+
+def xywh_to_yxyx(boxes_xywh: Tensor) -> Tensor:
+    """Returns boxes [..., 4] given as [xmin, ymin, width, height] as [ymin, xmin, ymax, xmax]."""
+    xmin, ymin, width, height = ops.unstack(boxes_xywh, num=4, axis=-1)
+    return ops.stack([ymin, xmin, ymin + height, xmin + width], axis=-1)

@@ -1,0 +1,132 @@
+"""From the network's outputs to detections: candidates, then suppression.
+
+Letters used below:  B images · A anchors · K classes · M candidates · D detections kept per image
+Boxes are [ymin, xmin, ymax, xmax] in pixels of the network input. Every shape is static.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from edet.config.schema import DetectConfig
+from edet.geometry.boxes import Tensor, coordinates, iou_of_coordinates
+from edet.geometry.coding import decode_boxes
+
+NO_CLASS = -1
+
+
+class Detections(NamedTuple):
+    """The detections of a batch, best first; rows from `num_detections` on are padding."""
+
+    boxes: tf.Tensor  # [B, D, 4] float32, 0 in padding
+    scores: tf.Tensor  # [B, D] float32, 0 in padding
+    classes: tf.Tensor  # [B, D] int32 class index, NO_CLASS in padding
+    num_detections: tf.Tensor  # [B] int32
+
+
+def select_candidates(
+    class_logits: Tensor,
+    box_deltas: Tensor,
+    anchors: Tensor,
+    config: DetectConfig,
+    emitted: Tensor | None = None,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns the boxes [B, M, 4], scores [B, M] and classes [B, M] that enter suppression.
+
+    With `pre_nms_top_k` they are the best pairs of an anchor and a class, best first, and an anchor
+    may appear with several classes. With 0 they are all anchors, each with its best class.
+
+    Args:
+        class_logits: [B, A, K], any float type.
+        box_deltas: [B, A, 4], any float type.
+        anchors: [A, 4], float32.
+        config: its `pre_nms_top_k` counts.
+        emitted: [K], bool; classes where it is False get the score 0, so none is ever detected.
+    """
+    class_logits = tf.convert_to_tensor(class_logits)
+    anchors = tf.convert_to_tensor(anchors)
+    if emitted is not None:
+        class_logits = tf.where(emitted, class_logits, class_logits.dtype.min)
+    best_logits = tf.reduce_max(class_logits, axis=-1)
+    if config.pre_nms_top_k:
+        logits, rows, classes = _best_pairs(class_logits, best_logits, config.pre_nms_top_k)
+        box_deltas = tf.gather(box_deltas, rows, axis=1, batch_dims=1)
+        anchors = tf.gather(anchors, rows)
+    else:
+        logits, classes = best_logits, tf.argmax(class_logits, axis=-1, output_type=tf.int32)
+    scores = tf.sigmoid(tf.cast(logits, tf.float32))
+    return decode_boxes(box_deltas, anchors), scores, classes
+
+
+def _best_pairs(
+    class_logits: tf.Tensor, best_logits: tf.Tensor, k: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns logits, anchor rows and classes of the k best pairs of anchor and class, each [B, k].
+
+    Sorting all A x K pairs is slow. Only the k anchors with the best logits can hold one of the k
+    best pairs, because any other anchor is beaten k times; so two smaller sorts are exact.
+    """
+    _, num_anchors, num_classes = class_logits.shape
+    num_rows = min(k, num_anchors)
+    _, rows = tf.math.top_k(best_logits, num_rows)
+    pairs = tf.gather(class_logits, rows, axis=1, batch_dims=1)
+    pairs = tf.reshape(pairs, [-1, num_rows * num_classes])
+    logits, index = tf.math.top_k(pairs, min(k, num_rows * num_classes))
+    rows = tf.gather(rows, index // num_classes, axis=1, batch_dims=1)
+    return logits, rows, index % num_classes
+
+
+def suppress(boxes: Tensor, scores: Tensor, classes: Tensor, config: DetectConfig) -> Detections:
+    """Returns the detections that remain when candidates lower the scores of those they overlap.
+
+    The best candidate of all classes is emitted and the rest of its class decays, D times. As decay
+    never raises a score, this gives the same list as suppression per class followed by a merge.
+    Gaussian is soft-NMS (arXiv 1704.04503): scores fall by exp(-IoU^2 / sigma). Hard drops what
+    overlaps by more than `iou_threshold`. Candidates at or below `score_threshold` are padding.
+
+    Args:
+        boxes: [B, M, 4], float32.
+        scores: [B, M], float32, in [0, 1].
+        classes: [B, M], int32.
+        config: `max_detections` is D; `class_agnostic` suppresses over classes too.
+    """
+    boxes, scores, classes = map(tf.convert_to_tensor, (boxes, scores, classes))
+    candidates = coordinates(boxes)
+    index, slots = tf.range(boxes.shape[1]), tf.range(config.max_detections)
+
+    def emit_best(slot, scores, kept_rows, kept_scores):
+        best = tf.argmax(scores, axis=-1, output_type=tf.int32)  # [B]
+        here = slots == slot
+        kept_rows = tf.where(here, best[:, None], kept_rows)
+        kept_scores = tf.where(here, tf.reduce_max(scores, axis=-1, keepdims=True), kept_scores)
+        box = tf.split(tf.gather(boxes, best, axis=1, batch_dims=1), 4, axis=-1)  # each [B, 1]
+        overlap = iou_of_coordinates(box, candidates)  # [B, M]
+        if not config.class_agnostic:
+            best_class = tf.gather(classes, best, axis=1, batch_dims=1)
+            overlap = tf.where(classes == best_class[:, None], overlap, 0.0)
+        scores = tf.where(index == best[:, None], 0.0, scores * _decay(overlap, config))
+        return slot + 1, scores, kept_rows, kept_scores
+
+    kept = tf.tile(tf.zeros_like(scores[:, :1]), [1, config.max_detections])
+    _, _, rows, scores = tf.while_loop(
+        lambda slot, *_: slot < config.max_detections,
+        emit_best,
+        (tf.constant(0), scores, tf.cast(kept, tf.int32), kept),
+        maximum_iterations=config.max_detections,
+    )
+    real = scores > config.score_threshold
+    return Detections(
+        boxes=tf.where(real[..., None], tf.gather(boxes, rows, axis=1, batch_dims=1), 0.0),
+        scores=tf.where(real, scores, 0.0),
+        classes=tf.where(real, tf.gather(classes, rows, axis=1, batch_dims=1), NO_CLASS),
+        num_detections=tf.reduce_sum(tf.cast(real, tf.int32), axis=-1),
+    )
+
+
+def _decay(overlap: tf.Tensor, config: DetectConfig) -> tf.Tensor:
+    """Returns the factor that an overlap with the emitted box puts on a score."""
+    if config.nms == "hard":
+        return tf.cast(overlap <= config.iou_threshold, overlap.dtype)
+    return tf.exp(-tf.square(overlap) / config.sigma)

@@ -1,0 +1,1 @@
+"""Training: losses, schedules, the pure step, the loop, checkpoints."""

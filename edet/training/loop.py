@@ -1,0 +1,124 @@
+"""The training loop: steps looped in the graph, and between two stretches the host's business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from edet.errors import UserError
+from edet.training.checkpoints import Checkpoints
+from edet.training.hooks import Reporter
+from edet.training.recipe import Recipe
+from edet.training.step import TrainingStep
+from edet.training.variables import TrainingVariables
+
+METRICS = (
+    "total_loss", "class_loss", "box_loss", "iou_loss", "l2_loss", "learning_rate", "gradient_norm",
+    "positives", "dropped_boxes", "replaced_images",
+)  # fmt: skip
+
+
+def make_stretch(
+    strategy: tf.distribute.Strategy, variables: TrainingVariables, step: TrainingStep
+) -> Callable[[Iterator, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Returns a graph that trains for some steps without coming back to Python.
+
+    It takes the distributed iterator and the number n of steps, and returns the METRICS of each
+    step, float32 [n, len(METRICS)], and the ids of its images, int64 [n, B].
+    """
+
+    def on_host(batch: dict[str, tf.Tensor], key: str) -> tf.Tensor:
+        """Takes out of the batch what no device needs to see; all replicas' values together."""
+        return tf.concat(strategy.experimental_local_results(batch.pop(key)), axis=0)
+
+    def on_replica(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        state, metrics = step(variables.read(), batch)
+        variables.assign(state)
+        return tf.stack([metrics.get(name, tf.zeros([])) for name in METRICS[:-2]])
+
+    @tf.function
+    def stretch(iterator: Iterator, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        metrics = tf.TensorArray(tf.float32, steps)
+        images = tf.TensorArray(tf.int64, steps)
+        for i in tf.range(steps):
+            batch = next(iterator)
+            images = images.write(i, on_host(batch, "image_ids"))
+            counts = [on_host(batch, key) for key in ("num_dropped_boxes", "is_replaced")]
+            counts = tf.stack([tf.reduce_sum(tf.cast(count, tf.float32)) for count in counts])
+            result = strategy.run(on_replica, (batch,))
+            result = strategy.experimental_local_results(result)[0]
+            metrics = metrics.write(i, tf.concat([result, counts], 0))
+        return metrics.stack(), images.stack()
+
+    return stretch
+
+
+def train(
+    strategy: tf.distribute.Strategy,
+    variables: TrainingVariables,
+    step: TrainingStep,
+    recipe: Recipe,
+    batches: Iterator,
+    checkpoints: Checkpoints,
+    reporter: Reporter,
+    name_images: Callable[[np.ndarray], list[str]],
+    evaluate: Callable[[int], None] | None = None,
+) -> None:
+    """Trains until the recipe's last step, from wherever the variables are.
+
+    Args:
+      batches: iterator over the global batches, starting with that of the current step.
+      name_images: names the images of a batch from their ids, for the non-finite guard.
+      evaluate: called with the step after every `recipe.eval_every` steps and at the end.
+
+    Raises:
+      UserError: a loss or gradient is not finite; the weights are those before that step.
+    """
+    stretch = make_stretch(strategy, variables, step)
+    done = int(variables.step.numpy())
+    while done < recipe.total_steps:
+        stop = min(
+            _next_multiple(done, every)
+            for every in (recipe.log_every, recipe.save_every, recipe.eval_every)
+        )
+        count = min(stop, recipe.total_steps) - done
+        reporter.start_interval()
+        values, images = (part.numpy() for part in stretch(batches, tf.constant(count)))
+        metrics = dict(zip(METRICS, values.T, strict=True))
+        _stop_if_not_finite(done, metrics, images, name_images)
+        done += count
+        reporter.end_interval(done, metrics)
+        last = done == recipe.total_steps
+        if last or done % recipe.save_every == 0:
+            checkpoints.save()
+        if evaluate is not None and (last or done % recipe.eval_every == 0):
+            evaluate(done)
+
+
+def _next_multiple(value: int, of: int) -> int:
+    return (value // of + 1) * of
+
+
+def _stop_if_not_finite(
+    first_step: int,
+    metrics: dict[str, np.ndarray],
+    images: np.ndarray,
+    name_images: Callable[[np.ndarray], list[str]],
+) -> None:
+    """The non-finite guard: the step has already refused the update, here the run ends."""
+    finite = np.isfinite(metrics["total_loss"]) & np.isfinite(metrics["gradient_norm"])
+    if finite.all():
+        return
+    bad = int(np.argmin(finite))
+    parts = ", ".join(
+        f"{name} {metrics[name][bad]:.6g}"
+        for name in ("class_loss", "box_loss", "iou_loss", "l2_loss", "gradient_norm")
+    )
+    names = ", ".join(name_images(images[bad]))
+    raise UserError(
+        f"training stopped: step {first_step + bad} is not finite ({parts}; learning rate "
+        f"{metrics['learning_rate'][bad]:.4g}) on the images {names}. The last checkpoint is "
+        "whole. Lower train.learning_rate, or look at these images' boxes with --mode=check_data."
+    )

@@ -1,0 +1,89 @@
+"""The numbers of one run, worked out from the configuration and the size of the data.
+
+The configured warm-up, moving average and batch-norm memory are made for 300 epochs of COCO. A run
+of a thousand steps would end inside the warm-up of its averages: its moving variances would still
+remember their initial value and its averaged weights the random ones. So a short run shortens
+them, and says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import rich.table
+
+from edet.config.schema import Config
+
+# The averages must forget their start well within the run: the weights' average looks back over a
+# tenth of it at most, batch norm over a fiftieth. The warm-up takes a twentieth at most: the cosine
+# is not shifted by it (see training.schedules) and would not end near zero.
+_EMA_SHARE = 10
+_BATCH_NORM_SHARE = 50
+_WARMUP_SHARE = 20
+_SHORTEST_BATCH_NORM_MEMORY = 5  # steps; below that the statistics are those of single batches
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the run does, in steps and absolute numbers."""
+
+    steps_per_epoch: int
+    total_steps: int
+    learning_rate: float  # peak, for the run's batch size
+    warmup_learning_rate: float
+    warmup_steps: int
+    drop_steps: tuple[int, int]  # of the stepwise schedule
+    ema_decay: float
+    batch_norm_momentum: float
+    eval_every: int
+    save_every: int
+    log_every: int
+
+    def table(self, config: Config) -> rich.table.Table:
+        """Returns the numbers as a table, each beside what it was made from."""
+        batch = config.data.batch_size
+        notes = {
+            "steps_per_epoch": f"images // batch of {batch}",
+            "total_steps": "train.steps" if config.train.steps else "train.epochs",
+            "learning_rate": f"train.learning_rate {config.train.learning_rate} x {batch} / 64",
+            "warmup_steps": f"train.warmup_epochs {config.train.warmup_epochs}",
+            "ema_decay": f"train.ema_decay {config.train.ema_decay}",
+            "batch_norm_momentum": f"model.batch_norm_momentum {config.model.batch_norm_momentum}",
+        }
+        table = rich.table.Table(title="recipe of this run")
+        for heading in ("number", "value", "made from"):
+            table.add_column(heading)
+        for key, value in dataclasses.asdict(self).items():
+            shown = f"{value:.6g}" if isinstance(value, float) else str(value)
+            table.add_row(key, shown, notes.get(key, ""))
+        return table
+
+
+def resolve_recipe(config: Config, num_examples: int) -> Recipe:
+    """Works out a run's numbers for a training set of `num_examples` images."""
+    train, batch = config.train, config.data.batch_size
+    steps_per_epoch = max(1, num_examples // batch)
+    total = train.steps or max(1, int(train.epochs * steps_per_epoch))
+    warmup = int(train.warmup_epochs * steps_per_epoch)
+    ema_decay, momentum = train.ema_decay, config.model.batch_norm_momentum
+    if train.adapt_to_length:
+        warmup = min(warmup, total // _WARMUP_SHARE)
+        ema_decay = min(ema_decay, max(0.0, 1 - _EMA_SHARE / total))
+        memory = max(total / _BATCH_NORM_SHARE, _SHORTEST_BATCH_NORM_MEMORY)
+        momentum = min(momentum, 1 - 1 / memory)
+    scale = batch / 64  # the reference's learning rates are for a batch of 64
+    return Recipe(
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total,
+        learning_rate=train.learning_rate * scale,
+        warmup_learning_rate=min(train.warmup_learning_rate, train.learning_rate) * scale,
+        warmup_steps=warmup,
+        drop_steps=tuple(int(epoch * steps_per_epoch) for epoch in train.drop_epochs),
+        ema_decay=ema_decay,
+        batch_norm_momentum=momentum,
+        eval_every=train.eval_every or math.ceil(total / 10),
+        save_every=train.save_every or math.ceil(total / 20),
+        log_every=train.log_every or max(1, min(100, total // 200)),
+    )

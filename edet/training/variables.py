@@ -1,0 +1,81 @@
+"""The state of a run in variables: raw weights, averages, velocities and the step."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from edet.training.step import State
+
+
+class TrainingVariables:
+    """Holds a run's state; to be created inside the strategy's scope.
+
+    The step reads it as plain tensors and gets plain tensors back, in a replica context. Every
+    replica assigns the same values to its own copy.
+    """
+
+    def __init__(self, network: keras.Model):
+        self.network = network
+        self.step = tf.Variable(0, trainable=False, dtype=tf.int32, name="step")
+        self.velocities = [
+            tf.Variable(tf.zeros(v.shape), trainable=False) for v in network.trainable_variables
+        ]
+        self.averages = [tf.Variable(v.numpy(), trainable=False) for v in self._weights]
+
+    @property
+    def _weights(self) -> list[keras.Variable]:
+        return [*self.network.trainable_variables, *self.network.non_trainable_variables]
+
+    def read(self) -> State:
+        """Returns the state as tensors."""
+        return State(
+            tf.identity(self.step),
+            *(
+                [tf.convert_to_tensor(variable) for variable in group]
+                for group in (
+                    self.network.trainable_variables,
+                    self.network.non_trainable_variables,
+                    self.velocities,
+                    self.averages,
+                )
+            ),
+        )
+
+    def assign(self, state: State) -> None:
+        """Writes a state back."""
+        self.step.assign(state.step)
+        for variable, value in zip(
+            self._weights, [*state.trainable, *state.non_trainable], strict=True
+        ):
+            variable.assign(value)
+        for variable, value in zip(self.averages, state.averages, strict=True):
+            variable.assign(value)
+        for variable, value in zip(self.velocities, state.velocities, strict=True):
+            variable.assign(value)
+
+    def restart_averages(self) -> None:
+        """Sets the averages to the raw weights, after these were loaded from elsewhere."""
+        for average, weight in zip(self.averages, self._weights, strict=True):
+            average.assign(weight.numpy())
+
+    def copy_averages_to(self, network: keras.Model) -> None:
+        """Writes the averages into another network of the same configuration."""
+        by_path = {v.path: a for v, a in zip(self._weights, self.averages, strict=True)}
+        for variable in network.variables:
+            variable.assign(_first_replica(by_path[variable.path]))
+
+    def by_name(self) -> dict[str, tf.Variable | dict[str, tf.Variable]]:
+        """Returns the state as a checkpoint stores it: three maps of paths to variables."""
+        trainable = self.network.trainable_variables
+        return {
+            "step": self.step,
+            "raw": {v.path: v.value for v in self._weights},
+            "average": {v.path: a for v, a in zip(self._weights, self.averages, strict=True)},
+            "velocity": {v.path: m for v, m in zip(trainable, self.velocities, strict=True)},
+        }
+
+
+def _first_replica(variable: tf.Variable) -> tf.Tensor:
+    """Every replica holds the same value; the first one's is read on the host."""
+    return getattr(variable, "values", [variable])[0].numpy()

@@ -1,0 +1,30 @@
+"""Which logit stands for which of the data set's ids."""
+
+from edet.config.labels import NAMED_LABELS, class_ids, emitted, labels_of
+from edet.config.schema import ModelConfig
+
+
+def test_coco_has_90_logits_and_never_emits_the_ten_ids_it_does_not_use():
+    model = ModelConfig()
+    assert class_ids(model) == list(range(1, 91))
+    unused = [i for i, used in zip(class_ids(model), emitted(model), strict=True) if not used]
+    assert unused == [12, 26, 29, 30, 45, 66, 68, 69, 71, 83]
+    names = NAMED_LABELS["coco"]
+    assert (names[1], names[13], names[44], names[90]) == (
+        "person", "stop sign", "bottle", "toothbrush",
+    )  # fmt: skip
+
+
+def test_sparse_ids_become_logits_in_rising_order():
+    model = ModelConfig(labels={30: "c", 2: "a", 7: "b"}, num_classes=3)
+    assert class_ids(model) == [2, 7, 30]
+    assert list(labels_of(model).values()) == ["a", "b", "c"]
+
+
+def test_without_labels_ids_count_from_one():
+    assert labels_of(ModelConfig(num_classes=2)) == {1: "class 1", 2: "class 2"}
+
+
+def test_voc_has_its_twenty_classes():
+    assert len(NAMED_LABELS["voc"]) == 20
+    assert NAMED_LABELS["voc"][15] == "person"

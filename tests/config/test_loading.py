@@ -1,0 +1,101 @@
+"""default < model < YAML < --set, and what happens to mistakes."""
+
+import pytest
+
+from edet.config.loading import differences, load_config, save_config
+from edet.config.schema import Config, ConfigError
+from edet.config.sizes import list_models
+from edet.errors import UserError
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_later_sources_win(tmp_path):
+    yaml = write(tmp_path / "c.yaml", "model: {pyramid_width: 32}\ntrain: {epochs: 5, steps: 9}\n")
+    config = load_config("efficientdet-d3", yaml, ["train.steps=11"])
+    assert config.data.batch_size == Config().data.batch_size  # default
+    assert config.model.backbone == "efficientnet-b3"  # model
+    assert config.model.pyramid_width == 32  # YAML over model
+    assert (config.train.epochs, config.train.steps) == (5, 11)  # --set over YAML
+
+
+def test_the_yaml_may_name_the_model(tmp_path):
+    yaml = write(tmp_path / "c.yaml", "model: {name: efficientdet-lite2}\n")
+    assert load_config(path=yaml).model.pyramid_width == 112
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_what_is_saved_loads_as_the_same(name, tmp_path):
+    config = load_config(name, overrides=["model.anchors.aspect_pairs=[[1, 1], [1.4, 0.7]]"])
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(path=tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.num_clases=3", "did you mean model.num_classes"),
+        ("modle.num_classes=3", "did you mean model"),
+        ("model.anchors.scales=3", "did you mean model.anchors.scale"),
+        ("model.num_classes=many", "model.num_classes"),
+        ("train.steps=1.5", "train.steps"),
+        ("model.activation=gelu", "model.activation"),
+        ("model.anchors=3", "model.anchors"),
+        ("train.freeze=[neck]", "train.freeze names 'neck'"),
+        ("model.image_size=0", "model.image_size is 0"),
+        ("num_classes", "section.key=value"),
+        ("model.labels=[a, b]", "map of ids to names"),
+        ("model.labels={a: b}", "the id 'a'"),
+        ("model.name=efficientdet-d9", "did you mean 'efficientdet-d"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_it(override, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        load_config(overrides=[override])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["model: [", "- a", "model: 3"])
+def test_a_yaml_that_is_none_is_named(text, tmp_path):
+    with pytest.raises(ConfigError, match="c.yaml"):
+        load_config(path=write(tmp_path / "c.yaml", text))
+
+
+def test_a_missing_yaml_is_named():
+    with pytest.raises(UserError, match="nowhere.yaml"):
+        load_config(path="nowhere.yaml")
+
+
+def test_numbers_with_exponents_are_numbers():
+    assert load_config(overrides=["loss.weight_decay=1e-4"]).loss.weight_decay == 1e-4
+
+
+def test_labels_set_the_number_of_classes(tmp_path):
+    labels = write(tmp_path / "labels.yaml", "7: ship\n3: buoy\n")
+    config = load_config(overrides=[f"model.labels={labels}"])
+    assert config.model.labels == {3: "buoy", 7: "ship"}
+    assert config.model.num_classes == 2
+    assert load_config(overrides=["model.labels=voc"]).model.num_classes == 20
+
+
+def test_labels_that_disagree_with_the_number_of_classes_are_refused():
+    with pytest.raises(ConfigError, match="names 2 classes"):
+        load_config(overrides=["model.labels={1: a, 2: b}", "model.num_classes=3"])
+
+
+def test_labels_of_two_sources_are_not_mixed(tmp_path):
+    yaml = write(tmp_path / "c.yaml", "model: {labels: {1: a, 2: b}}\n")
+    config = load_config(path=yaml, overrides=["model.labels={5: e}"])
+    assert config.model.labels == {5: "e"}
+
+
+def test_differences_name_key_and_both_values():
+    old, new = Config(), load_config(overrides=["train.steps=3", "model.anchors.scale=2"])
+    assert differences(old, new) == [
+        ("model.drop_connect_rate", 0.2, 0.0),  # D0 turns it off
+        ("model.anchors.scale", 4.0, 2.0),
+        ("train.steps", 0, 3),
+    ]

@@ -1,0 +1,71 @@
+"""Settings that cannot work are refused in a sentence; see also test_loading."""
+
+import pytest
+
+from edet.config.schema import (
+    AnchorConfig,
+    AugmentConfig,
+    Config,
+    ConfigError,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    TrainConfig,
+    parse_image_size,
+    replace,
+)
+
+
+def test_an_image_size_is_kept_as_height_and_width():
+    assert ModelConfig(image_size=512).image_size == (512, 512)
+    assert ModelConfig(image_size=[320, 256]).image_size == (320, 256)
+
+
+@pytest.mark.parametrize("size", [0, -1, True, 1.5, "512", [512], [512, 0], [1, 2, 3], None])
+def test_an_impossible_image_size_is_named(size):
+    with pytest.raises(ConfigError, match="model.image_size is"):
+        parse_image_size(size)
+
+
+def test_a_ratio_of_two_is_twice_as_wide_as_high_with_the_same_area():
+    (width, height), *_ = AnchorConfig(aspect_ratios=(2.0,)).multipliers
+    assert width / height == pytest.approx(2)
+    assert width * height == pytest.approx(1)
+
+
+def test_aspect_pairs_replace_the_ratios():
+    anchors = AnchorConfig(aspect_pairs=((1.4, 0.7),), num_scales=2)
+    assert anchors.multipliers == ((1.4, 0.7),)
+    assert anchors.per_location == 2
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: ModelConfig(num_classes=0), "model.num_classes is 0"),
+        (lambda: ModelConfig(labels={1: "a"}, num_classes=2), "names 1 classes"),
+        (lambda: ModelConfig(labels={0: "a"}, num_classes=1), "has the id 0"),
+        (lambda: ModelConfig(fusion="channel_sum"), "model.fusion is 'channel_sum'"),
+        (lambda: ModelConfig(min_level=6), "levels 6-7"),
+        (lambda: ModelConfig(drop_connect_rate=1.0), "drop_connect_rate is 1.0"),
+        (lambda: ModelConfig(stddev_rgb=(1, 0, 1)), "stddev_rgb"),
+        (lambda: AnchorConfig(scale=0), "anchors.scale is 0"),
+        (lambda: AnchorConfig(aspect_ratios=()), "at least one aspect"),
+        (lambda: DataConfig(batch_size=0), "data.batch_size is 0"),
+        (lambda: AugmentConfig(jitter_min=2.0, jitter_max=1.0), "jitter_min 2.0"),
+        (lambda: LossConfig(positive_iou=0), "positive_iou is 0"),
+        (lambda: TrainConfig(learning_rate=0), "learning_rate is 0"),
+        (lambda: TrainConfig(ema_decay=1.0), "ema_decay is 1.0"),
+        (lambda: TrainConfig(freeze=("neck",)), "freeze names 'neck'"),
+        (lambda: TrainConfig(freeze=("backbone", "pyramid", "heads")), "nothing would be trained"),
+    ],
+)
+def test_an_impossible_setting_is_named(build, message):
+    with pytest.raises(ConfigError, match=message):
+        build()
+
+
+def test_replace_changes_one_field_of_one_section():
+    config = replace(Config(), train={"steps": 7})
+    assert config.train.steps == 7
+    assert config.model == Config().model

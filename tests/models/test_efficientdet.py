@@ -1,0 +1,171 @@
+"""The whole network: sizes of the released models, the reference's numbers, any shape."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from edet.config.loading import load_config
+from edet.config.schema import ModelConfig
+from edet.config.sizes import list_models
+from edet.geometry.anchors import feature_sizes
+from edet.models.complexity import count_cost
+from edet.models.efficientdet import build_network, freeze, part_of
+from edet.weights.reference_names import reference_names
+from tests.golden.fill import fill_with_golden_weights
+from tests.golden.filler import image
+
+# Of the released models: trainable parameters, and multiply-adds at the default size in billions.
+RELEASED = {
+    "efficientdet-d0": (3_880_067, 2.55),
+    "efficientdet-d1": (6_625_898, 6.13),
+    "efficientdet-d2": (8_097_039, 11.05),
+    "efficientdet-d3": (12_032_296, 24.98),
+    "efficientdet-d4": (20_723_675, 55.35),
+    "efficientdet-d5": (33_653_315, 135.7),
+    "efficientdet-d6": (51_871_782, 226.0),
+    "efficientdet-d7": (51_871_782, 325.5),
+    "efficientdet-d7x": (77_147_166, 411.1),
+    "efficientdet-lite0": (3_243_470, 0.978),
+    "efficientdet-lite1": (4_248_318, 1.973),
+    "efficientdet-lite2": (5_252_334, 3.382),
+    "efficientdet-lite3": (8_350_862, 7.50),
+    "efficientdet-lite3x": (9_280_862, 14.02),
+    "efficientdet-lite4": (15_130_894, 20.22),
+}
+
+
+def small_model(**changes) -> ModelConfig:
+    """A network that builds in a second, with everything that a large one has."""
+    values = {
+        "image_size": (64, 96), "num_classes": 3, "pyramid_width": 16, "pyramid_repeats": 1,
+        "head_repeats": 1, "backbone": "efficientnet-lite0", "activation": "relu6",
+    }  # fmt: skip
+    return ModelConfig(**(values | changes))
+
+
+def test_every_listed_model_is_tested():
+    assert list_models() == list(RELEASED)
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_parameters_are_exact_and_multiply_adds_within_one_percent(name):
+    parameters, multiply_adds = RELEASED[name]
+    network = build_network(load_config(name).model)
+    cost = count_cost(network)["total"]
+    assert cost.trainable_parameters == parameters
+    assert cost.multiply_adds / 1e9 == pytest.approx(multiply_adds, rel=0.01)
+
+
+@pytest.mark.parametrize(("classes", "parameters"), [(1, 3_828_002), (20, 3_839_117)])
+def test_each_class_of_d0_costs_585_parameters(classes, parameters):
+    config = load_config("efficientdet-d0", overrides=[f"model.num_classes={classes}"]).model
+    trainable = build_network(config).trainable_variables
+    assert sum(int(np.prod(v.shape)) for v in trainable) == parameters
+
+
+def test_d0_gives_the_references_numbers_at_every_stage(golden):
+    """Within 1e-5 of each tensor's maximum; two machines' convolutions differ by about 1e-6."""
+    figures = np.load(golden / "d0_128.npz")
+    meta = json.loads(str(figures["meta"]))
+    config = load_config("efficientdet-d0", overrides=["model.image_size=128"]).model
+    network = build_network(config)
+    fill_with_golden_weights(network, config, meta)
+    layers = {
+        "C3": "backbone.block3b_add", "C5": "backbone.block7a_project_bn",
+        "P6_in": "pyramid.p6_pool", "cell0_7": "pyramid.cell0.node12.bn",
+        "cell1_5": "pyramid.cell1.node10.bn", "cell2_6": "pyramid.cell2.node11.bn",
+    }  # fmt: skip
+    outputs = {key: network.get_layer(name).output for key, name in layers.items()}
+    found = dict(keras.Model(network.input, outputs | network.output)(
+        image(meta["case"], meta["batch"], 128, 128)
+    ))  # fmt: skip
+    found |= _levels(found.pop("class_logits").numpy(), "cls", 128)
+    found |= _levels(found.pop("box_deltas").numpy(), "box", 128)
+    for level in (3, 4):
+        found[f"cls_{level}_part"] = found[f"cls_{level}"][:, ::4, ::4]
+    for key in set(figures.files) - {"meta"}:
+        expected = figures[key]
+        np.testing.assert_allclose(
+            found[key], expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=key
+        )
+
+
+def _levels(values: np.ndarray, kind: str, side: int) -> dict[str, np.ndarray]:
+    """Cuts [B, A, values] back into the reference's maps [B, h, w, 9 * values] of each level."""
+    maps, start = {}, 0
+    for level, (height, width) in feature_sizes((side, side), 7).items():
+        if level < 3:
+            continue
+        stop = start + height * width * 9
+        maps[f"{kind}_{level}"] = values[:, start:stop].reshape(len(values), height, width, -1)
+        start = stop
+    return maps
+
+
+def test_every_variable_has_a_name_in_the_reference():
+    config = load_config("efficientdet-d7x", overrides=["model.image_size=256"]).model
+    names = reference_names(build_network(config), config)
+    flat = [name for names_of_one in names.values() for name in names_of_one]
+    assert len(flat) == len(set(flat)) == 1902  # variables of the reference's D7x
+    assert "efficientnet-b7/blocks_54/tpu_batch_normalization_2/moving_variance" in flat
+    assert "fpn_cells/cell_7/fnode9/op_after_combine15/conv/pointwise_kernel" in flat
+
+
+@pytest.mark.parametrize("size", [(64, 64), (72, 104), (65, 33), (8, 200), (1, 1)])
+def test_any_height_and_width_works(size):
+    network = build_network(small_model(image_size=size))
+    outputs = network(tf.zeros((1, *size, 3)))
+    sizes = feature_sizes(size, 7)
+    anchors = 9 * sum(sizes[level][0] * sizes[level][1] for level in range(3, 8))
+    assert outputs["class_logits"].shape == (1, anchors, 3)
+    assert outputs["box_deltas"].shape == (1, anchors, 4)
+
+
+def test_a_fresh_network_gives_every_class_one_percent():
+    outputs = build_network(small_model())(tf.zeros((1, 64, 96, 3)))
+    assert float(tf.reduce_mean(tf.sigmoid(outputs["class_logits"]))) == pytest.approx(0.01, 0.05)
+
+
+def test_bfloat16_keeps_variables_and_outputs_in_float32():
+    network = build_network(small_model(), precision="bfloat16")
+    outputs = network(tf.random.stateless_normal((2, 64, 96, 3), [1, 2]))
+    assert {v.dtype for v in network.variables} == {"float32"}
+    assert network.get_layer("backbone.stem_activation").output.dtype == "bfloat16"
+    assert {value.dtype for value in outputs.values()} == {tf.float32}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_bfloat16_stays_near_float32():
+    images = tf.random.stateless_normal((2, 64, 96, 3), [1, 2])
+    keras.utils.set_random_seed(0)
+    exact = build_network(small_model())
+    rounded = build_network(small_model(), precision="bfloat16")
+    for to, value in zip(rounded.variables, exact.variables, strict=True):
+        to.assign(value)
+    expected, found = exact(images)["class_logits"], rounded(images)["class_logits"]
+    assert float(tf.reduce_max(tf.abs(expected - found))) < 0.05  # logits are about -4.6
+
+
+def test_a_frozen_part_neither_trains_nor_moves_its_statistics():
+    network = build_network(small_model())
+    freeze(network, ["backbone", "pyramid"])
+    assert {part_of(v.path) for v in network.trainable_variables} == {"heads"}
+    before = {v.path: v.numpy() for v in network.variables if "moving" in v.path}
+    network(tf.random.stateless_normal((2, 64, 96, 3), [1, 2]), training=True)
+    moved = {
+        part_of(v.path)
+        for v in network.variables
+        if v.path in before and not np.array_equal(v.numpy(), before[v.path])
+    }
+    assert moved == {"heads"}
+
+
+def test_the_parts_costs_add_up_to_the_total():
+    cost = count_cost(build_network(small_model()))
+    total = cost.pop("total")
+    for field in vars(total):
+        assert sum(getattr(part, field) for part in cost.values()) == getattr(total, field)
+        assert all(getattr(part, field) > 0 for part in cost.values())

@@ -1,0 +1,74 @@
+"""Fusion rules by hand, and what resampling does to shapes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from edet.config.schema import FUSIONS, ModelConfig
+from edet.models.efficientdet import build_network
+from edet.models.pyramid import WeightedFusion, resample
+from tests.models.test_efficientdet import small_model
+
+
+def fuse(method: str, weights, *inputs: float) -> float:
+    maps = [tf.fill((1, 2, 2, 3), value) for value in inputs]
+    layer = WeightedFusion(method)
+    layer.build([m.shape for m in maps])
+    layer.fusion_weights.assign(
+        np.broadcast_to(np.reshape(weights, (-1,) + (1,) * (len(layer.fusion_weights.shape) - 1)),
+                        layer.fusion_weights.shape)
+    )  # fmt: skip
+    return float(layer(maps)[0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("prefix", ["", "channel_", "pixel_"])
+def test_fusion_rules_by_hand(prefix):
+    # fast: (2 * 1 + 0 * 5) / (2 + 0 + 1e-4); a negative weight counts as 0
+    assert fuse(f"{prefix}fast", [2, -3], 1.0, 5.0) == pytest.approx(2 / 2.0001)
+    # softmax of ln 1 and ln 3 is 1/4 and 3/4
+    assert fuse(f"{prefix}softmax", [0, np.log(3)], 4.0, 8.0) == pytest.approx(7.0)
+    assert fuse(f"{prefix}unbounded", [2, -3], 1.0, 5.0) == pytest.approx(-13.0)
+
+
+def test_two_equal_inputs_keep_0_99995_of_their_value_at_the_start():
+    assert fuse("fast", [1, 1], 1.0, 1.0) == pytest.approx(0.99995, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("method", "shape"), [("fast", (2,)), ("channel_fast", (2, 3)), ("pixel_fast", (2, 2, 2, 1))]
+)
+def test_there_is_a_weight_per_input_channel_or_pixel(method, shape):
+    layer = WeightedFusion(method)
+    layer.build([(None, 2, 2, 3)] * 2)
+    assert layer.fusion_weights.shape == shape
+
+
+@pytest.mark.parametrize(
+    "fusion", [*FUSIONS, "channel_fast", "channel_softmax", "pixel_fast", "pixel_unbounded"]
+)
+def test_every_fusion_builds_a_network_that_gives_finite_numbers(fusion):
+    network = build_network(small_model(fusion=fusion))
+    outputs = network(tf.random.stateless_normal((1, 64, 96, 3), [3, 4]))
+    assert all(np.isfinite(value).all() for value in outputs.values())
+    weights = [v for v in network.trainable_variables if v.path.endswith("fusion_weights")]
+    assert len(weights) == (0 if fusion == "sum" else 8)  # one variable for each node
+
+
+@pytest.mark.parametrize(
+    ("size", "target", "layers"),
+    [
+        ((8, 8), (8, 8), []),
+        ((8, 8), (4, 4), ["x_pool"]),
+        ((5, 7), (3, 4), ["x_pool"]),
+        ((3, 4), (5, 7), ["x_upsample"]),
+    ],
+)
+def test_resampling_reaches_any_size_and_projects_only_another_width(size, target, layers):
+    for channels in (16, 24):
+        inputs = keras.Input((*size, channels))
+        config = ModelConfig(pyramid_width=16)
+        model = keras.Model(inputs, resample(inputs, target, config, "x"))
+        projection = ["x_conv", "x_bn"] if channels != 16 else []
+        assert [layer.name for layer in model.layers[1:]] == projection + layers
+        assert model.output_shape == (None, *target, 16)
