@@ -1,0 +1,1 @@
+"""The detector that every mode and export shares, and its SavedModel."""

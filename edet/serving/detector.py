@@ -1,0 +1,135 @@
+"""The Detector: from pictures of any size to boxes in their own pixels and class ids.
+
+Evaluation, prediction and every export go through it, so that exported AP is evaluated AP.
+
+Letters: B images, H, W pixels of an image, h, w pixels of the network input, A anchors, K classes,
+D detections kept per image (100).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edet.config.labels import class_ids, emitted, labels_of
+from edet.config.schema import Config
+from edet.data.decode import decode_image
+from edet.data.resize import letterbox, normalize_images
+from edet.errors import UserError
+from edet.files import reason
+from edet.geometry.anchors import make_anchors
+from edet.geometry.nms import select_candidates, suppress
+
+Images = np.ndarray | tf.Tensor | Sequence[np.ndarray] | Sequence[bytes]
+
+
+class Detector:
+    """Finds objects with a network.
+
+        detector = edet.Detector(network, config)
+        found = detector([open("street.jpg", "rb").read()])
+        for box, score, class_id in zip(found["boxes"][0], found["scores"][0], found["classes"][0]):
+            ...
+
+    Args:
+      network: from `build_network(config.model)`.
+      config: its `model` says how images are prepared and what the classes are called, its
+        `detect` how detections are chosen.
+    """
+
+    def __init__(self, network: keras.Model, config: Config):
+        self.network, self.config = network, config
+        self.labels = labels_of(config.model)
+        model = config.model
+        self._anchors = make_anchors(model.image_size, model.levels, model.anchors)
+        # No class has the id 0, so it marks padding; NO_CLASS is -1, hence the shift by one.
+        self._ids = tf.constant([0, *class_ids(model)], tf.int32)
+        self._emitted = None if all(emitted(model)) else tf.constant(emitted(model))
+        pixels = tf.TensorSpec([None, *model.image_size, 3], tf.float32)
+        scales = tf.TensorSpec([None], tf.float32)
+        self._detect = tf.function(self.detect, input_signature=[pixels, scales])
+        image = tf.TensorSpec([None, None, 3], tf.uint8)
+        self._prepare = tf.function(self.prepare, input_signature=[image])
+
+    def __call__(self, images: Images) -> dict[str, np.ndarray]:
+        """Detects objects in a batch of pictures.
+
+        Args:
+          images: uint8 [B, H, W, 3], a list of uint8 arrays [H, W, 3] of any sizes, or a list of
+            encoded files (JPEG, PNG, GIF, BMP or WebP as bytes).
+
+        Returns:
+          "boxes" float32 [B, D, 4], ymin, xmin, ymax, xmax in pixels of the given picture;
+          "scores" float32 [B, D] in [0, 1], best first; "classes" int32 [B, D], the data set's own
+          ids; "num_detections" int32 [B]. Rows from num_detections on are zeros.
+
+        Raises:
+          UserError: a picture cannot be decoded or is not uint8 [H, W, 3]; it names its place.
+        """
+        if len(images) == 0:
+            raise UserError("the Detector got no images; give at least one.")
+        prepared = [self._prepare(self._pixels(image, k)) for k, image in enumerate(images)]
+        pixels, scales = (tf.stack(part) for part in zip(*prepared, strict=True))
+        return {name: value.numpy() for name, value in self._detect(pixels, scales).items()}
+
+    def prepare(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Fits raw pixels [H, W, 3] into the input: float32 [h, w, 3] in 0-255, image scale."""
+        return letterbox(image, self.config.model.image_size, self.config.model.mean_rgb)
+
+    def detect(self, pixels: tf.Tensor, scales: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Detects objects in prepared images; in a graph, on any device.
+
+        Args:
+          pixels: float32 [B, h, w, 3], fitted raw pixels in 0-255.
+          scales: float32 [B], image scale: network pixels / original pixels.
+
+        Returns:
+          As `__call__`.
+        """
+        outputs = self.network(normalize_images(pixels, self.config.model), training=False)
+        return self.postprocess(outputs["class_logits"], outputs["box_deltas"], scales)
+
+    def postprocess(
+        self, class_logits: tf.Tensor, box_deltas: tf.Tensor, scales: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Turns the network's outputs [B, A, K] and [B, A, 4] into detections, as `__call__`."""
+        detect = self.config.detect
+        candidates = select_candidates(
+            class_logits, box_deltas, self._anchors, detect, self._emitted
+        )
+        found = suppress(*candidates, detect)
+        return {
+            "boxes": found.boxes / scales[:, None, None],
+            "scores": found.scores,
+            "classes": tf.gather(self._ids, found.classes + 1),
+            "num_detections": found.num_detections,
+        }
+
+    @staticmethod
+    def decode(encoded: bytes) -> tf.Tensor:
+        """Decodes a picture file to uint8 [H, W, 3], upright.
+
+        Raises:
+          UserError: it cannot be decoded.
+        """
+        try:
+            return decode_image(tf.constant(encoded))
+        except tf.errors.OpError as error:
+            raise UserError(f"cannot be decoded: {reason(error)}") from error
+
+    def _pixels(self, image: np.ndarray | tf.Tensor | bytes, place: int) -> tf.Tensor:
+        if isinstance(image, bytes):
+            try:
+                return self.decode(image)
+            except UserError as error:
+                raise UserError(f"image {place} {error}") from error
+        image = tf.convert_to_tensor(image)
+        if image.dtype != tf.uint8 or image.shape.rank != 3 or image.shape[-1] != 3:
+            raise UserError(
+                f"image {place} is {image.dtype.name} {image.shape}; the Detector takes uint8 "
+                "[height, width, 3] in 0-255, or encoded bytes."
+            )
+        return image

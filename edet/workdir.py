@@ -1,0 +1,87 @@
+"""The folder of one run, from which every mode works: what it holds, and whether it may go on.
+
+config.yaml         the resolved configuration        recipe.json        its numbers
+environment.json    versions, devices, command        history.csv        every step
+checkpoints/ best/  see training.checkpoints          evaluations.csv    every evaluation
+tensorboard/        scalars and example pictures      <mode>.json        each mode's result
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from edet.config.loading import differences, load_config, save_config
+from edet.config.schema import Config
+from edet.errors import UserError
+from edet.files import write_json
+
+_PACKAGES = (
+    "edet", "tensorflow", "tensorflow-cpu", "tensorflow-tpu", "keras", "numpy", "pycocotools",
+    "faster-coco-eval",
+)  # fmt: skip
+
+
+def run_config(
+    workdir: str, model: str | None, path: str | None, overrides: Sequence[str]
+) -> Config:
+    """Returns the configuration of a command: that of the workdir, unless another one is given.
+
+    Raises:
+      UserError: neither a model, nor a YAML, nor a workdir with a configuration is given.
+    """
+    saved = os.path.join(workdir, "config.yaml") if workdir else ""
+    if not path and not model and saved and tf.io.gfile.exists(saved):
+        return load_config(path=saved, overrides=overrides)
+    if not path and not model:
+        where = f"{workdir} has no config.yaml" if workdir else "no --workdir is given"
+        raise UserError(f"{where}; name a model with --model or a YAML file with --config.")
+    return load_config(model, path, overrides)
+
+
+def prepare_workdir(workdir: str, config: Config) -> list[str]:
+    """Makes the folder for training and saves the configuration, versions and command in it.
+
+    Returns:
+      Sentences about settings that differ from those the folder's run was started with.
+
+    Raises:
+      UserError: the folder cannot be written, or belongs to a run of another model.
+    """
+    if not workdir:
+        raise UserError("training needs --workdir, the folder that it writes to.")
+    saved = os.path.join(workdir, "config.yaml")
+    notes = []
+    if tf.io.gfile.exists(saved):
+        changed = differences(load_config(path=saved), config)
+        clashes = [c for c in changed if c[0].startswith("model.") or c[0] == "train.freeze"]
+        if clashes:
+            key, old, new = clashes[0]
+            raise UserError(
+                f"{workdir} holds a run of another model: {key} was {old}, now it is {new}; use "
+                "another --workdir, or the same model."
+            )
+        notes = [f"{key} was {old}, now it is {new}" for key, old, new in changed]
+    save_config(config, saved)
+    write_json(os.path.join(workdir, "environment.json"), _environment())
+    return notes
+
+
+def _environment() -> dict:
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # one of the three TensorFlow wheels is installed, the others are not
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+        "command": sys.argv,
+    }

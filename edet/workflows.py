@@ -1,0 +1,270 @@
+"""The modes of the command line, each told as a story: train, evaluate, predict, export, inspect.
+
+They put the rooms together; what is said here in a line is done in one of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from edet.config.labels import class_ids
+from edet.config.loading import config_table
+from edet.config.schema import Config
+from edet.data.decode import decode_image
+from edet.data.examples import check_records, count_records, parse_example
+from edet.data.lookup import describe_images, read_ground_truth, user_errors
+from edet.data.pipeline import make_eval_dataset, make_train_dataset
+from edet.evaluation.coco import CocoEvaluator, EvaluationResult
+from edet.evaluation.diagnosis import diagnose
+from edet.evaluation.plots import Picture, draw_boxes, plot_history, save_gallery
+from edet.evaluation.report import print_report, write_report
+from edet.files import find_files, write_json
+from edet.models.complexity import count_cost
+from edet.models.efficientdet import build_network, freeze
+from edet.serving.batches import detect_batches
+from edet.serving.detector import Detector
+from edet.serving.predict import predict_files
+from edet.serving.saved_model import export_saved_model
+from edet.training.checkpoints import Checkpoints
+from edet.training.hooks import Reporter, append_evaluation
+from edet.training.loop import train as run_training
+from edet.training.recipe import resolve_recipe
+from edet.training.step import TrainingStep
+from edet.training.strategy import check_batch_size
+from edet.training.variables import TrainingVariables
+from edet.weights.loading import load_weights
+from edet.workdir import prepare_workdir
+
+console = Console(soft_wrap=True)
+
+_GALLERY = 8  # pictures on the page that an evaluation draws
+_CHECK_ALL_BELOW = 20_000  # records; a larger set has only the first record of each shard checked
+
+
+def train(
+    config: Config, workdir: str, strategy: tf.distribute.Strategy, evaluate_too: bool = False
+) -> dict:
+    """Trains in a workdir, or goes on with the training that stopped there.
+
+    Weights come from, in this order: the workdir's last checkpoint, `train.init`, a seeded start.
+
+    Args:
+      config: the experiment.
+      workdir: folder of the run.
+      strategy: from `training.strategy.make_strategy`.
+      evaluate_too: evaluates the moving average `train.eval_every` steps and at the end, and keeps
+        the checkpoint with the best AP.
+
+    Returns:
+      What <workdir>/train.json holds.
+    """
+    check_batch_size(config, strategy.num_replicas_in_sync)
+    files = checked_records(config, "train_records")
+    evaluate_at = None
+    if evaluate_too:
+        checked_records(config, "eval_records")
+    recipe = resolve_recipe(config, config.data.num_train_examples or count_records(files))
+    notes = prepare_workdir(workdir, config)
+    write_json(os.path.join(workdir, "recipe.json"), dataclasses.asdict(recipe))
+    console.print(config_table(config), recipe.table(config))
+    for note in notes:
+        console.print(f"changed since this run was started: {note}", style="yellow")
+
+    keras.utils.set_random_seed(config.train.seed)
+    model = dataclasses.replace(config.model, batch_norm_momentum=recipe.batch_norm_momentum)
+    with strategy.scope():
+        network = build_network(model, config.train.precision)
+        freeze(network, config.train.freeze)
+        variables = TrainingVariables(network)
+        if evaluate_too:
+            detector = Detector(build_network(model, config.train.precision), config)
+    checkpoints = Checkpoints(workdir, variables, config.train.keep)
+    if checkpoints.restore_last():
+        console.print(f"going on from step {int(variables.step.numpy())} of {workdir}")
+    elif config.train.init:
+        console.print(str(load_weights(network, config.train.init)), highlight=False)
+        variables.restart_averages()
+
+    done = int(variables.step.numpy())
+    reporter = Reporter(workdir, done, recipe.total_steps, config.data.batch_size)
+    if evaluate_too:
+        evaluate_at = _evaluation_during_training(
+            config, workdir, strategy, detector, variables, checkpoints, reporter
+        )
+    batches = strategy.distribute_datasets_from_function(
+        lambda context: make_train_dataset(config, files, context, skip_steps=done)
+    )
+    with user_errors("data.train_records"):
+        run_training(
+            strategy, variables, TrainingStep(network, config, recipe), recipe, iter(batches),
+            checkpoints, reporter, lambda ids: describe_images(files, ids), evaluate_at,
+        )  # fmt: skip
+    plot_history(os.path.join(workdir, "history.csv"), os.path.join(workdir, "history.png"))
+    summary = {"steps": recipe.total_steps, "best": checkpoints.best(), **reporter.summary()}
+    write_json(os.path.join(workdir, "train.json"), summary)
+    return summary
+
+
+def _evaluation_during_training(
+    config: Config,
+    workdir: str,
+    strategy: tf.distribute.Strategy,
+    detector: Detector,
+    variables: TrainingVariables,
+    checkpoints: Checkpoints,
+    reporter: Reporter,
+) -> Callable[[int], None]:
+    """Returns what the loop calls to evaluate the moving average and keep it if it is the best."""
+
+    def evaluate_at(step: int) -> None:
+        variables.copy_averages_to(detector.network)
+        result = evaluate_detector(config, workdir, strategy, detector, {"step": step})
+        is_best = checkpoints.save_if_best(result.metrics["AP"])
+        append_evaluation(os.path.join(workdir, "evaluations.csv"), step, result.metrics)
+        reporter.evaluation(step, result.metrics, os.path.join(workdir, "examples.png"))
+        console.print(
+            f"step {step}  AP {100 * result.metrics['AP']:.1f}  AP50 "
+            f"{100 * result.metrics['AP50']:.1f}{'  (best so far)' if is_best else ''}"
+        )
+
+    return evaluate_at
+
+
+def evaluate(config: Config, workdir: str, strategy: tf.distribute.Strategy, weights: str) -> dict:
+    """Evaluates a workdir's best checkpoint, or other weights, on `data.eval_records`.
+
+    Returns:
+      COCO's twelve numbers, 0-1; <workdir>/eval.json holds them with AP per class and, where AP is
+      low, the reasons.
+    """
+    check_batch_size(config, strategy.num_replicas_in_sync)
+    checked_records(config, "eval_records")
+    with strategy.scope():
+        detector = load_detector(config, weights or workdir)
+    return evaluate_detector(config, workdir, strategy, detector, {}).metrics
+
+
+def evaluate_detector(
+    config: Config, workdir: str, strategy: tf.distribute.Strategy, detector: Detector, extra: dict
+) -> EvaluationResult:
+    """Detects in all evaluation records, prints and writes the result and a page of examples."""
+    files = find_files(config.data.eval_records, "data.eval_records")
+    with user_errors("data.eval_records"):
+        truth = read_ground_truth(files)
+    evaluator = CocoEvaluator(
+        [{**vars(row), "image_id": row.source_id} for row in truth], detector.labels
+    )
+    found: dict[int, dict[str, np.ndarray]] = {}
+    with user_errors("data.eval_records"):
+        for batch in detect_batches(
+            strategy, detector,
+            lambda context: make_eval_dataset(config, files, config.data.eval_batch_size, context),
+        ):  # fmt: skip
+            index = batch.pop("image_index")
+            evaluator.add([truth[i].source_id for i in index], **batch)
+            found |= {
+                int(i): {name: value[row] for name, value in batch.items()}
+                for row, i in enumerate(index)
+                if i < _GALLERY
+            }
+    result = evaluator.result()
+    reasons = diagnose(evaluator.dataset, evaluator.detections, result)
+    print_report(result, reasons, console)
+    if workdir:
+        write_report(os.path.join(workdir, "eval.json"), result, reasons, extra)
+        save_gallery(
+            _gallery(config, files, truth, found, detector.labels),
+            os.path.join(workdir, "examples.png"), list(detector.labels.values()),
+        )  # fmt: skip
+    return result
+
+
+def _gallery(config: Config, files: Sequence[str], truth, found, labels) -> list[Picture]:
+    """Pairs the first images of the records with what is there and what was found."""
+    images = (
+        tf.data.TFRecordDataset(files)
+        .take(len(found))
+        .map(lambda record: decode_image(parse_example(record)["encoded"]))
+    )
+    pictures = []
+    for i, image in enumerate(images.as_numpy_iterator()):
+        shown = found[i]["scores"] >= config.detect.draw_threshold
+        pictures.append(
+            Picture(
+                truth[i].source_id, image, truth[i].boxes,
+                [labels.get(int(k), str(k)) for k in truth[i].class_ids],
+                found[i]["boxes"][shown],
+                [labels[int(k)] for k in found[i]["classes"][shown]], found[i]["scores"][shown],
+            )
+        )  # fmt: skip
+    return pictures
+
+
+def predict(config: Config, workdir: str, weights: str, inputs: Sequence[str], output: str) -> dict:
+    """Detects objects in files, folders and globs; writes predictions.json and drawn pictures.
+
+    Returns:
+      {"images", "failed", "output"}; files that cannot be decoded are listed, not fatal.
+    """
+    detector = load_detector(config, weights or workdir)
+    output = output or os.path.join(workdir, "predict")
+    summary = predict_files(detector, inputs, output, config.data.eval_batch_size, draw_boxes)
+    console.print(f"{summary['images']} pictures -> {output}")
+    for path, why in summary["failed"].items():
+        console.print(f"skipped {path}: {why}", style="yellow", markup=False)
+    return summary
+
+
+def export(config: Config, workdir: str, weights: str, output: str) -> dict:
+    """Writes a SavedModel of the workdir's best checkpoint, or of other weights."""
+    detector = load_detector(config, weights or workdir)
+    folder = export_saved_model(detector, output or os.path.join(workdir, "saved_model"))
+    console.print(f"SavedModel -> {folder}")
+    return {"saved_model": folder}
+
+
+def inspect(config: Config) -> dict:
+    """Prints and returns parameters, multiply-adds, memory and anchors of a network by part."""
+    network = build_network(config.model)
+    costs = count_cost(network)
+    table = Table(title=f"{config.model.name} at {'x'.join(map(str, config.model.image_size))}")
+    for heading in ("part", "trainable", "statistics", "multiply-adds", "weights", "activations"):
+        table.add_column(heading, justify="left" if heading == "part" else "right")
+    for part, cost in costs.items():
+        table.add_row(
+            part, f"{cost.trainable_parameters:,}", f"{cost.other_parameters:,}",
+            f"{cost.multiply_adds / 1e9:.3f} B", f"{cost.weight_bytes / 2**20:.1f} MiB",
+            f"{cost.activation_bytes / 2**20:.1f} MiB",
+        )  # fmt: skip
+    anchors = network.output_shape["box_deltas"][1]
+    console.print(table, f"{anchors:,} anchors, {config.model.num_classes} class logits each")
+    return {
+        "model": config.model.name,
+        "image_size": list(config.model.image_size),
+        "anchors": anchors,
+        "parts": {part: dataclasses.asdict(cost) for part, cost in costs.items()},
+    }
+
+
+def load_detector(config: Config, weights: str) -> Detector:
+    """Builds the detector of a configuration with weights of a workdir or checkpoint."""
+    network = build_network(config.model)
+    console.print(str(load_weights(network, weights)), highlight=False)
+    return Detector(network, config)
+
+
+def checked_records(config: Config, key: str) -> list[str]:
+    """Returns the shards of `data.<key>` after looking into them; see `check_records`."""
+    what = f"data.{key}"
+    files = find_files(getattr(config.data, key), what)
+    every_record = count_records(files) < _CHECK_ALL_BELOW
+    check_records(files, class_ids(config.model), every_record)
+    return files

@@ -1,0 +1,79 @@
+"""edet's one door: flags -> configuration -> one function of edet.workflows.
+
+python main.py --mode=train --strategy=tpu --config=configs/coco/d0.yaml --workdir=gs://...
+python main.py --mode=eval --workdir=runs/d0
+python main.py --mode=predict --workdir=runs/d0 street.jpg pictures/
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+# TensorFlow's notices about the processor say nothing to a user; its errors come as exceptions.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import app, flags, logging
+
+from edet import workflows
+from edet.config.schema import Config
+from edet.errors import UserError
+from edet.files import write_json
+from edet.training.strategy import STRATEGIES, make_strategy
+from edet.workdir import run_config
+
+MODES = ("train", "eval", "train_and_eval", "predict", "export", "inspect")
+
+_MODE = flags.DEFINE_enum("mode", None, MODES, "What to do.", required=True)
+_MODEL = flags.DEFINE_string("model", None, "A model's name, such as efficientdet-d0.")
+_CONFIG = flags.DEFINE_string("config", None, "YAML of the experiment: what differs from defaults.")
+_SET = flags.DEFINE_multi_string("set", [], "section.key=value; may be repeated.")
+_WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; may be gs://.")
+_STRATEGY = flags.DEFINE_enum("strategy", "auto", STRATEGIES, "The devices to use.")
+_TPU = flags.DEFINE_string("tpu", "", "Name or address of the TPU; 'local' on a TPU VM.")
+_DEVICES = flags.DEFINE_integer("devices", 0, "Devices of --strategy=mirrored; 0: all.", 0)
+_WEIGHTS = flags.DEFINE_string("weights", "", "Weights instead of the workdir's best checkpoint.")
+_OUTPUT = flags.DEFINE_string("output", "", "Where predict and export write; default: workdir.")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one mode; a mistake of the user ends with a sentence and exit code 2."""
+    logging.set_verbosity(logging.WARNING)
+    try:
+        inputs = argv[1:]
+        if inputs and _MODE.value != "predict":
+            raise UserError(f"{inputs[0]!r} is not a flag; only --mode=predict takes files.")
+        config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value)
+        result = _run(config, inputs)
+        if _WORKDIR.value:
+            write_json(os.path.join(_WORKDIR.value, f"{_MODE.value}.json"), result)
+    except UserError as error:
+        print(f"edet: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(config: Config, inputs: Sequence[str]) -> dict:
+    mode, workdir, weights = _MODE.value, _WORKDIR.value, _WEIGHTS.value
+    if mode == "inspect":
+        return workflows.inspect(config)
+    strategy = make_strategy(_STRATEGY.value, _TPU.value, _DEVICES.value)
+    if mode in ("train", "train_and_eval"):
+        return workflows.train(config, workdir, strategy, evaluate_too=mode == "train_and_eval")
+    if not (workdir or weights):
+        raise UserError(f"--mode={mode} needs trained weights: give --workdir or --weights.")
+    if mode == "eval":
+        return workflows.evaluate(config, workdir, strategy, weights)
+    if mode == "predict":
+        return workflows.predict(config, workdir, weights, inputs, _OUTPUT.value)
+    return workflows.export(config, workdir, weights, _OUTPUT.value)
+
+
+def run() -> None:
+    """The console script `edet`."""
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()
