@@ -1,0 +1,1 @@
+"""From files to batches: readers, records, decoding, augmentation, the input pipeline."""

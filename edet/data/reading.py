@@ -1,0 +1,130 @@
+"""TFRecord shards -> parsed records with decoded images, and errors that name the image.
+
+Letters: H, W pixels of one image. Boxes are [ymin, xmin, ymax, xmax].
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+
+from edet.data.decode import decode_stored_pixels, exif_orientation, turn_upright
+from edet.data.examples import check_records, parse_example
+from edet.errors import UserError
+
+Tensors = dict[str, tf.Tensor]
+
+RECORDS_PER_FILE = 2**32  # bound; an image id is number of the file * this + number of the record
+_READ_AHEAD_BYTES = 8 << 20  # of each shard; a bucket answers slowly
+_DECODED_AT_ONCE = min(os.cpu_count() or 1, 32)  # each may be a photo of many megabytes
+
+
+def read_file(files: Sequence[str], number: tf.Tensor) -> tf.data.Dataset:
+    """Reads the serialized records of one of `files`, each with its image id.
+
+    An image id is the place of the record: number of the file * 2^32 + its number in the file.
+    """
+    file = tf.gather(tf.constant(files), number)
+    records = tf.data.TFRecordDataset(file, buffer_size=_READ_AHEAD_BYTES).enumerate()
+    return records.map(
+        lambda place, serialized: {
+            "image_id": number * RECORDS_PER_FILE + place,
+            "serialized": serialized,
+        }
+    )
+
+
+def decode_examples(records: tf.data.Dataset, files: Sequence[str], warn: bool) -> tf.data.Dataset:
+    """Parses records and decodes their images, in order and in parallel.
+
+    Args:
+      records: dicts with "serialized" and "image_id"; other entries are passed on.
+      files: what the image ids count.
+      warn: names each undecodable image on stderr.
+
+    Returns:
+      The same dicts, without "serialized", with the entries of `parse_example`, but "image"
+      uint8 [H, W, 3] for "encoded", and "is_decoded": where that is false the image is one black
+      pixel. Only decoding is guarded: damaged files and records of another schema are errors.
+    """
+
+    def parse(record: Tensors) -> Tensors:
+        serialized = record.pop("serialized")
+        return {**record, **parse_example(serialized)}
+
+    def decode_or_blank(example: Tensors) -> tf.data.Dataset:
+        # tf.data has no other way to catch an error and keep the element's place.
+        example = tf.data.Dataset.from_tensors(example)
+        decoded = example.map(_decode).ignore_errors(log_warning=True)
+        return decoded.concatenate(example.map(lambda e: _blank(e, files, warn))).take(1)
+
+    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).interleave(
+        decode_or_blank, cycle_length=_DECODED_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+def _decode(example: Tensors) -> Tensors:
+    encoded = example.pop("encoded")
+    stored = decode_stored_pixels(encoded)
+    upright = turn_upright(stored, exif_orientation(encoded))
+    # A record whose size is that of the stored pixels was annotated without regard to EXIF.
+    annotated = tf.stack([example["height"], example["width"]])
+    is_turned = tf.reduce_any(tf.shape(upright) != tf.shape(stored))
+    keep_stored = is_turned & tf.reduce_all(annotated == tf.shape(stored)[:2])
+    image = tf.cond(keep_stored, lambda: stored, lambda: upright)
+    return {**example, "image": image, "is_decoded": True}
+
+
+def _blank(example: Tensors, files: Sequence[str], warn: bool) -> Tensors:
+    """Stands in for an example whose image cannot be decoded."""
+    example.pop("encoded")
+    if warn:
+        warning = tf.strings.join(["Skipped: ", image_name(example, files), " cannot be decoded."])
+        tf.print(warning, output_stream=sys.stderr)
+    return {**example, "image": tf.zeros([1, 1, 3], tf.uint8), "is_decoded": False}
+
+
+def image_name(example: Tensors, files: Sequence[str]) -> tf.Tensor:
+    """Names an image for a person: its source id, and where its record is."""
+    number, place = example["image_id"] // RECORDS_PER_FILE, example["image_id"] % RECORDS_PER_FILE
+    return tf.strings.join(
+        [
+            "image ", example["source_id"], " (record ", tf.strings.as_string(place), " of ",
+            tf.gather(tf.constant(files), number), ")",
+        ]
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def user_errors(files: Sequence[str]) -> Iterator[None]:
+    """Turns what tf.data raises while batches are read into one sentence.
+
+    A reader's own error names no record. So the files are read once more, up to the fault.
+
+    Args:
+      files: what is being read.
+
+    Raises:
+      UserError: for an assertion of the pipeline (its sentence is kept), a damaged file and a
+        record of another schema. Any other error passes as it is.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        assertion = re.search(r"assertion failed: \[(.*?)\]\s*(?:\n|\[|$)", error.message, re.S)
+        if assertion:
+            raise UserError(f"{_unescape(assertion[1])}.") from error
+        signs = ("corrupted record", "truncated record", "ParseExample", *files)
+        if any(sign in error.message for sign in signs):
+            check_records(list(files), every_record=True)
+        raise
+
+
+def _unescape(text: str) -> str:
+    """Undoes the escapes that TensorFlow puts into an assertion: quotes, and bytes above 127."""
+    return text.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace")
