@@ -20,8 +20,9 @@ from edet.config.loading import config_table
 from edet.config.schema import Config
 from edet.data.decode import decode_image
 from edet.data.examples import check_records, count_records, parse_example
-from edet.data.lookup import describe_images, read_ground_truth, user_errors
+from edet.data.lookup import describe_images, read_ground_truth
 from edet.data.pipeline import make_eval_dataset, make_train_dataset
+from edet.data.reading import user_errors
 from edet.evaluation.coco import CocoEvaluator, EvaluationResult
 from edet.evaluation.diagnosis import diagnose
 from edet.evaluation.plots import Picture, draw_boxes, plot_history, save_gallery
@@ -102,7 +103,7 @@ def train(
     batches = strategy.distribute_datasets_from_function(
         lambda context: make_train_dataset(config, files, context, skip_steps=done)
     )
-    with user_errors("data.train_records"):
+    with user_errors(files):
         run_training(
             strategy, variables, TrainingStep(network, config, recipe), recipe, iter(batches),
             checkpoints, reporter, lambda ids: describe_images(files, ids), evaluate_at,
@@ -157,13 +158,13 @@ def evaluate_detector(
 ) -> EvaluationResult:
     """Detects in all evaluation records, prints and writes the result and a page of examples."""
     files = find_files(config.data.eval_records, "data.eval_records")
-    with user_errors("data.eval_records"):
+    with user_errors(files):
         truth = read_ground_truth(files)
     evaluator = CocoEvaluator(
         [{**vars(row), "image_id": row.source_id} for row in truth], detector.labels
     )
     found: dict[int, dict[str, np.ndarray]] = {}
-    with user_errors("data.eval_records"):
+    with user_errors(files):
         for batch in detect_batches(
             strategy, detector,
             lambda context: make_eval_dataset(config, files, config.data.eval_batch_size, context),

@@ -1,0 +1,50 @@
+"""A network, its configuration and batches that train in milliseconds a step."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edet.config.schema import Config, replace
+from edet.models.efficientdet import build_network
+from edet.training.recipe import Recipe, resolve_recipe
+from tests.models.test_efficientdet import small_model
+
+SIDE, BOXES = (32, 48), 6
+
+
+def small_config(**changes) -> Config:
+    config = replace(
+        Config(),
+        model=vars(small_model(image_size=SIDE)),
+        data={"batch_size": 4, "max_boxes": BOXES},
+        # A clipping norm that the first gradients exceed, and weight decay that can be seen.
+        train={"steps": 100, "clip_norm": 0.5, "learning_rate": 0.5},
+        loss={"weight_decay": 1e-3},
+    )
+    return replace(config, **changes)
+
+
+def seeded_network(config: Config, precision: str = "float32") -> keras.Model:
+    keras.utils.set_random_seed(7)
+    return build_network(config.model, precision)
+
+
+def small_recipe(config: Config) -> Recipe:
+    return resolve_recipe(config, num_examples=40)
+
+
+def make_batch(seed: int, size: int = 4) -> dict[str, tf.Tensor]:
+    """Random pixels with 1-3 boxes an image; the last image has none."""
+    rng = np.random.default_rng(seed)
+    boxes = np.zeros((size, BOXES, 4), "float32")
+    classes = np.full((size, BOXES), -1, "int32")
+    for image in range(size - 1):
+        for k in range(1 + image % 3):
+            y, x = rng.uniform(0, 16, 2)
+            boxes[image, k] = y, x, y + rng.uniform(6, 16), x + rng.uniform(6, 30)
+            classes[image, k] = rng.integers(3)
+    return {
+        "images": tf.constant(rng.integers(0, 256, (size, *SIDE, 3), "uint8")),
+        "gt_boxes": tf.constant(boxes),
+        "gt_classes": tf.constant(classes),
+    }

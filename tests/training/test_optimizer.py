@@ -1,0 +1,63 @@
+"""SGD, clipping and the moving average by hand."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from edet.training.optimizer import clip, moving_average, sgd
+
+
+def test_momentum_carries_the_rate_of_the_step_that_made_it():
+    """v = 0.9 v - rate g; w = w + v. Rates 1 and 0.1: v = -2, then -1.8 - 0.2."""
+    w, v = [tf.constant(10.0)], [tf.constant(0.0)]
+    w, v = sgd(w, v, [tf.constant(2.0)], tf.constant(1.0), 0.9)
+    assert (float(w[0]), float(v[0])) == (8.0, -2.0)
+    w, v = sgd(w, v, [tf.constant(2.0)], tf.constant(0.1), 0.9)
+    assert (float(w[0]), float(v[0])) == pytest.approx((6.0, -2.0))
+
+
+def test_sgd_equals_keras_while_the_rate_changes():
+    import keras
+
+    rates = [0.3, 0.1, 0.7]
+    gradients = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    variable = keras.Variable(np.ones(4, "float32"))
+    optimizer = keras.optimizers.SGD(0.0, momentum=0.9)
+    optimizer.build([variable])
+    w, v = [tf.ones(4)], [tf.zeros(4)]
+    for rate, gradient in zip(rates, gradients, strict=True):
+        optimizer.learning_rate = rate
+        optimizer.apply([tf.constant(gradient)], [variable])
+        w, v = sgd(w, v, [tf.constant(gradient)], tf.constant(rate), 0.9)
+    np.testing.assert_allclose(w[0], variable, rtol=1e-6)
+
+
+def test_each_gradient_is_clipped_and_then_all_together():
+    """30 and 4 become 10 and 4; their norm sqrt(116) becomes 10."""
+    large, small = clip([tf.constant([30.0]), tf.constant([4.0])], 10.0)
+    shrink = 10 / np.sqrt(116)
+    np.testing.assert_allclose([large[0], small[0]], [10 * shrink, 4 * shrink], rtol=1e-6)
+
+
+def test_small_gradients_and_a_norm_of_zero_are_left_alone():
+    gradients = [tf.constant([3.0, 4.0])]
+    np.testing.assert_allclose(clip(gradients, 10.0)[0], gradients[0], rtol=1e-6)
+    np.testing.assert_array_equal(clip([tf.constant([30.0])], 0.0)[0], [30.0])
+
+
+def test_the_average_moves_by_the_ramp():
+    """At step 0 the decay is 1/10, at step 90 it is 91/100, later the configured one."""
+
+    def moved(step: int) -> float:
+        return float(
+            moving_average([tf.constant(1.0)], [tf.constant(2.0)], tf.constant(step), 0.95)[0]
+        )
+
+    assert moved(0) == pytest.approx(0.1 * 1 + 0.9 * 2)
+    assert moved(90) == pytest.approx(0.91 * 1 + 0.09 * 2)
+    assert moved(10**6) == pytest.approx(0.95 * 1 + 0.05 * 2)
+
+
+def test_no_decay_means_no_average():
+    averages = moving_average([tf.constant(1.0)], [tf.constant(2.0)], tf.constant(5), 0.0)
+    assert float(averages[0]) == 2

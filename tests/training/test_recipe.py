@@ -1,0 +1,46 @@
+"""What a run does, in steps, for long and for short runs."""
+
+import pytest
+
+from edet.config.schema import Config, replace
+from edet.training.recipe import resolve_recipe
+
+
+def test_coco_keeps_the_papers_numbers():
+    """118,287 images in batches of 128 for 300 epochs: 924 x 300 steps, rate 0.16."""
+    config = replace(Config(), data={"batch_size": 128})
+    recipe = resolve_recipe(config, num_examples=118_287)
+    assert recipe.steps_per_epoch == 924
+    assert recipe.total_steps == 277_200
+    assert recipe.learning_rate == pytest.approx(0.16)
+    assert recipe.warmup_learning_rate == pytest.approx(0.016)
+    assert recipe.warmup_steps == 924
+    assert recipe.ema_decay == 0.9998
+    assert recipe.batch_norm_momentum == 0.99
+
+
+def test_a_short_run_shortens_its_averages():
+    """1000 steps: averages over 100 steps, batch norm over 20, warm-up 50."""
+    config = replace(Config(), data={"batch_size": 8}, train={"steps": 1000, "warmup_epochs": 5})
+    recipe = resolve_recipe(config, num_examples=292)
+    assert recipe.ema_decay == pytest.approx(0.99)
+    assert recipe.batch_norm_momentum == pytest.approx(0.95)
+    assert recipe.warmup_steps == 50
+    assert recipe.learning_rate == pytest.approx(0.01)
+
+
+def test_adapting_can_be_turned_off():
+    config = replace(Config(), train={"steps": 100, "adapt_to_length": False})
+    recipe = resolve_recipe(config, num_examples=64 * 7)
+    assert recipe.ema_decay == 0.9998
+    assert recipe.batch_norm_momentum == 0.99
+    assert recipe.warmup_steps == 7
+
+
+@pytest.mark.parametrize(("steps", "images"), [(1, 1), (2, 1000), (30, 3)])
+def test_the_shortest_runs_have_usable_numbers(steps, images):
+    recipe = resolve_recipe(replace(Config(), train={"steps": steps}), images)
+    assert 0 <= recipe.ema_decay < 1
+    assert 0 < recipe.batch_norm_momentum < 1
+    assert recipe.warmup_steps < recipe.total_steps == steps
+    assert min(recipe.eval_every, recipe.save_every, recipe.log_every) >= 1
