@@ -1,0 +1,140 @@
+"""Reads COCO instances JSON: sparse category ids, crowds, mask areas, images without objects.
+
+COCO boxes are [x, y, width, height] in pixels; they become [ymin, xmin, ymax, xmax] here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import logging
+
+from edet.data.examples import Example, box_areas
+from edet.data.sources import ExampleSet, Tally
+from edet.errors import UserError
+from edet.files import read_text
+
+
+def read_coco(annotations_json: str, images_dir: str) -> ExampleSet:
+    """Returns every image of the file, in its order, named by its id.
+
+    Labels are the file's own category ids and names. If they start at 0, which COCO's never do,
+    each id is written as id + 1 and a warning says so: id 0 would be a background class.
+
+    Args:
+      annotations_json: an instances file, such as instances_train2017.json; gs:// works.
+      images_dir: the folder that the `file_name` of each image is relative to.
+
+    Raises:
+      UserError: the file is not JSON, or lacks images, categories or one of their fields.
+    """
+    data = _load(annotations_json)
+    tally = Tally()
+    try:
+        labels = {int(item["id"]): str(item["name"]) for item in data["categories"]}
+        images = [_Image.of(item) for item in data["images"]]
+        names = {image.id: image.name for image in images}
+        objects = _objects_by_image(data.get("annotations") or [], names, tally)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{annotations_json} is not a COCO instances file: an entry of its images, categories "
+            f"or annotations is wrong ({error!r})."
+        ) from error
+    shift = _shift(labels, annotations_json)
+    examples, seen = [], set()
+    for image in images:
+        if image.id in seen:
+            tally.image_problem(image.name, "dropped: image id is given twice", str(image.id))
+            continue
+        seen.add(image.id)
+        path = os.path.join(images_dir, image.name)
+        examples.append(_example(image, path, objects[image.id], shift))
+    return ExampleSet(examples, {key + shift: name for key, name in labels.items()}, tally)
+
+
+class _Image(NamedTuple):
+    """One entry of "images"; -1 stands for a size that is not given."""
+
+    id: int
+    name: str
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, item: dict[str, Any]) -> _Image:
+        sides = (int(item.get(side) or -1) for side in ("height", "width"))
+        return cls(int(item["id"]), str(item["file_name"]), *sides)
+
+
+def _load(path: str) -> dict[str, Any]:
+    try:
+        data = json.loads(read_text(path, "COCO annotations"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not JSON: {error}.") from error
+    if not isinstance(data, dict) or not {"images", "categories"} <= set(data):
+        raise UserError(
+            f"{path} has no images and categories; give a COCO instances file, such as "
+            "instances_train2017.json."
+        )
+    return data
+
+
+def _shift(labels: dict[int, str], path: str) -> int:
+    """Returns what is added to each category id: 1 where they start at 0."""
+    first = min(labels, default=1)
+    if first < 0:
+        raise UserError(f"{path} has the category id {first}; ids are 0 or more.")
+    if first == 0:
+        logging.warning("%s numbers its categories from 0; each is written as id + 1.", path)
+    return int(first == 0)
+
+
+def _objects_by_image(
+    annotations: list[dict[str, Any]], names: dict[int, str], tally: Tally
+) -> dict[int, list[tuple[list[float], int, bool, float]]]:
+    """Returns {image id: [(xywh, category id, is crowd, area)]} of the annotations that are whole.
+
+    An area of 0 stands for one that is not given.
+    """
+    objects = defaultdict(list)
+    for item in annotations:
+        file = names.get(item.get("image_id"), f"annotation {item.get('id')}")
+        if item.get("image_id") not in names:
+            tally.box_problem(file, "dropped: its image is not in the file")
+            continue
+        try:
+            xywh = [float(value) for value in item["bbox"]]
+            found = (xywh, int(item["category_id"]), bool(item.get("iscrowd")))
+            if len(xywh) != 4:
+                raise ValueError(f"bbox {xywh}")
+            objects[item["image_id"]].append((*found, float(item.get("area") or 0)))
+        except (KeyError, TypeError, ValueError) as error:
+            detail = f"annotation {item.get('id')}: {error}"
+            tally.box_problem(file, "dropped: no bbox of four numbers or no class", detail=detail)
+    return objects
+
+
+def _example(
+    image: _Image,
+    path: str,
+    objects: list[tuple[list[float], int, bool, float]],
+    shift: int,
+) -> Example:
+    xywh, class_ids, crowd, areas = zip(*objects, strict=True) if objects else ((),) * 4
+    x, y, width, height = np.array(xywh, np.float64).reshape(-1, 4).T
+    boxes = np.stack([y, x, y + height, x + width], axis=1).astype(np.float32)
+    areas = np.array(areas, np.float32)
+    return Example(
+        image=path,
+        source_id=str(image.id),
+        boxes=boxes,
+        class_ids=np.array(class_ids, np.int64) + shift,
+        height=image.height,
+        width=image.width,
+        is_crowd=np.array(crowd, bool),
+        areas=np.where(areas > 0, areas, box_areas(boxes)),
+    )

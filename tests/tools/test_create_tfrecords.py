@@ -1,0 +1,106 @@
+"""The tool: flags to a source, records on disk, and mistakes in one sentence."""
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from absl import flags
+from PIL import Image
+
+from edet.data.examples import check_records
+from tools.common import call, parsed
+from tools.create_tfrecords import create, define_flags
+
+
+def tool(*arguments: str) -> int:
+    return call(create, parsed(define_flags, list(arguments)), [])
+
+
+def test_synthetic_scenes_are_written(tmp_path, capsys):
+    output = tmp_path / "deep/er/train"
+    arguments = ["--num_images=6", "--image_size=48", "--seed=3", "--num_shards=2"]
+    assert tool("--format=synthetic", f"--output={output}", *arguments) == 0
+    shards = sorted(map(str, output.parent.glob("*.tfrecord")))
+    assert check_records(shards, [1, 2, 3], every_record=True).num_records == 6
+    printed = capsys.readouterr().out
+    assert "triangle" in printed
+    assert "2 shards;" in printed
+
+
+def test_a_coco_set_is_written(tmp_path):
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((10, 20, 3), np.uint8)).save(file, "png")
+    (tmp_path / "a.png").write_bytes(file.getvalue())
+    instances = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 10, "width": 20}],
+        "categories": [{"id": 44, "name": "bottle"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 44, "bbox": [0, 0, 5, 5]}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(instances))
+    paths = [f"--annotations={tmp_path}/a.json", f"--images={tmp_path}"]
+    assert tool("--format=coco", f"--output={tmp_path}/val", *paths) == 0
+    summary = check_records([f"{tmp_path}/val-00000-of-00001.tfrecord"], every_record=True)
+    assert summary.class_boxes == {44: 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--format=coco", "--annotations=a.json"], "--format=coco needs --images."),
+        (["--format=voc"], "--format=voc needs --voc_root."),
+        (["--format=tfds", "--split=train"], "--format=tfds needs --tfds_name."),
+        (["--format=synthetic"], "--format=synthetic needs --num_images."),
+        (
+            ["--format=synthetic", "--num_images=2", "--split=train"],
+            "--split means nothing for --format=synthetic; leave it out.",
+        ),
+        (["--format=voc", "--voc_root=none"], "none/Annotations is missing"),
+        (["--format=voc", "--voc_root=none", "--labels=none.yaml"], "cannot read label map"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path, capsys, arguments, words):
+    assert tool(f"--output={tmp_path}/train", *arguments) == 2
+    message = capsys.readouterr().err
+    assert words in message
+    assert message.count("\n") == 1
+
+
+def test_what_is_no_flag_is_refused(capsys):
+    options = parsed(define_flags, ["--format=voc", "--output=x"])
+    assert call(create, options, ["train"]) == 2
+    assert "'train' is not a flag" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--output=x"], ["--format=voc"], ["--format=yolo"]])
+def test_what_every_run_needs_is_required(arguments):
+    with pytest.raises(flags.Error):
+        parsed(define_flags, arguments)
+
+
+def test_blood_cells_keep_all_but_two_boxes(shared, tmp_path):
+    root = shared / "data" / "bccd"
+    assert tool("--format=voc", f"--voc_root={root}", f"--output={tmp_path}/all") == 0
+    report = json.loads((tmp_path / "all.report.json").read_text())
+    assert report["images"]["written"] == 364
+    assert {row["name"]: row["boxes"] for row in report["classes"]} == {
+        "Platelets": 361,
+        "RBC": 4153,  # of 4155; the two boxes of no size are RBC
+        "WBC": 372,
+    }
+    assert sorted(problem["file"] for problem in report["problems"]) == [
+        "BloodImage_00338.jpg",
+        "BloodImage_00343.jpg",
+    ]
+
+
+def test_the_command_line_prints_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "tools.create_tfrecords", "--format=voc", "--voc_root=none"]
+    run = subprocess.run(
+        [*command, f"--output={tmp_path}/x"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2
+    assert "none/Annotations is missing" in run.stderr
+    assert "Traceback" not in run.stderr

@@ -1,0 +1,40 @@
+"""What every tool does with its flags and with a mistake of the user."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from absl import app, flags, logging
+
+from edet.errors import UserError
+
+DefineFlags = Callable[[flags.FlagValues], None]
+Tool = Callable[[flags.FlagValues], None]
+
+
+def run(define_flags: DefineFlags, tool: Tool) -> None:
+    """Runs a tool from the command line and ends the process with its exit code."""
+    define_flags(flags.FLAGS)
+    app.run(lambda argv: call(tool, flags.FLAGS, argv[1:]))
+
+
+def call(tool: Tool, options: flags.FlagValues, rest: list[str]) -> int:
+    """Returns 0, or 2 after a mistake of the user, whose message goes to stderr."""
+    logging.set_verbosity(logging.WARNING)
+    try:
+        if rest:
+            raise UserError(f"{rest[0]!r} is not a flag; see --help.")
+        tool(options)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def parsed(define_flags: DefineFlags, arguments: list[str]) -> flags.FlagValues:
+    """Returns the flags of a tool for the given arguments, apart from the process's own flags."""
+    options = flags.FlagValues()
+    define_flags(options)
+    options(["tool", *arguments])
+    return options
