@@ -45,7 +45,10 @@ def test_the_state_that_was_given_is_not_touched():
 
 
 def test_a_batch_is_learnt_by_heart():
-    _, variables, step = make(small_config(train={"learning_rate": 2.0, "clip_norm": 10.0}))
+    config = small_config(
+        train={"learning_rate": 2.0, "clip_norm": 10.0}, loss={"weight_decay": 0.0}
+    )
+    _, variables, step = make(config)
     batch = make_batch(1)
 
     @tf.function
@@ -55,7 +58,7 @@ def test_a_batch_is_learnt_by_heart():
         return metrics["total_loss"]
 
     losses = [float(update()) for _ in range(40)]
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.2 * losses[0]
 
 
 def test_a_batch_without_any_object_is_finite_and_only_pushes_classes_down():

@@ -1,0 +1,54 @@
+"""Nothing half-written is ever seen, and what is wrong with a path is said."""
+
+import pathlib
+
+import pytest
+
+from edet.errors import UserError
+from edet.files import find_files, read_text, write_json, write_text, written_aside
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_scrap(tmp_path):
+    path = tmp_path / "file"
+    write_text(path, "old")
+    with pytest.raises(UserError, match="No space left"), written_aside(path) as aside:
+        pathlib.Path(aside).write_text("half")
+        raise OSError(28, "No space left on device")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_mistake_of_the_program_is_not_dressed_up(tmp_path):
+    with pytest.raises(ZeroDivisionError), written_aside(tmp_path / "file"):
+        1 / 0  # noqa: B018
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_are_made_and_json_reads_back(tmp_path):
+    write_json(tmp_path / "a" / "b.json", {"name": "größe"})
+    assert "größe" in read_text(tmp_path / "a" / "b.json", "result")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write .*file/x"):
+        write_text(tmp_path / "file" / "x", "")
+
+
+def test_globs_are_sorted_joined_and_without_folders(tmp_path):
+    for name in ("b-1", "a-2", "a-1"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "a-3").mkdir()
+    found = find_files(f"{tmp_path}/a-*, {tmp_path}/b-*", "data.train_records")
+    assert [path[-3:] for path in found] == ["a-1", "a-2", "b-1"]
+
+
+@pytest.mark.parametrize("pattern", ["", "nowhere/*.tfrecord"])
+def test_no_files_is_an_error_that_names_the_setting(pattern):
+    with pytest.raises(UserError, match="data.train_records"):
+        find_files(pattern, "data.train_records")
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(UserError, match="cannot read config nowhere.yaml"):
+        read_text("nowhere.yaml", "config")

@@ -1,0 +1,82 @@
+"""The command line: a mistake is one sentence on stderr and exit code 2, never a traceback."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+import main
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture
+def edet(capsys):
+    """Calls main.py in this process; returns its exit code and what it wrote to stderr."""
+
+    def call(*arguments: str) -> tuple[int, str]:
+        with flagsaver.flagsaver():
+            flags.FLAGS.unparse_flags()
+            rest = flags.FLAGS(["main.py", *arguments])
+            code = main.main(rest)
+        return code, capsys.readouterr().err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--mode=inspect"], "name a model with --model"),
+        (["--mode=inspect", "--model=efficientdet-d9"], "did you mean 'efficientdet-d"),
+        (["--mode=inspect", "--model=efficientdet-d0", "--set=model.num_clases=2"], "num_classes"),
+        (["--mode=inspect", "--config=nowhere.yaml"], "cannot read config nowhere.yaml"),
+        (["--mode=inspect", "--model=efficientdet-d0", "stray"], "'stray' is not a flag"),
+        (["--mode=train", "--model=efficientdet-d0"], "data.train_records is not set"),
+        (
+            ["--mode=train", "--model=efficientdet-d0", "--set=data.train_records=nowhere-*"],
+            "'nowhere-*' matches no file",
+        ),
+        (["--mode=eval", "--model=efficientdet-d0"], "give --workdir or --weights"),
+        (
+            ["--mode=export", "--model=efficientdet-lite0", "--weights=nowhere"],
+            "there are no weights at nowhere",
+        ),
+        (["--mode=train", "--model=efficientdet-d0", "--strategy=gpu"], "sees no GPU"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(edet, arguments, message):
+    code, error = edet(*arguments)
+    assert code == 2
+    assert error.startswith("edet: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_workdir_that_cannot_be_written_is_named(edet, tmp_path):
+    (tmp_path / "file").write_text("")
+    workdir = tmp_path / "file" / "run"
+    code, error = edet(
+        "--mode=inspect", "--model=efficientdet-lite0", "--set=model.image_size=64",
+        f"--workdir={workdir}",
+    )  # fmt: skip
+    assert code == 2
+    assert str(workdir) in error
+
+
+def test_inspect_prints_a_table_and_writes_json(tmp_path):
+    """As a user runs it: a process of its own, from another folder."""
+    run = subprocess.run(
+        [
+            sys.executable, str(REPOSITORY / "main.py"), "--mode=inspect",
+            "--model=efficientdet-lite0", "--set=model.image_size=[64,96]", "--workdir=run",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert "multiply-adds" in run.stdout
+    found = json.loads((tmp_path / "run" / "inspect.json").read_text())
+    assert found["parts"]["total"]["trainable_parameters"] == 3_243_470

@@ -1,0 +1,184 @@
+"""The modes on tiny drawn scenes: each works from the workdir alone, and a stopped run goes on."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from edet import workflows
+from edet.config.loading import load_config
+from edet.config.schema import replace
+from edet.data.records import write_records
+from edet.data.synthetic import SyntheticSet
+from edet.errors import UserError
+from edet.training.hooks import read_history
+from edet.weights.own import find_checkpoint, read_weights
+from edet.workdir import run_config
+
+OVERRIDES = [
+    "model.image_size=64", "model.labels={1: disc, 2: square, 3: triangle}",
+    "model.pyramid_width=16", "model.pyramid_repeats=1", "model.head_repeats=1",
+    "data.batch_size=4", "data.eval_batch_size=3", "train.steps=6", "train.save_every=3",
+    "train.eval_every=6", "train.log_every=2", "detect.draw_threshold=0",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    write_records(SyntheticSet(12, size=64, seed=0), str(folder / "train"), num_shards=2)
+    write_records(SyntheticSet(5, size=64, seed=1), str(folder / "eval"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(records):
+    paths = [f"data.train_records={records}/train-*", f"data.eval_records={records}/eval-*"]
+    return load_config("efficientdet-lite0", overrides=OVERRIDES + paths)
+
+
+@pytest.fixture(scope="module")
+def strategy():
+    return tf.distribute.get_strategy()
+
+
+@pytest.fixture(scope="module")
+def workdir(config, strategy, tmp_path_factory):
+    """A finished run of six steps with an evaluation at the end."""
+    folder = tmp_path_factory.mktemp("run")
+    workflows.train(config, str(folder), strategy, evaluate_too=True)
+    return folder
+
+
+def test_a_run_leaves_everything_that_explains_it(workdir, config):
+    assert {path.name for path in workdir.iterdir()} >= {
+        "config.yaml", "recipe.json", "environment.json", "history.csv", "history.png",
+        "evaluations.csv", "eval.json", "examples.png", "checkpoints", "best", "tensorboard",
+        "train.json",
+    }  # fmt: skip
+    assert load_config(path=workdir / "config.yaml") == config
+    assert [int(row["step"]) for row in read_history(str(workdir / "history.csv"))] == [*range(6)]
+    versions = json.loads((workdir / "environment.json").read_text())["versions"]
+    assert "keras" in versions
+    assert json.loads((workdir / "eval.json").read_text())["images"] == 5
+
+
+def test_the_workdir_alone_is_enough_for_every_mode(workdir, strategy, records, tmp_path):
+    config = run_config(str(workdir), None, None, [])
+    metrics = workflows.evaluate(config, str(workdir), strategy, "")
+    assert metrics == json.loads((workdir / "eval.json").read_text())["metrics"]
+    exported = workflows.export(config, str(workdir), "", "")["saved_model"]
+    assert exported == str(workdir / "saved_model" / "1")
+    picture = tmp_path / "scene.png"
+    scene = tf.io.encode_png(tf.zeros((50, 70, 3), tf.uint8))
+    picture.write_bytes(scene.numpy())
+    summary = workflows.predict(config, str(workdir), "", [str(picture)], "")
+    assert summary["images"] == 1
+    assert (workdir / "predict" / "drawn" / "scene.png").exists()
+
+
+def test_inspect_counts_the_network_without_any_weights(config):
+    found = workflows.inspect(config)
+    assert found["anchors"] == 9 * (8 * 8 + 4 * 4 + 2 * 2 + 1 + 1)
+    assert found["parts"]["total"]["trainable_parameters"] > 2_900_000  # the backbone's own
+
+
+def test_a_stopped_run_ends_in_the_weights_of_one_that_was_not(workdir, config, strategy, tmp_path):
+    """The first half is killed right after its checkpoint; data order and dropout go on."""
+
+    class Killed(Exception):
+        pass
+
+    folder = str(tmp_path / "stopped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edet.training.checkpoints.Checkpoints.save", _then_raise(Killed, at_step=3))
+        with pytest.raises(Killed):
+            workflows.train(config, folder, strategy)
+    assert find_checkpoint(folder).endswith("ckpt-3")
+    workflows.train(config, folder, strategy)
+    for kind in ("raw", "average", "velocity"):
+        expected = read_weights(str(workdir / "checkpoints" / "ckpt-6"), kind)
+        found = read_weights(f"{folder}/checkpoints/ckpt-6", kind)
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-6, err_msg=name)
+    losses = [
+        [row["total_loss"] for row in read_history(f"{run}/history.csv")]
+        for run in (workdir, folder)
+    ]
+    np.testing.assert_allclose(*np.array(losses, float), rtol=1e-5)
+
+
+def _then_raise(error, at_step):
+    from edet.training.checkpoints import Checkpoints
+
+    save = Checkpoints.save
+
+    def save_and_raise(self):
+        save(self)
+        if int(self._step) == at_step:
+            raise error
+
+    return save_and_raise
+
+
+def test_a_run_that_is_complete_has_nothing_left_to_do(workdir, config, strategy):
+    before = find_checkpoint(str(workdir), prefer="last")
+    workflows.train(config, str(workdir), strategy)
+    assert find_checkpoint(str(workdir), prefer="last") == before
+
+
+def test_a_rate_that_explodes_is_stopped_and_the_images_are_named(config, strategy, tmp_path):
+    wild = replace(config, train={"learning_rate": 1e25, "clip_norm": 0.0, "warmup_epochs": 0.0})
+    with pytest.raises(UserError, match=r"step \d is not finite .* on the images image '\d+'"):
+        workflows.train(wild, str(tmp_path / "wild"), strategy)
+
+
+def test_a_workdir_of_another_model_is_refused_and_kept(workdir, config, strategy):
+    before = (workdir / "config.yaml").read_bytes()
+    other = replace(config, model={"pyramid_width": 24})
+    with pytest.raises(UserError, match="model.pyramid_width was 16, now it is 24"):
+        workflows.train(other, str(workdir), strategy)
+    assert (workdir / "config.yaml").read_bytes() == before
+
+
+def test_labels_outside_the_map_are_refused_before_anything_starts(config, strategy, tmp_path):
+    fewer = replace(config, model={"labels": {1: "disc", 2: "square"}, "num_classes": 2})
+    with pytest.raises(UserError, match="train-0000.*3"):
+        workflows.train(fewer, str(tmp_path / "fewer"), strategy)
+    assert not (tmp_path / "fewer").exists()
+
+
+def test_a_truncated_shard_is_named(config, strategy, records, tmp_path):
+    shard = next(records.glob("train-00000-*.tfrecord"))
+    (tmp_path / "cut.tfrecord").write_bytes(shard.read_bytes()[:-9])
+    cut = replace(config, data={"train_records": str(tmp_path / "cut.tfrecord")})
+    with pytest.raises(UserError, match="cut.tfrecord"):
+        workflows.train(cut, str(tmp_path / "run"), strategy)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(config, strategy, tmp_path, monkeypatch):
+    folder = str(tmp_path / "full")
+    save = tf.train.CheckpointManager.save
+
+    def fill_up(self, checkpoint_number):
+        if int(checkpoint_number) > 3:
+            raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+        return save(self, checkpoint_number=checkpoint_number)
+
+    monkeypatch.setattr(tf.train.CheckpointManager, "save", fill_up)
+    with pytest.raises(UserError, match="No space left on device; the earlier ones"):
+        workflows.train(config, folder, strategy)
+    assert find_checkpoint(folder).endswith("ckpt-3")
+
+
+def test_an_undecodable_picture_is_an_error_in_evaluation(config, workdir, strategy, tmp_path):
+    from edet.data.examples import Example, encode_example
+
+    empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    broken = Example(b"\xff\xd8 broken", "img-7", *empty, height=8, width=8)
+    with tf.io.TFRecordWriter(str(tmp_path / "bad.tfrecord")) as writer:
+        writer.write(encode_example(broken, config.model.labels))
+    bad = replace(config, data={"eval_records": str(tmp_path / "bad.tfrecord")})
+    with pytest.raises(UserError, match="img-7"):
+        workflows.evaluate(bad, str(workdir), strategy, "")
