@@ -13,26 +13,38 @@ import tensorflow as tf
 Tensors = Sequence[tf.Tensor]
 
 
-def clip(gradients: Tensors, norm: float) -> list[tf.Tensor]:
-    """Clips every gradient to `norm`, then all of them together to the same (reference).
+def clip_factors(gradients: Tensors, norm: float) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Returns what clipping multiplies each gradient by, and the global norm before it.
 
-    To be called on the sum over replicas: clipping each replica's share would depend on how many
-    there are. 0 turns it off.
+    Every gradient is clipped to `norm`, then all of them together to the same (reference). Both
+    are one factor a gradient, which the update applies in passing.
+
+    Args:
+      gradients: summed over replicas: clipping each replica's share would depend on how many there
+        are.
+      norm: 0 turns clipping off.
     """
-    if not norm:
-        return list(gradients)
-    each = [tf.clip_by_norm(gradient, norm) for gradient in gradients]
-    return tf.clip_by_global_norm(each, norm)[0]
+    norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(gradient) for gradient in gradients]))
+    factors = tf.ones_like(norms)
+    if norm:
+        factors = norm / tf.maximum(norms, norm)
+        factors *= norm / tf.maximum(tf.norm(norms * factors), norm)
+    return tf.unstack(factors), tf.norm(norms)
 
 
 def sgd(
-    variables: Tensors, velocities: Tensors, gradients: Tensors, rate: tf.Tensor, momentum: float
+    variables: Tensors, velocities: Tensors, gradients: Tensors, rates: Tensors, momentum: float
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Returns (new variables, new velocities): v = m v - rate g, then w = w + v.
 
     The rate is inside the velocity, as in Keras; it matters while the rate changes.
+
+    Args:
+      rates: of each variable: the learning rate times the gradient's clipping factor.
     """
-    velocities = [momentum * v - rate * g for v, g in zip(velocities, gradients, strict=True)]
+    velocities = [
+        momentum * v - rate * g for v, g, rate in zip(velocities, gradients, rates, strict=True)
+    ]
     return [w + v for w, v in zip(variables, velocities, strict=True)], velocities
 
 
@@ -52,5 +64,5 @@ def moving_average(
     if not decay:
         return list(values)
     step = tf.cast(step, tf.float32)
-    decay = tf.minimum(decay, (1.0 + step) / (10.0 + step))
-    return [a - (1.0 - decay) * (a - v) for a, v in zip(averages, values, strict=True)]
+    way = 1.0 - tf.minimum(decay, (1.0 + step) / (10.0 + step))
+    return [a + way * (v - a) for a, v in zip(averages, values, strict=True)]

@@ -19,7 +19,7 @@ from edet.geometry.anchors import make_anchors
 from edet.geometry.targets import assign_targets
 from edet.models.layers import random_seed
 from edet.training.losses import detection_losses, is_kernel, l2_loss
-from edet.training.optimizer import clip, moving_average, sgd
+from edet.training.optimizer import clip_factors, moving_average, sgd
 from edet.training.recipe import Recipe
 from edet.training.schedules import learning_rate
 
@@ -67,12 +67,16 @@ class TrainingStep:
         *gradients, packed = _sum_over_replicas([*gradients, tf.stack(list(losses.values()))])
         losses = dict(zip(losses, tf.unstack(packed), strict=True))
         gradients = self._add_weight_decay(gradients, state.trainable, losses)
-        norm = tf.linalg.global_norm(gradients)
+        factors, norm = clip_factors(gradients, self.config.train.clip_norm)
         rate = self._learning_rate(state.step)
-        new = self._update(state, gradients, rate, list(non_trainable))
         losses["total_loss"] = losses.pop("total")
-        finite = tf.math.is_finite(losses["total_loss"]) & tf.math.is_finite(norm)
-        new = tf.nest.map_structure(lambda a, b: tf.where(finite, a, b), new, state)
+        new = tf.cond(
+            tf.math.is_finite(losses["total_loss"]) & tf.math.is_finite(norm),
+            lambda: self._update(
+                state, gradients, [rate * factor for factor in factors], list(non_trainable)
+            ),
+            lambda: state,
+        )
         metrics = losses | {"learning_rate": rate, "gradient_norm": norm, "positives": positives}
         return new._replace(step=state.step + 1), metrics
 
@@ -116,12 +120,10 @@ class TrainingStep:
         )  # fmt: skip
 
     def _update(
-        self, state: State, gradients: Tensors, rate: tf.Tensor, non_trainable: Tensors
+        self, state: State, gradients: Tensors, rates: Tensors, non_trainable: Tensors
     ) -> State:
-        train = self.config.train
-        gradients = clip(gradients, train.clip_norm)
         trainable, velocities = sgd(
-            state.trainable, state.velocities, gradients, rate, train.momentum
+            state.trainable, state.velocities, gradients, rates, self.config.train.momentum
         )
         values = [*trainable, *non_trainable]
         averages = moving_average(state.averages, values, state.step, self.recipe.ema_decay)

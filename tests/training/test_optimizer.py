@@ -4,15 +4,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edet.training.optimizer import clip, moving_average, sgd
+from edet.training.optimizer import clip_factors, moving_average, sgd
+
+
+def clip(gradients, norm):
+    factors, _ = clip_factors(gradients, norm)
+    return [gradient * factor for gradient, factor in zip(gradients, factors, strict=True)]
 
 
 def test_momentum_carries_the_rate_of_the_step_that_made_it():
     """v = 0.9 v - rate g; w = w + v. Rates 1 and 0.1: v = -2, then -1.8 - 0.2."""
     w, v = [tf.constant(10.0)], [tf.constant(0.0)]
-    w, v = sgd(w, v, [tf.constant(2.0)], tf.constant(1.0), 0.9)
+    w, v = sgd(w, v, [tf.constant(2.0)], [1.0], 0.9)
     assert (float(w[0]), float(v[0])) == (8.0, -2.0)
-    w, v = sgd(w, v, [tf.constant(2.0)], tf.constant(0.1), 0.9)
+    w, v = sgd(w, v, [tf.constant(2.0)], [0.1], 0.9)
     assert (float(w[0]), float(v[0])) == pytest.approx((6.0, -2.0))
 
 
@@ -28,7 +33,7 @@ def test_sgd_equals_keras_while_the_rate_changes():
     for rate, gradient in zip(rates, gradients, strict=True):
         optimizer.learning_rate = rate
         optimizer.apply([tf.constant(gradient)], [variable])
-        w, v = sgd(w, v, [tf.constant(gradient)], tf.constant(rate), 0.9)
+        w, v = sgd(w, v, [tf.constant(gradient)], [rate], 0.9)
     np.testing.assert_allclose(w[0], variable, rtol=1e-6)
 
 
@@ -37,6 +42,20 @@ def test_each_gradient_is_clipped_and_then_all_together():
     large, small = clip([tf.constant([30.0]), tf.constant([4.0])], 10.0)
     shrink = 10 / np.sqrt(116)
     np.testing.assert_allclose([large[0], small[0]], [10 * shrink, 4 * shrink], rtol=1e-6)
+
+
+def test_the_global_norm_is_that_before_clipping():
+    assert float(clip_factors([tf.constant([30.0]), tf.constant([40.0])], 10.0)[1]) == 50.0
+
+
+def test_clipping_equals_tensorflows_own():
+    rng = np.random.default_rng(1)
+    gradients = [tf.constant(rng.normal(size=n, scale=s)) for n, s in ((3, 9), (50, 4), (9, 0.1))]
+    each = [tf.clip_by_norm(gradient, 10.0) for gradient in gradients]
+    for found, expected in zip(
+        clip(gradients, 10.0), tf.clip_by_global_norm(each, 10.0)[0], strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_small_gradients_and_a_norm_of_zero_are_left_alone():
