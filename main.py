@@ -14,6 +14,7 @@ from collections.abc import Sequence
 # TensorFlow's notices about the processor say nothing to a user; its errors come as exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import tensorflow as tf
 from absl import app, flags, logging
 
 from edet import workflows
@@ -23,7 +24,7 @@ from edet.files import write_json
 from edet.training.strategy import STRATEGIES, make_strategy
 from edet.workdir import run_config
 
-MODES = ("train", "eval", "train_and_eval", "predict", "export", "inspect")
+MODES = ("train", "eval", "train_and_eval", "predict", "export", "inspect", "check_data")
 
 _MODE = flags.DEFINE_enum("mode", None, MODES, "What to do.", required=True)
 _MODEL = flags.DEFINE_string("model", None, "A model's name, such as efficientdet-d0.")
@@ -40,6 +41,7 @@ _OUTPUT = flags.DEFINE_string("output", "", "Where predict and export write; def
 def main(argv: Sequence[str]) -> int:
     """Runs one mode; a mistake of the user ends with a sentence and exit code 2."""
     logging.set_verbosity(logging.WARNING)
+    tf.get_logger().setLevel("ERROR")  # its warnings are about TensorFlow, not about the user
     try:
         inputs = argv[1:]
         if inputs and _MODE.value != "predict":
@@ -58,6 +60,8 @@ def _run(config: Config, inputs: Sequence[str]) -> dict:
     mode, workdir, weights = _MODE.value, _WORKDIR.value, _WEIGHTS.value
     if mode == "inspect":
         return workflows.inspect(config)
+    if mode == "check_data":
+        return workflows.check_data(config, workdir)
     strategy = make_strategy(_STRATEGY.value, _TPU.value, _DEVICES.value)
     if mode in ("train", "train_and_eval"):
         return workflows.train(config, workdir, strategy, evaluate_too=mode == "train_and_eval")

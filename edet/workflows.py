@@ -1,4 +1,4 @@
-"""The modes of the command line, each told as a story: train, evaluate, predict, export, inspect.
+"""The modes of the command line, each told as a story: train, evaluate, check_data and others.
 
 They put the rooms together; what is said here in a line is done in one of them.
 """
@@ -15,13 +15,16 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from edet.config.labels import class_ids
+from edet.config.labels import class_ids, labels_of
 from edet.config.loading import config_table
 from edet.config.schema import Config
+from edet.data.check import CheckedImage, read_image, read_set
+from edet.data.check_report import report_on
 from edet.data.decode import decode_image
 from edet.data.examples import check_records, count_records, parse_example
 from edet.data.lookup import describe_images, read_ground_truth
 from edet.data.pipeline import make_eval_dataset, make_train_dataset
+from edet.data.reach import best_anchors, image_scales, network_boxes
 from edet.data.reading import user_errors
 from edet.evaluation.coco import CocoEvaluator, EvaluationResult
 from edet.evaluation.diagnosis import diagnose
@@ -245,7 +248,7 @@ def inspect(config: Config) -> dict:
             f"{cost.multiply_adds / 1e9:.3f} B", f"{cost.weight_bytes / 2**20:.1f} MiB",
             f"{cost.activation_bytes / 2**20:.1f} MiB",
         )  # fmt: skip
-    anchors = network.output_shape["box_deltas"][1]
+    anchors = network.output["box_deltas"].shape[1]
     console.print(table, f"{anchors:,} anchors, {config.model.num_classes} class logits each")
     return {
         "model": config.model.name,
@@ -253,6 +256,58 @@ def inspect(config: Config) -> dict:
         "anchors": anchors,
         "parts": {part: dataclasses.asdict(cost) for part, cost in costs.items()},
     }
+
+
+def check_data(config: Config, workdir: str) -> dict:
+    """Reads every record of `data.train_records` and, if set, `data.eval_records`.
+
+    Prints what they hold, what is broken, and whether anchors can reach the boxes; draws a page of
+    training images, each beside the anchors that fit its boxes best.
+
+    Returns:
+      What <workdir>/check_data.json holds.
+    """
+    labels = labels_of(config.model)
+    sets = {}
+    for name in ("train", "eval"):
+        key = f"{name}_records"
+        if name == "train" or getattr(config.data, key):
+            files = find_files(getattr(config.data, key), f"data.{key}")
+            sets[name] = read_set(files, labels, f"data.{key}")
+    report = report_on(sets, config)
+    console.print(*report.tables)
+    for sentence in report.sentences:
+        console.print(f"• {sentence}", style="yellow", markup=False, highlight=False)
+    if workdir:
+        save_gallery(
+            _anchor_pictures(config, sets["train"].images),
+            os.path.join(workdir, "check_data.png"), list(labels.values()),
+        )  # fmt: skip
+    return report.summary
+
+
+def _anchor_pictures(config: Config, images: Sequence[CheckedImage]) -> list[Picture]:
+    """Pairs some training images, by seed, with the anchors that overlap their boxes most."""
+    labels = labels_of(config.model)
+    shown = [image for image in images if len(image.boxes)] or images
+    rng = np.random.default_rng(config.train.seed)
+    pictures = []
+    for k in rng.permutation(len(shown))[:_GALLERY]:
+        image = shown[k]
+        found = network_boxes([image], config.model)
+        overlaps, anchors = best_anchors(found.boxes, config.model)
+        names, anchor_names = (
+            [labels.get(i) or str(i) for i in ids.tolist()]
+            for ids in (image.class_ids, found.class_ids)
+        )
+        scale = image_scales([image], config.model.image_size)
+        pictures.append(
+            Picture(
+                image.source_id, read_image(image), image.boxes, names, anchors / scale,
+                anchor_names, overlaps, "best anchors and their IoU",
+            )
+        )  # fmt: skip
+    return pictures
 
 
 def load_detector(config: Config, weights: str) -> Detector:

@@ -40,6 +40,7 @@ def edet(capsys):
             ["--mode=train", "--model=efficientdet-d0", "--set=data.train_records=nowhere-*"],
             "'nowhere-*' matches no file",
         ),
+        (["--mode=check_data", "--model=efficientdet-d0"], "data.train_records is not set"),
         (["--mode=eval", "--model=efficientdet-d0"], "give --workdir or --weights"),
         (
             ["--mode=export", "--model=efficientdet-lite0", "--weights=nowhere"],

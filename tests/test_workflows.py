@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from edet import workflows
 from edet.config.loading import load_config
@@ -182,3 +183,30 @@ def test_an_undecodable_picture_is_an_error_in_evaluation(config, workdir, strat
     bad = replace(config, data={"eval_records": str(tmp_path / "bad.tfrecord")})
     with pytest.raises(UserError, match="img-7"):
         workflows.evaluate(bad, str(workdir), strategy, "")
+
+
+def test_the_data_are_checked_and_drawn(config, tmp_path, capsys):
+    result = workflows.check_data(config, str(tmp_path))
+    assert (result["train"]["images"], result["eval"]["images"]) == (12, 5)
+    rows = {row["name"]: row["boxes"] for row in result["train"]["classes"]}
+    assert sum(rows.values()) == result["train"]["boxes"] == result["anchors"]["all"]["boxes"] > 0
+    assert result["train"]["problems"] == result["eval"]["problems"] == []
+    # Scenes are numbered from 0 in each set, but no picture is in both.
+    assert result["overlap"] == {"source ids": ["0", "1", "2", "3", "4"], "pictures": []}
+    assert json.loads(json.dumps(result)) == result
+    printed = capsys.readouterr().out
+    assert all(sentence[:40] in printed for sentence in result["sentences"])
+    assert [path.name for path in tmp_path.iterdir()] == ["check_data.png"]
+    with Image.open(tmp_path / "check_data.png") as page:
+        assert page.height > 8 * 480  # eight square scenes under each other
+
+
+def test_a_check_survives_bad_records_and_needs_no_eval_set(config, records, tmp_path):
+    with tf.io.TFRecordWriter(str(tmp_path / "train-bad.tfrecord")) as writer:
+        writer.write(b"nonsense")
+    both = f"{records}/train-*,{tmp_path}/train-bad.tfrecord"
+    mixed = replace(config, data={"train_records": both, "eval_records": ""})
+    result = workflows.check_data(mixed, "")
+    assert result["train"]["problem counts"] == {"record of another schema": 1}
+    assert result["train"]["images"] == 12
+    assert "eval" not in result

@@ -233,8 +233,8 @@ def check_records(
     boxes: Counter[int] = Counter()
     records = empty = 0
     for file in files:
-        for index, serialized in enumerate(_records(file, None if every_record else 1)):
-            class_ids = _checked_class_ids(serialized, f"{file}, record {index}")
+        for index, serialized in enumerate(read_records(file, None if every_record else 1)):
+            class_ids = checked_class_ids(serialized, f"{file}, record {index}")
             strange = sorted(set(class_ids) - known) if known is not None else []
             if strange:
                 raise UserError(
@@ -247,8 +247,12 @@ def check_records(
     return RecordsSummary(len(files), records, empty, dict(sorted(boxes.items())))
 
 
-def _records(file: str, limit: int | None) -> Iterator[bytes]:
-    """Yields the serialized records of a shard, at most `limit`."""
+def read_records(file: str, limit: int | None = None) -> Iterator[bytes]:
+    """Yields the serialized records of a shard, at most `limit`.
+
+    Raises:
+      UserError: the shard is unreadable or cut off, after the good records.
+    """
     read = 0
     try:
         dataset = tf.data.TFRecordDataset(file)
@@ -276,7 +280,7 @@ def _listed(ids: set[int]) -> str:
     return ", ".join(map(str, ordered)) if len(ids) < 6 else f"{ordered[0]} to {ordered[-1]}"
 
 
-def _checked_class_ids(serialized: bytes, where: str) -> list[int]:
+def checked_class_ids(serialized: bytes, where: str) -> list[int]:
     """Returns the class ids of a record, or raises UserError if it has another schema."""
     try:
         features = tf.train.Example.FromString(serialized).features.feature

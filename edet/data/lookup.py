@@ -57,7 +57,7 @@ def read_ground_truth(files: Sequence[str]) -> list[GroundTruth]:
     )
     with user_errors(files):
         try:
-            return [_ground_truth(example) for example in examples.as_numpy_iterator()]
+            return [ground_truth(example) for example in examples.as_numpy_iterator()]
         except tf.errors.InvalidArgumentError:
             for bad in find_undecodable(files):
                 raise UserError(
@@ -67,7 +67,8 @@ def read_ground_truth(files: Sequence[str]) -> list[GroundTruth]:
             raise
 
 
-def _ground_truth(example: dict[str, np.ndarray]) -> GroundTruth:
+def ground_truth(example: dict[str, np.ndarray]) -> GroundTruth:
+    """Returns the annotations of a parsed record whose height and width are known."""
     height, width = int(example["height"]), int(example["width"])
     return GroundTruth(
         source_id=_text(example["source_id"]),
@@ -107,11 +108,12 @@ def find_undecodable(files: Sequence[str]) -> list[UndecodableImage]:
 
 def _undecodable(files: Sequence[str], image_id: int) -> UndecodableImage:
     file, number, example = _look_up(files, image_id)
-    why = _decoding_error(example["encoded"])
+    why = decoding_error(example["encoded"])
     return UndecodableImage(file, number, _text(example["source_id"].numpy()), why)
 
 
-def _decoding_error(encoded: tf.Tensor) -> str:
+def decoding_error(encoded: tf.Tensor) -> str:
+    """Returns the decoder's own words on an image that it could not read."""
     try:
         decode_image(encoded)
     except tf.errors.OpError as error:

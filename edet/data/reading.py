@@ -60,7 +60,7 @@ def decode_examples(records: tf.data.Dataset, files: Sequence[str], warn: bool) 
     def decode_or_blank(example: Tensors) -> tf.data.Dataset:
         # tf.data has no other way to catch an error and keep the element's place.
         example = tf.data.Dataset.from_tensors(example)
-        decoded = example.map(_decode).ignore_errors(log_warning=True)
+        decoded = example.map(decode_parsed).ignore_errors(log_warning=True)
         return decoded.concatenate(example.map(lambda e: _blank(e, files, warn))).take(1)
 
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).interleave(
@@ -68,7 +68,13 @@ def decode_examples(records: tf.data.Dataset, files: Sequence[str], warn: bool) 
     )
 
 
-def _decode(example: Tensors) -> Tensors:
+def decode_parsed(example: Tensors) -> Tensors:
+    """Decodes what `parse_example` returns: "image" and "is_decoded" take the place of "encoded".
+
+    Raises (in the graph):
+      tf.errors.InvalidArgumentError: the image cannot be decoded.
+    """
+    example = dict(example)
     encoded = example.pop("encoded")
     stored = decode_stored_pixels(encoded)
     upright = turn_upright(stored, exif_orientation(encoded))

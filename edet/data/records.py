@@ -25,7 +25,6 @@ import numpy as np
 import rich.progress
 import tensorflow as tf
 import yaml
-from rich.markup import escape
 from rich.table import Table
 
 from edet.data.examples import Example, box_areas, encode_example
@@ -35,7 +34,6 @@ from edet.errors import UserError
 from edet.files import read_text, reason, write_json, write_text, written_aside
 
 SHARD_BYTES = 100e6  # aimed at where the number of shards is left open
-_SHOWN = 20  # problems printed; the report file holds all
 _VERSION = 1  # of the bytes this module writes; a new one makes old fingerprints void
 
 
@@ -69,18 +67,7 @@ class Report:
         classes = Table("id", "class", "boxes", title="Boxes written")
         for class_id, name in self.labels.items():
             classes.add_row(str(class_id), name, f"{tally.class_boxes.get(str(class_id), 0):,}")
-        return [counts, classes, self._problem_table()]
-
-    def _problem_table(self) -> Table:
-        """The first problems by file; what was dropped comes before what was changed."""
-        problems = sorted(self.tally.problems, key=lambda p: not p["what"].startswith("dropped"))
-        shown = Table("file", "what", "boxes", "detail", title="By file")
-        for problem in problems[:_SHOWN]:
-            boxes, detail = str(problem.get("boxes", "")), problem.get("detail", "")
-            shown.add_row(escape(problem["file"]), problem["what"], boxes, escape(detail))
-        if len(problems) > _SHOWN:
-            shown.add_row(f"and {len(problems) - _SHOWN:,} more", "in the .report.json", "", "")
-        return shown
+        return [counts, classes, tally.problem_table("in the .report.json")]
 
 
 def write_records(

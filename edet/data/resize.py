@@ -25,16 +25,17 @@ def fit(height: tf.Tensor, width: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tens
     one pixel short of the target, and released weights are evaluated that way.
 
     Args:
-      height, width: int scalars, pixels of the image.
+      height, width: ints [...], pixels of one image or of many.
       target: [2] int32, height and width to fit into.
 
     Returns:
-      (image scale, float32 scalar; height and width of the resized image, int32 [2], at least 1).
+      (image scale, float32 [...]; height and width of the resized image, int32 [..., 2], at least
+      1).
     """
-    size = tf.cast(tf.stack([height, width]), tf.float32)
-    scale = tf.reduce_min(tf.cast(target, tf.float32) / size)
+    size = tf.cast(tf.stack([height, width], axis=-1), tf.float32)
+    scale = tf.reduce_min(tf.cast(target, tf.float32) / size, axis=-1)
     # A strip so thin that the reference's resize would get 0 pixels keeps one.
-    return scale, tf.maximum(tf.cast(size * scale, tf.int32), 1)
+    return scale, tf.maximum(tf.cast(size * scale[..., None], tf.int32), 1)
 
 
 def resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:

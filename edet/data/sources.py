@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import tensorflow as tf
+from rich.markup import escape
+from rich.table import Table
 
 from edet.data.examples import Example
+
+_SHOWN = 20  # problems in a table; a JSON file holds all
 
 
 @dataclass
@@ -47,6 +51,21 @@ class Tally:
         """Returns the four fields as plain dicts and lists."""
         fields = ("images", "boxes", "class_boxes")
         return {name: dict(getattr(self, name)) for name in fields} | {"problems": self.problems}
+
+    def problem_table(self, rest: str) -> Table:
+        """The first problems by file; what was dropped comes before what was changed.
+
+        Args:
+          rest: where a person finds all of them.
+        """
+        problems = sorted(self.problems, key=lambda p: not p["what"].startswith("dropped"))
+        shown = Table("file", "what", "boxes", "detail", title="By file")
+        for problem in problems[:_SHOWN]:
+            boxes, detail = str(problem.get("boxes", "")), problem.get("detail", "")
+            shown.add_row(escape(problem["file"]), problem["what"], boxes, escape(detail))
+        if len(problems) > _SHOWN:
+            shown.add_row(f"and {len(problems) - _SHOWN:,} more", rest, "", "")
+        return shown
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Tally:

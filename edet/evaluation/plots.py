@@ -100,12 +100,13 @@ class Picture:
     boxes: np.ndarray
     names: Sequence[str]
     scores: Sequence[float]
+    caption: str = "detections"  # what the second list of boxes is
 
 
 def save_gallery(
     pictures: Iterable[Picture], path: str | os.PathLike, classes: Sequence[str] = ()
 ) -> None:
-    """Writes one page: a row for each picture, ground truth on the left, detections on the right.
+    """Writes one page: a row for each picture, ground truth on the left, the rest on the right.
 
     Images are scaled before anything is drawn, so that labels are as easy to read on a thumbnail
     as on a panorama.
@@ -261,7 +262,7 @@ def _gallery_row(picture: Picture, classes: Sequence[str]) -> Image.Image:
     header = 24
     row = Image.new("RGB", (2 * PANEL_SIDE + 3 * _GAP, size[1] + header + _GAP), "white")
     draw, font = ImageDraw.Draw(row), ImageFont.truetype(_FONT, 13)
-    for column, (panel, caption) in enumerate(((truth, "ground truth"), (found, "detections"))):
+    for column, (panel, caption) in enumerate(((truth, "ground truth"), (found, picture.caption))):
         left = _GAP + column * (PANEL_SIDE + _GAP)
         draw.text((left, 4), f"{picture.title}: {caption}", fill="black", font=font)
         row.paste(Image.fromarray(panel), (left, header))

@@ -1,0 +1,200 @@
+"""Reads every record of a data set before training and lists what is broken in it.
+
+A bad record does not end the check. Each problem names its image and, if it is one of a box, the
+first such box.
+
+Letters: n boxes of one image. Boxes are [ymin, xmin, ymax, xmax].
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import rich.progress
+import tensorflow as tf
+
+from edet.data.examples import checked_class_ids, parse_example, read_records
+from edet.data.lookup import GroundTruth, decoding_error, ground_truth
+from edet.data.reading import decode_parsed
+from edet.data.sources import Tally
+from edet.errors import UserError
+from edet.files import reason
+
+OUTSIDE = "box outside of the image"
+_GRACE = 2  # pixels that a box may stick out: annotation tools count from 1, and round up
+_WINDOW = 64  # records checked side by side
+
+
+@dataclass(frozen=True)
+class CheckedImage(GroundTruth):
+    """One readable image; `height` and `width` are those of its pixels."""
+
+    file: str
+    record: int  # its number within the file
+    digest: bytes  # of the encoded image
+
+    @property
+    def name(self) -> str:
+        """Names the image for a person."""
+        return _name(self.source_id, self.record, self.file)
+
+
+@dataclass
+class CheckedSet:
+    """What `read_set` has found in the records of one set."""
+
+    images: list[CheckedImage] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)  # the problems
+    class_names: dict[int, set[str]] = field(default_factory=dict)  # in the records, by id
+
+    def add(self, other: CheckedSet) -> None:
+        """Adds another part of the set."""
+        self.images += other.images
+        self.tally.add(other.tally)
+        for class_id, names in other.class_names.items():
+            self.class_names.setdefault(class_id, set()).update(names)
+
+
+def read_set(files: Sequence[str], labels: dict[int, str], what: str) -> CheckedSet:
+    """Reads, parses and decodes every record, several at a time.
+
+    Args:
+      files: TFRecord shards; gs:// works.
+      labels: {id: name} of the model.
+      what: the set's setting, such as "data.train_records".
+
+    Raises:
+      UserError: not one image can be used.
+    """
+    found = CheckedSet()
+    columns = (
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.DownloadColumn(),
+        rich.progress.TimeRemainingColumn(),
+    )
+    with (
+        rich.progress.Progress(*columns, transient=True) as bar,
+        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        task = bar.add_task(f"Checking {what}", total=sum(map(_num_bytes, files)))
+        for file in files:
+            records = enumerate(_good_records(file, found.tally))
+            check = functools.partial(_check_record, file=file, labels=labels)
+            while window := list(itertools.islice(records, _WINDOW)):
+                for part in pool.map(check, window):
+                    found.add(part)
+                bar.advance(task, sum(len(serialized) + 16 for _, serialized in window))
+    if not found.images:
+        problems = [f"{p['file']}: {p['what']}; {p['detail']}" for p in found.tally.problems]
+        why = f"the first of {len(problems)} problems is {problems[0]}" if problems else "no record"
+        raise UserError(f"no image of {what} can be used; write these records again ({why}).")
+    return found
+
+
+def read_image(image: CheckedImage) -> np.ndarray:
+    """Reads the pixels of a checked image again: [height, width, 3] uint8."""
+    record = next(itertools.islice(read_records(image.file), image.record, None))
+    return decode_parsed(parse_example(tf.constant(record)))["image"].numpy()
+
+
+def _num_bytes(file: str) -> int:
+    return tf.io.gfile.stat(file).length
+
+
+def _good_records(file: str, tally: Tally) -> Iterator[bytes]:
+    """Yields the records of a shard as far as it can be read."""
+    try:
+        yield from read_records(file)
+    except UserError as error:
+        tally.image_problem(file, "damaged shard", str(error))
+
+
+def _check_record(numbered: tuple[int, bytes], file: str, labels: dict[int, str]) -> CheckedSet:
+    """Returns what one record holds: an image, or the problem that hides it."""
+    record, serialized = numbered
+    found = CheckedSet()
+    try:
+        class_ids = checked_class_ids(serialized, f"{file}, record {record}")
+    except UserError as error:
+        found.tally.image_problem(
+            f"record {record} of {file}", "record of another schema", str(error)
+        )
+        return found
+    features = tf.train.Example.FromString(serialized).features.feature
+    try:
+        example = {key: value.numpy() for key, value in _read(serialized).items()}
+    except tf.errors.OpError:
+        source_id = b"".join(features["image/source_id"].bytes_list.value)
+        name = _name(source_id.decode(errors="replace"), record, file)
+        found.tally.image_problem(name, "undecodable image", _why(serialized))
+        return found
+    texts = features["image/object/class/text"].bytes_list.value
+    for class_id, text in zip(class_ids, texts, strict=False):
+        found.class_names.setdefault(class_id, set()).add(text.decode(errors="replace"))
+    recorded = (int(example["height"]), int(example["width"]))
+    example["height"], example["width"] = example["size"].tolist()
+    digest = hashlib.blake2b(features["image/encoded"].bytes_list.value[0], digest_size=16).digest()
+    image = CheckedImage(**vars(ground_truth(example)), file=file, record=record, digest=digest)
+    found.images.append(image)
+    _check_size(image, recorded, found.tally)
+    _check_boxes(image, labels, found.tally)
+    return found
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def _read(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    example = decode_parsed(parse_example(serialized))
+    return {**example, "size": tf.shape(example.pop("image"))[:2]}
+
+
+def _why(serialized: bytes) -> str:
+    """Says why a record cannot be decoded; op by op, since a graph's error tells it at length."""
+    try:
+        encoded = parse_example(tf.constant(serialized))["encoded"]
+    except tf.errors.OpError as error:
+        return reason(error)
+    return decoding_error(encoded)
+
+
+def _name(source_id: str, record: int, file: str) -> str:
+    return f"image {source_id or 'without id'} (record {record} of {file})"
+
+
+def _check_size(image: CheckedImage, recorded: tuple[int, int], tally: Tally) -> None:
+    actual = (image.height, image.width)
+    if min(recorded) > 0 and recorded != actual:
+        detail = "the record says {1}x{0}, the pixels are {3}x{2}".format(*recorded, *actual)
+        tally.image_problem(image.name, "image of another size than recorded", detail)
+
+
+def _check_boxes(image: CheckedImage, labels: dict[int, str], tally: Tally) -> None:
+    boxes, size = image.boxes, np.array([image.height, image.width] * 2)
+    is_finite = np.isfinite(boxes).all(axis=1)
+    is_flat = (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
+    sticks_out = ((boxes < -_GRACE) | (boxes > size + _GRACE)).any(axis=1)
+    faults = {
+        # A class without a name has a logit but is never detected.
+        "box of a class not in model.labels": ~np.isin(
+            image.class_ids, [i for i in labels if labels[i]]
+        ),
+        "box that is not finite": ~is_finite,
+        "box without area": is_finite & is_flat,
+        OUTSIDE: is_finite & sticks_out,
+    }
+    for what, rows in faults.items():
+        if rows.any():
+            first = int(np.argmax(rows))
+            corners = ", ".join(f"{side:.1f}" for side in boxes[first])
+            detail = (
+                f"box {first}: class {image.class_ids[first]}, [ymin, xmin, ymax, xmax] = "
+                f"[{corners}] in {image.height} x {image.width} pixels"
+            )
+            tally.box_problem(image.name, what, int(rows.sum()), detail)
