@@ -40,7 +40,7 @@ from edet.serving.saved_model import export_saved_model
 from edet.training.checkpoints import Checkpoints
 from edet.training.hooks import Reporter, append_evaluation
 from edet.training.loop import train as run_training
-from edet.training.recipe import resolve_recipe
+from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
 from edet.training.strategy import check_batch_size
 from edet.training.variables import TrainingVariables
@@ -64,32 +64,19 @@ def train(
       config: the experiment.
       workdir: folder of the run.
       strategy: from `training.strategy.make_strategy`.
-      evaluate_too: evaluates the moving average `train.eval_every` steps and at the end, and keeps
-        the checkpoint with the best AP.
+      evaluate_too: evaluates the moving average every `train.eval_every` steps and at the end, and
+        keeps the checkpoint with the best AP.
 
     Returns:
       What <workdir>/train.json holds.
     """
-    check_batch_size(config, strategy.num_replicas_in_sync)
-    files = checked_records(config, "train_records")
-    evaluate_at = None
-    if evaluate_too:
-        checked_records(config, "eval_records")
-    recipe = resolve_recipe(config, config.data.num_train_examples or count_records(files))
-    notes = prepare_workdir(workdir, config)
-    write_json(os.path.join(workdir, "recipe.json"), dataclasses.asdict(recipe))
-    console.print(config_table(config), recipe.table(config))
-    for note in notes:
-        console.print(f"changed since this run was started: {note}", style="yellow")
-
+    files, recipe = _plan(config, workdir, strategy.num_replicas_in_sync, evaluate_too)
     keras.utils.set_random_seed(config.train.seed)
     model = dataclasses.replace(config.model, batch_norm_momentum=recipe.batch_norm_momentum)
     with strategy.scope():
         network = build_network(model, config.train.precision)
         freeze(network, config.train.freeze)
         variables = TrainingVariables(network)
-        if evaluate_too:
-            detector = Detector(build_network(model, config.train.precision), config)
     checkpoints = Checkpoints(workdir, variables, config.train.keep)
     if checkpoints.restore_last():
         console.print(f"going on from step {int(variables.step.numpy())} of {workdir}")
@@ -99,7 +86,10 @@ def train(
 
     done = int(variables.step.numpy())
     reporter = Reporter(workdir, done, recipe.total_steps, config.data.batch_size)
+    evaluate_at = None
     if evaluate_too:
+        with strategy.scope():
+            detector = Detector(build_network(model, config.train.precision), config)
         evaluate_at = _evaluation_during_training(
             config, workdir, strategy, detector, variables, checkpoints, reporter
         )
@@ -115,6 +105,23 @@ def train(
     summary = {"steps": recipe.total_steps, "best": checkpoints.best(), **reporter.summary()}
     write_json(os.path.join(workdir, "train.json"), summary)
     return summary
+
+
+def _plan(
+    config: Config, workdir: str, replicas: int, evaluate_too: bool
+) -> tuple[list[str], Recipe]:
+    """Checks everything that can be checked beforehand, saves and prints what the run will do."""
+    check_batch_size(config, replicas)
+    files = checked_records(config, "train_records")
+    if evaluate_too:
+        checked_records(config, "eval_records")
+    recipe = resolve_recipe(config, config.data.num_train_examples or count_records(files))
+    notes = prepare_workdir(workdir, config)
+    write_json(os.path.join(workdir, "recipe.json"), dataclasses.asdict(recipe))
+    console.print(config_table(config), recipe.table(config))
+    for note in notes:
+        console.print(f"changed since this run was started: {note}", style="yellow")
+    return files, recipe
 
 
 def _evaluation_during_training(

@@ -1,8 +1,8 @@
 """Scenes of drawn shapes with exact boxes: data for the demo and the tests, from a seed.
 
-Three classes - disc, square, triangle - of any colour, turn and size lie on a clouded, noisy
-ground, cover one another and run over the border. The shape alone tells the class. One scene in
-ten is empty.
+Three classes - disc, square, triangle - of any turn and size lie on a clouded, noisy ground, cover
+one another and run over the border. Colour hints at the class, for each has its own part of the
+colour circle; where two parts overlap the shape decides. One scene in ten is empty.
 
 Letters: H = W = size of the scene, n boxes.
 """
@@ -21,8 +21,9 @@ from edet.data.sources import Tally
 from edet.errors import UserError
 
 LABELS = {1: "disc", 2: "square", 3: "triangle"}
-_VERSION = 1  # of the drawing; a new one makes old records out of date
+_VERSION = 2  # of the drawing; a new one makes old records out of date
 _NORMALS = {2: 4, 3: 3}  # edges of the square and the triangle
+_HUES = 0.2  # half of a class's part of the colour circle; a sixth would not overlap
 _MIN_VISIBLE = 0.5  # share of a shape that must be seen
 
 
@@ -59,7 +60,7 @@ def draw_scene(seed: int | Sequence[int], size: int) -> tuple[np.ndarray, np.nda
             break
         class_id = int(rng.integers(1, 4))
         coverage, area = _shape(rng, size, class_id)
-        colour = _shape_colour(rng)
+        colour = _shape_colour(rng, class_id)
         mask = coverage > 0.5
         after = np.where(mask, len(class_ids), owners)
         seen = np.bincount(after[after >= 0], minlength=len(class_ids) + 1)
@@ -105,9 +106,10 @@ def _shape(rng: np.random.Generator, size: int, class_id: int) -> tuple[np.ndarr
     return np.clip(0.5 - distance, 0, 1), int(area)
 
 
-def _shape_colour(rng: np.random.Generator) -> np.ndarray:
+def _shape_colour(rng: np.random.Generator, class_id: int) -> np.ndarray:
     """A saturated colour, [3] in 0-255: the ground is muted."""
-    hsv = rng.uniform(0, 1), rng.uniform(0.65, 1), rng.uniform(0.6, 1)
+    hue = (class_id / len(LABELS) + rng.uniform(-_HUES, _HUES)) % 1
+    hsv = hue, rng.uniform(0.65, 1), rng.uniform(0.6, 1)
     return 255 * np.array(colorsys.hsv_to_rgb(*hsv))
 
 
@@ -153,7 +155,7 @@ class SyntheticSet:
             Image.fromarray(image).save(file, "jpeg", quality=95)
             yield Example(
                 image=file.getvalue(),
-                source_id=str(number),
+                source_id=f"{self._seed}-{number}",
                 boxes=boxes,
                 class_ids=class_ids,
                 filename=f"{number:06d}.jpg",

@@ -58,8 +58,8 @@ def test_shards_hold_each_scene_once_whatever_their_number():
     source = SyntheticSet(num_images=5, size=32, seed=1)
     whole = {example.source_id: example for example in source.shard(0, 1)}
     halves = [*source.shard(0, 2), *source.shard(1, 2)]
-    assert sorted(whole) == ["0", "1", "2", "3", "4"]
-    assert [example.source_id for example in halves] == ["0", "2", "4", "1", "3"]
+    assert sorted(whole) == ["1-0", "1-1", "1-2", "1-3", "1-4"]
+    assert [example.source_id for example in halves] == ["1-0", "1-2", "1-4", "1-1", "1-3"]
     assert all(example.image == whole[example.source_id].image for example in halves)
 
 
