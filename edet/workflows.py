@@ -68,7 +68,7 @@ def train(
         keeps the checkpoint with the best AP.
 
     Returns:
-      What <workdir>/train.json holds.
+      What <workdir>/train.json holds: steps, the best evaluation, images per second.
     """
     files, recipe = _plan(config, workdir, strategy.num_replicas_in_sync, evaluate_too)
     keras.utils.set_random_seed(config.train.seed)
@@ -102,9 +102,7 @@ def train(
             checkpoints, reporter, lambda ids: describe_images(files, ids), evaluate_at,
         )  # fmt: skip
     plot_history(os.path.join(workdir, "history.csv"), os.path.join(workdir, "history.png"))
-    summary = {"steps": recipe.total_steps, "best": checkpoints.best(), **reporter.summary()}
-    write_json(os.path.join(workdir, "train.json"), summary)
-    return summary
+    return {"steps": recipe.total_steps, "best": checkpoints.best(), **reporter.summary()}
 
 
 def _plan(
@@ -137,7 +135,7 @@ def _evaluation_during_training(
 
     def evaluate_at(step: int) -> None:
         variables.copy_averages_to(detector.network)
-        result = evaluate_detector(config, workdir, strategy, detector, {"step": step})
+        result, _ = evaluate_detector(config, workdir, strategy, detector, {"step": step})
         is_best = checkpoints.save_if_best(result.metrics["AP"])
         append_evaluation(os.path.join(workdir, "evaluations.csv"), step, result.metrics)
         reporter.evaluation(step, result.metrics, os.path.join(workdir, "examples.png"))
@@ -153,20 +151,21 @@ def evaluate(config: Config, workdir: str, strategy: tf.distribute.Strategy, wei
     """Evaluates a workdir's best checkpoint, or other weights, on `data.eval_records`.
 
     Returns:
-      COCO's twelve numbers, 0-1; <workdir>/eval.json holds them with AP per class and, where AP is
-      low, the reasons.
+      What <workdir>/eval.json holds: COCO's twelve numbers, 0-1, AP per class, counts, and the
+      reasons where AP is low.
     """
     check_batch_size(config, strategy.num_replicas_in_sync)
     checked_records(config, "eval_records")
     with strategy.scope():
         detector = load_detector(config, weights or workdir)
-    return evaluate_detector(config, workdir, strategy, detector, {}).metrics
+    result, reasons = evaluate_detector(config, workdir, strategy, detector, {})
+    return {**result.as_dict(), "diagnosis": reasons}
 
 
 def evaluate_detector(
     config: Config, workdir: str, strategy: tf.distribute.Strategy, detector: Detector, extra: dict
-) -> EvaluationResult:
-    """Detects in all evaluation records, prints and writes the result and a page of examples."""
+) -> tuple[EvaluationResult, list[str]]:
+    """Detects in all evaluation records; prints and writes the result, why, and examples."""
     files = find_files(config.data.eval_records, "data.eval_records")
     with user_errors(files):
         truth = read_ground_truth(files)
@@ -195,7 +194,7 @@ def evaluate_detector(
             _gallery(config, files, truth, found, detector.labels),
             os.path.join(workdir, "examples.png"), list(detector.labels.values()),
         )  # fmt: skip
-    return result
+    return result, reasons
 
 
 def _gallery(config: Config, files: Sequence[str], truth, found, labels) -> list[Picture]:

@@ -7,30 +7,38 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from edet.config.schema import ModelConfig
 
-_random_seed: list[tf.Tensor] = []
+
+class Randomness(NamedTuple):
+    """What a training step draws its random numbers from."""
+
+    seed: tf.Tensor  # int32 [2], different for each step
+    replica: tf.Tensor | int  # this replica's place among them
+    replicas: int  # that share the global batch
+
+
+_randomness: list[Randomness] = []
 
 
 @contextlib.contextmanager
-def random_seed(seed: tf.Tensor) -> Iterator[None]:
+def randomness(source: Randomness) -> Iterator[None]:
     """Gives every DropConnect called in the block its randomness.
 
-    The training step is a pure function of tensors, so its randomness is an argument too. Keras'
-    own generators would also draw the same mask on every replica.
-
-    Args:
-      seed: int32 [2], different for each step and replica.
+    The training step is a pure function of tensors, so its randomness is an argument too. Numbers
+    are drawn for the global batch and each replica takes those of its images: replicas differ, and
+    any number of them drops what one would drop. (Keras' generators give all the same mask.)
     """
-    _random_seed.append(seed)
+    _randomness.append(source)
     try:
         yield
     finally:
-        _random_seed.pop()
+        _randomness.pop()
 
 
 @keras.saving.register_keras_serializable("edet")
@@ -50,12 +58,14 @@ class DropConnect(keras.layers.Layer):
         """Maps [B, H, W, C] to the same shape; the identity outside training."""
         if not training or self.rate == 0.0:
             return x
-        shape = [tf.shape(x)[0], 1, 1, 1]
-        if _random_seed:
-            seed = _random_seed[-1] + tf.constant([self.index, 0])
-            uniform = tf.random.stateless_uniform(shape, seed)
+        images = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+        if _randomness:
+            seed, replica, replicas = _randomness[-1]
+            seed = seed + tf.constant([self.index, 0])
+            uniform = tf.random.stateless_uniform([replicas * images, 1, 1, 1], seed)
+            uniform = tf.slice(uniform, [replica * images, 0, 0, 0], [images, 1, 1, 1])
         else:
-            uniform = tf.random.uniform(shape)
+            uniform = tf.random.uniform([images, 1, 1, 1])
         keep = 1.0 - self.rate
         return x * tf.cast(tf.floor(keep + uniform) / keep, x.dtype)
 
@@ -149,10 +159,23 @@ class NearestResize(keras.layers.Layer):
         super().__init__(**kwargs)
         self.height, self.width = height, width
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Maps [B, H, W, C] to [B, height, width, C]."""
         size = [self.height, self.width]
-        return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size, half_pixel_centers=False)
+
+        def resize(x: tf.Tensor) -> tf.Tensor:
+            return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size, half_pixel_centers=False)
+
+        @tf.custom_gradient
+        def resize_and_collect(x: tf.Tensor):
+            rows, columns = (
+                tf.one_hot([i * source // target for i in range(target)], source, dtype=x.dtype)
+                for source, target in zip(x.shape[1:3], size, strict=True)
+            )
+            # A pixel's gradient is the sum over its copies. XLA has no kernel for the op's own.
+            return resize(x), lambda g: tf.einsum("bhwc,hi,wj->bijc", g, rows, columns)
+
+        return resize_and_collect(x) if training else resize(x)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments, for saving."""

@@ -38,7 +38,8 @@ class Checkpoints:
         try:
             status = self._checkpoint.restore(self._last.latest_checkpoint)
             status.assert_existing_objects_matched()
-        except (tf.errors.OpError, ValueError, AssertionError) as error:
+        except (tf.errors.OpError, IndexError, ValueError, AssertionError) as error:
+            # A file cut short is an IndexError here.
             raise UserError(
                 f"cannot restore {self._last.latest_checkpoint}: {reason(error)}; was it written "
                 "by a run with another model?"

@@ -119,6 +119,6 @@ def _stop_if_not_finite(
     names = ", ".join(name_images(images[bad]))
     raise UserError(
         f"training stopped: step {first_step + bad} is not finite ({parts}; learning rate "
-        f"{metrics['learning_rate'][bad]:.4g}) on the images {names}. The last checkpoint is "
+        f"{metrics['learning_rate'][bad]:.4g}) on {names}. The last checkpoint is "
         "whole. Lower train.learning_rate, or look at these images' boxes with --mode=check_data."
     )

@@ -17,7 +17,7 @@ from edet.config.schema import Config
 from edet.data.resize import normalize_images
 from edet.geometry.anchors import make_anchors
 from edet.geometry.targets import assign_targets
-from edet.models.layers import random_seed
+from edet.models.layers import Randomness, randomness
 from edet.training.losses import detection_losses, is_kernel, l2_loss
 from edet.training.optimizer import clip_factors, moving_average, sgd
 from edet.training.recipe import Recipe
@@ -83,11 +83,13 @@ class TrainingStep:
     def _losses(self, state: State, batch: Batch) -> tuple[Metrics, Tensors, tf.Tensor]:
         """Returns this replica's share of the losses, the new statistics, and all positives."""
         context = tf.distribute.get_replica_context()
-        replica = context.replica_id_in_sync_group if context is not None else 0
+        replica, replicas = 0, 1
+        if context is not None:
+            replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
         # Every DropConnect adds its index to the first number; there are fewer than 1000.
-        seed = tf.stack([state.step * 1000, self.config.train.seed * 1009 + replica])
+        seed = tf.stack([state.step * 1000, self.config.train.seed])
         images = normalize_images(batch["images"], self.config.model)
-        with random_seed(seed):
+        with randomness(Randomness(seed, replica, replicas)):
             outputs, non_trainable = self.network.stateless_call(
                 state.trainable, state.non_trainable, images, training=True
             )

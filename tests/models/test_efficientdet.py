@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from edet.config.loading import load_config
-from edet.config.schema import ModelConfig
 from edet.config.sizes import list_models
 from edet.geometry.anchors import feature_sizes
 from edet.models.complexity import count_cost
@@ -16,6 +15,7 @@ from edet.models.efficientdet import build_network, freeze, part_of
 from edet.weights.reference_names import reference_names
 from tests.golden.fill import fill_with_golden_weights
 from tests.golden.filler import image
+from tests.small import small_model
 
 # Of the released models: trainable parameters, and multiply-adds at the default size in billions.
 RELEASED = {
@@ -35,15 +35,6 @@ RELEASED = {
     "efficientdet-lite3x": (9_280_862, 14.02),
     "efficientdet-lite4": (15_130_894, 20.22),
 }
-
-
-def small_model(**changes) -> ModelConfig:
-    """A network that builds in a second, with everything that a large one has."""
-    values = {
-        "image_size": (64, 96), "num_classes": 3, "pyramid_width": 16, "pyramid_repeats": 1,
-        "head_repeats": 1, "backbone": "efficientnet-lite0", "activation": "relu6",
-    }  # fmt: skip
-    return ModelConfig(**(values | changes))
 
 
 def test_every_listed_model_is_tested():

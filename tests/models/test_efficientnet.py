@@ -24,7 +24,7 @@ TABLE = {
 
 
 def test_every_backbone_is_in_the_table():
-    assert set(TABLE) == set(BACKBONES)
+    assert set(TABLE) == set(BACKBONES) - {"efficientnet-lite-tiny"}  # the tests' own
 
 
 @pytest.mark.parametrize("backbone", TABLE)

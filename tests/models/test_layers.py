@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edet.models.layers import BatchNorm, DropConnect, NearestResize, random_seed
+from edet.models.layers import BatchNorm, DropConnect, NearestResize, Randomness, randomness
 
 
 def ones(images: int) -> tf.Tensor:
@@ -13,7 +13,7 @@ def ones(images: int) -> tf.Tensor:
 
 
 def test_drop_connect_drops_whole_images_and_scales_the_rest():
-    with random_seed(tf.constant([1, 2])):
+    with randomness(Randomness(tf.constant([1, 2]), 0, 1)):
         dropped = DropConnect(0.25, index=0)(ones(4000), training=True).numpy()
     assert set(np.unique(dropped)) == {0.0, np.float32(1 / 0.75)}
     assert (dropped == dropped[:, :1, :1, :1]).all()  # an image is kept or dropped as a whole
@@ -26,12 +26,22 @@ def test_drop_connect_does_nothing_outside_training():
 
 def test_drop_connect_draws_by_seed_and_by_index():
     def masks(seed: int, index: int) -> np.ndarray:
-        with random_seed(tf.constant([seed, 0])):
+        with randomness(Randomness(tf.constant([seed, 0]), 0, 1)):
             return DropConnect(0.5, index)(ones(64), training=True).numpy()
 
     np.testing.assert_array_equal(masks(1, 0), masks(1, 0))
     assert (masks(1, 0) != masks(2, 0)).any()
     assert (masks(1, 0) != masks(1, 1)).any()
+
+
+def test_replicas_drop_what_one_device_would_drop():
+    def drop(images: int, replica: int, replicas: int) -> np.ndarray:
+        with randomness(Randomness(tf.constant([3, 4]), replica, replicas)):
+            return DropConnect(0.5, index=1)(ones(images), training=True).numpy()
+
+    parts = [drop(8, replica, 2) for replica in range(2)]
+    np.testing.assert_array_equal(np.concatenate(parts), drop(16, 0, 1))
+    assert (parts[0] != parts[1]).any()
 
 
 def test_batch_norm_normalises_with_the_biased_and_remembers_the_unbiased_variance():
@@ -67,3 +77,23 @@ def test_resizing_three_to_five_takes_the_sources_0_0_1_1_2():
     """floor(i * 3 / 5) for i = 0..4; half-pixel centres would give 0 0 1 2 2."""
     x = tf.reshape(tf.range(3.0), (1, 3, 1, 1))
     np.testing.assert_array_equal(NearestResize(5, 1)(x)[0, :, 0, 0], [0, 0, 1, 1, 2])
+
+
+@pytest.mark.parametrize("size", [((3, 4), (6, 8)), ((3, 5), (5, 9)), ((2, 3), (3, 3))])
+def test_the_gradient_of_resizing_is_tensorflows_and_compiles(size):
+    """TensorFlow's own gradient kernel is the yardstick; XLA lacks it."""
+    (height, width), target = size
+    x = tf.random.stateless_normal((2, height, width, 3), [1, 2])
+    upstream = tf.random.stateless_normal((2, *target, 3), [3, 4])
+
+    def gradient(resize) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.reduce_sum(resize(x) * upstream)
+        return tape.gradient(y, x)
+
+    layer = NearestResize(*target)
+    raw = tf.raw_ops.ResizeNearestNeighbor
+    expected = gradient(lambda x: raw(images=x, size=list(target)))
+    found = tf.function(lambda: gradient(lambda x: layer(x, training=True)), jit_compile=True)()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from edet.config.schema import FUSIONS, ModelConfig
 from edet.models.efficientdet import build_network
 from edet.models.pyramid import WeightedFusion, resample
-from tests.models.test_efficientdet import small_model
+from tests.small import small_model
 
 
 def fuse(method: str, weights, *inputs: float) -> float:

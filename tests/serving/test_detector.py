@@ -13,7 +13,7 @@ from edet.errors import UserError
 from edet.models.efficientdet import build_network
 from edet.serving.detector import Detector
 from tests.golden.fill import fill_with_golden_weights
-from tests.models.test_efficientdet import small_model
+from tests.small import small_model
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from edet.evaluation.plots import draw_boxes
 from edet.models.efficientdet import build_network
 from edet.serving.detector import Detector
 from edet.serving.predict import find_pictures, predict_files
-from tests.models.test_efficientdet import small_model
 from tests.serving.test_detector import png
+from tests.small import small_model
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from edet.files import read_text
 from edet.models.efficientdet import build_network
 from edet.serving.detector import Detector
 from edet.serving.saved_model import export_saved_model
-from tests.models.test_efficientdet import small_model
 from tests.serving.test_detector import png
+from tests.small import small_model
 
 
 @pytest.fixture(scope="module")

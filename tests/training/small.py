@@ -7,7 +7,7 @@ import tensorflow as tf
 from edet.config.schema import Config, replace
 from edet.models.efficientdet import build_network
 from edet.training.recipe import Recipe, resolve_recipe
-from tests.models.test_efficientdet import small_model
+from tests.small import small_model
 
 SIDE, BOXES = (32, 48), 6
 

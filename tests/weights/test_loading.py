@@ -10,7 +10,7 @@ from edet.training.checkpoints import Checkpoints
 from edet.training.variables import TrainingVariables
 from edet.weights.imagenet import pytorch_names
 from edet.weights.loading import load_weights
-from tests.models.test_efficientdet import small_model
+from tests.small import small_model
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def test_imagenet_lite0_gives_the_published_feature_maps(shared):
     """Within 1e-5 of each map's maximum; the reference computed in PyTorch."""
     import keras
 
-    network = build_network(small_model(image_size=(224, 224)))
+    network = build_network(small_model(image_size=(224, 224), backbone="efficientnet-lite0"))
     report = load_weights(network, shared / "data" / "efficientnet_lite0.npz")
     assert len(report.loaded) == 240  # every variable of the backbone
     assert all(path.startswith("backbone.") for path in report.loaded)
