@@ -6,6 +6,7 @@ Letters: B images, H height, W width, C channels. Everything is channels-last.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -23,7 +24,14 @@ class Randomness(NamedTuple):
     replicas: int  # that share the global batch
 
 
-_randomness: list[Randomness] = []
+class _Sources(threading.local):
+    """The sources of the blocks under way; MirroredStrategy traces each replica in a thread."""
+
+    def __init__(self):
+        self.stack: list[Randomness] = []
+
+
+_sources = _Sources()
 
 
 @contextlib.contextmanager
@@ -34,11 +42,11 @@ def randomness(source: Randomness) -> Iterator[None]:
     are drawn for the global batch and each replica takes those of its images: replicas differ, and
     any number of them drops what one would drop. (Keras' generators give all the same mask.)
     """
-    _randomness.append(source)
+    _sources.stack.append(source)
     try:
         yield
     finally:
-        _randomness.pop()
+        _sources.stack.pop()
 
 
 @keras.saving.register_keras_serializable("edet")
@@ -59,8 +67,8 @@ class DropConnect(keras.layers.Layer):
         if not training or self.rate == 0.0:
             return x
         images = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
-        if _randomness:
-            seed, replica, replicas = _randomness[-1]
+        if _sources.stack:
+            seed, replica, replicas = _sources.stack[-1]
             seed = seed + tf.constant([self.index, 0])
             uniform = tf.random.stateless_uniform([replicas * images, 1, 1, 1], seed)
             uniform = tf.slice(uniform, [replica * images, 0, 0, 0], [images, 1, 1, 1])

@@ -33,7 +33,7 @@ def small_recipe(config: Config) -> Recipe:
     return resolve_recipe(config, num_examples=40)
 
 
-def make_batch(seed: int, size: int = 4) -> dict[str, tf.Tensor]:
+def make_batch(seed: int, size: int = 4, side: tuple[int, int] = SIDE) -> dict[str, tf.Tensor]:
     """Random pixels with 1-3 boxes an image; the last image has none."""
     rng = np.random.default_rng(seed)
     boxes = np.zeros((size, BOXES, 4), "float32")
@@ -44,7 +44,7 @@ def make_batch(seed: int, size: int = 4) -> dict[str, tf.Tensor]:
             boxes[image, k] = y, x, y + rng.uniform(6, 16), x + rng.uniform(6, 30)
             classes[image, k] = rng.integers(3)
     return {
-        "images": tf.constant(rng.integers(0, 256, (size, *SIDE, 3), "uint8")),
+        "images": tf.constant(rng.integers(0, 256, (size, *side, 3), "uint8")),
         "gt_boxes": tf.constant(boxes),
         "gt_classes": tf.constant(classes),
     }
