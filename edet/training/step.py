@@ -18,7 +18,7 @@ from edet.data.resize import normalize_images
 from edet.geometry.anchors import make_anchors
 from edet.geometry.targets import assign_targets
 from edet.models.layers import Randomness, randomness
-from edet.training.losses import detection_losses, is_kernel, l2_loss
+from edet.training.losses import detection_losses, is_kernel, l2_loss, loss_normalizer
 from edet.training.optimizer import clip_factors, moving_average, sgd
 from edet.training.recipe import Recipe
 from edet.training.schedules import learning_rate
@@ -99,7 +99,7 @@ class TrainingStep:
         positives = _sum_over_replicas([tf.reduce_sum(targets.num_positives)])[0]
         losses = detection_losses(
             outputs["class_logits"], outputs["box_deltas"], targets, self.anchors,
-            normalizer=positives + 1.0, config=self.config.loss,
+            normalizer=loss_normalizer(positives), config=self.config.loss,
         )  # fmt: skip
         return losses, non_trainable, positives
 
