@@ -85,12 +85,21 @@ class ModelConfig:
     batch_norm_epsilon: float = 1e-3  # reference
     mean_rgb: tuple[float, float, float] = (123.675, 116.28, 103.53)  # ImageNet mean, 0-255
     stddev_rgb: tuple[float, float, float] = (58.395, 57.12, 57.375)  # ImageNet deviation, 0-255
+    # What is right of and below a fitted image, in normalised units: 0 is the mean colour
+    # (reference). Its Det-AdvProp weights scale to [-1, 1] after padding and expect -1, black.
+    padding: float = 0.0
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
 
     @property
     def levels(self) -> range:
         """The pyramid levels that the heads see, fine to coarse."""
         return range(self.min_level, self.max_level + 1)
+
+    @property
+    def pad_color(self) -> tuple[float, ...]:
+        """Red, green and blue of the padding as a raw pixel, 0-255."""
+        pairs = zip(self.mean_rgb, self.stddev_rgb, strict=True)
+        return tuple(mean + self.padding * deviation for mean, deviation in pairs)
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", parse_image_size(self.image_size))
@@ -141,6 +150,11 @@ class ModelConfig:
         _require(
             all(s > 0 for s in self.stddev_rgb),
             f"model.stddev_rgb is {self.stddev_rgb}; every value must be positive.",
+        )
+        _require(
+            all(0 <= c <= 255 for c in self.pad_color),
+            f"model.padding is {self.padding}, which is the colour {self.pad_color}; it must be "
+            "one of 0-255.",
         )
 
 

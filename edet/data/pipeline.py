@@ -214,7 +214,7 @@ def _training_example(
     example: Tensors, config: Config, known_ids: Sequence[int], files: Sequence[str]
 ) -> Tensors:
     """Augments one decoded example and brings it to a fixed shape."""
-    size, mean = config.model.image_size, config.model.mean_rgb
+    size, color = config.model.image_size, config.model.pad_color
     draws = augment.draw(example["seed"], config.augment)
     image, boxes = augment.flip(
         example["image"], example["boxes"], draws.horizontal_flip, draws.vertical_flip
@@ -232,7 +232,7 @@ def _training_example(
     rows = tf.where(example["is_decoded"], tf.shape(image)[0], 0)
     image = tf.cast(tf.round(image[:rows]), tf.uint8)
     return {
-        "images": pad_bottom_right(image, size, mean),
+        "images": pad_bottom_right(image, size, color),
         "gt_boxes": boxes,
         "gt_classes": classes,
         "image_ids": example["image_id"],
@@ -268,5 +268,5 @@ def _eval_example(example: Tensors, config: Config, files: Sequence[str]) -> Ten
     sentence = tf.strings.join([image_name(example, files), " cannot be decoded"])
     with tf.control_dependencies([tf.debugging.Assert(example["is_decoded"], [sentence])]):
         image = tf.identity(example["image"])
-    image, scale = letterbox(image, config.model.image_size, config.model.mean_rgb)
+    image, scale = letterbox(image, config.model.image_size, config.model.pad_color)
     return {"images": image, "image_scales": scale, "image_index": example["image_index"]}

@@ -75,8 +75,8 @@ def letterbox(
     Args:
       image: [H, W, 3] raw pixels, 0-255, any number type.
       output_size: (h, w) of the network input.
-      pad_color: red, green, blue of the padding, 0-255. The model's `mean_rgb` becomes exactly 0
-        under `normalize_images`, which is the reference's padding.
+      pad_color: red, green, blue of the padding, 0-255: the model's `pad_color`. The mean becomes
+        exactly 0 under `normalize_images`, which is the reference's padding.
 
     Returns:
       (float32 [h, w, 3] raw pixels, image scale as a float32 scalar). Boxes in original pixels are

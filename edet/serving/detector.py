@@ -77,7 +77,7 @@ class Detector:
 
     def prepare(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Fits raw pixels [H, W, 3] into the input: float32 [h, w, 3] in 0-255, image scale."""
-        return letterbox(image, self.config.model.image_size, self.config.model.mean_rgb)
+        return letterbox(image, self.config.model.image_size, self.config.model.pad_color)
 
     def detect(self, pixels: tf.Tensor, scales: tf.Tensor) -> dict[str, tf.Tensor]:
         """Detects objects in prepared images; in a graph, on any device.

@@ -49,6 +49,7 @@ def test_aspect_pairs_replace_the_ratios():
         (lambda: ModelConfig(min_level=6), "levels 6-7"),
         (lambda: ModelConfig(drop_connect_rate=1.0), "drop_connect_rate is 1.0"),
         (lambda: ModelConfig(stddev_rgb=(1, 0, 1)), "stddev_rgb"),
+        (lambda: ModelConfig(padding=-5.0), "model.padding is -5.0"),
         (lambda: AnchorConfig(scale=0), "anchors.scale is 0"),
         (lambda: AnchorConfig(aspect_ratios=()), "at least one aspect"),
         (lambda: DataConfig(batch_size=0), "data.batch_size is 0"),

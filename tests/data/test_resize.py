@@ -57,6 +57,15 @@ def test_padding_is_the_mean_color_and_zero_after_normalization():
     assert not normalize_images(image, MODEL).numpy()[4:].any()
 
 
+def test_advprop_s_padding_is_black_and_minus_one_after_normalization():
+    """Its pixels are x * 2 / 255 - 1, scaled after the image was padded with 0 (reference)."""
+    model = ModelConfig(mean_rgb=(127.5,) * 3, stddev_rgb=(127.5,) * 3, padding=-1.0)
+    image, _ = letterbox(np.full((10, 20, 3), 255, np.uint8), (8, 8), model.pad_color)
+    normalized = normalize_images(image, model).numpy()
+    np.testing.assert_array_equal(normalized[:4], np.ones((4, 8, 3)))
+    np.testing.assert_array_equal(normalized[4:], -np.ones((4, 8, 3)))
+
+
 def test_padding_of_uint8_is_rounded_by_less_than_a_pixel_value():
     image = pad_bottom_right(tf.zeros([2, 2, 3], tf.uint8), (4, 4), MODEL.mean_rgb)
     np.testing.assert_array_equal(image[3, 3], [124, 116, 104])
