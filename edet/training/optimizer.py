@@ -13,7 +13,9 @@ import tensorflow as tf
 Tensors = Sequence[tf.Tensor]
 
 
-def clip_factors(gradients: Tensors, norm: float) -> tuple[list[tf.Tensor], tf.Tensor]:
+def clip_factors(
+    gradients: Tensors, norm: float, by_row: Sequence[bool] | None = None
+) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Returns what clipping multiplies each gradient by, and the global norm before it.
 
     Every gradient is clipped to `norm`, then all of them together to the same (reference). Both
@@ -23,13 +25,23 @@ def clip_factors(gradients: Tensors, norm: float) -> tuple[list[tf.Tensor], tf.T
       gradients: summed over replicas: clipping each replica's share would depend on how many there
         are.
       norm: 0 turns clipping off.
+      by_row: of each gradient [n, ...], whether its n rows are clipped one by one, as variables of
+        their own. Its factor is then [n, 1, ...].
     """
-    norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(gradient) for gradient in gradients]))
+    by_row = by_row or [False] * len(gradients)
+    parts = [tf.unstack(g) if rows else [g] for g, rows in zip(gradients, by_row, strict=True)]
+    norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(part) for group in parts for part in group]))
     factors = tf.ones_like(norms)
     if norm:
         factors = norm / tf.maximum(norms, norm)
         factors *= norm / tf.maximum(tf.norm(norms * factors), norm)
-    return tf.unstack(factors), tf.norm(norms)
+    single = iter(tf.unstack(factors))
+    return [
+        tf.reshape([next(single) for _ in group], [-1] + [1] * (gradient.shape.rank - 1))
+        if rows
+        else next(single)
+        for gradient, group, rows in zip(gradients, parts, by_row, strict=True)
+    ], tf.norm(norms)
 
 
 def sgd(

@@ -54,7 +54,11 @@ class TrainingStep:
         self.anchors = make_anchors(
             config.model.image_size, config.model.levels, config.model.anchors
         )
-        self.is_kernel = [is_kernel(variable.path) for variable in network.trainable_variables]
+        paths = [variable.path for variable in network.trainable_variables]
+        self.is_kernel = [is_kernel(path) for path in paths]
+        # One of our fusion variables holds the weights of all inputs; the reference has a variable
+        # for each and clips each alone.
+        self.is_fusion = [path.endswith("/fusion_weights") for path in paths]
 
     def __call__(self, state: State, batch: Batch) -> tuple[State, Metrics]:
         """Returns the state after one update, and scalar metrics that agree on every replica."""
@@ -67,7 +71,7 @@ class TrainingStep:
         *gradients, packed = _sum_over_replicas([*gradients, tf.stack(list(losses.values()))])
         losses = dict(zip(losses, tf.unstack(packed), strict=True))
         gradients = self._add_weight_decay(gradients, state.trainable, losses)
-        factors, norm = clip_factors(gradients, self.config.train.clip_norm)
+        factors, norm = clip_factors(gradients, self.config.train.clip_norm, self.is_fusion)
         rate = self._learning_rate(state.step)
         losses["total_loss"] = losses.pop("total")
         new = tf.cond(

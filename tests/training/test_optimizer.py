@@ -44,6 +44,16 @@ def test_each_gradient_is_clipped_and_then_all_together():
     np.testing.assert_allclose([large[0], small[0]], [10 * shrink, 4 * shrink], rtol=1e-6)
 
 
+def test_rows_are_clipped_as_gradients_of_their_own():
+    """Rows of 30 and 4 as above; together they would be clipped by 10 / sqrt(916) first."""
+    gradient = tf.constant([[0.0, 30.0], [4.0, 0.0]])
+    (factor, one), norm = clip_factors([gradient, tf.constant([0.0])], 10.0, [True, False])
+    shrink = 10 / np.sqrt(116)
+    np.testing.assert_allclose(gradient * factor, [[0, 10 * shrink], [4 * shrink, 0]], rtol=1e-6)
+    assert float(one) == pytest.approx(shrink)
+    assert float(norm) == pytest.approx(np.sqrt(916))
+
+
 def test_the_global_norm_is_that_before_clipping():
     assert float(clip_factors([tf.constant([30.0]), tf.constant([40.0])], 10.0)[1]) == 50.0
 
