@@ -34,7 +34,11 @@ _WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; may be gs://."
 _STRATEGY = flags.DEFINE_enum("strategy", "auto", STRATEGIES, "The devices to use.")
 _TPU = flags.DEFINE_string("tpu", "", "Name or address of the TPU; 'local' on a TPU VM.")
 _DEVICES = flags.DEFINE_integer("devices", 0, "Devices of --strategy=mirrored; 0: all.", 0)
-_WEIGHTS = flags.DEFINE_string("weights", "", "Weights instead of the workdir's best checkpoint.")
+_WEIGHTS = flags.DEFINE_string(
+    "weights",
+    "",
+    "Weights instead of the workdir's best checkpoint: a name of the zoo, a file or a folder.",
+)
 _OUTPUT = flags.DEFINE_string("output", "", "Where predict and export write; default: workdir.")
 
 
@@ -46,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         inputs = argv[1:]
         if inputs and _MODE.value != "predict":
             raise UserError(f"{inputs[0]!r} is not a flag; only --mode=predict takes files.")
-        config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value)
+        config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value, _WEIGHTS.value)
         result = _run(config, inputs)
         if _WORKDIR.value:
             write_json(os.path.join(_WORKDIR.value, f"{_MODE.value}.json"), result)

@@ -18,8 +18,10 @@ import tensorflow as tf
 
 from edet.config.loading import differences, load_config, save_config
 from edet.config.schema import Config
+from edet.config.sizes import list_models
 from edet.errors import UserError
 from edet.files import write_json
+from edet.weights.zoo import ZOO
 
 _PACKAGES = (
     "edet", "tensorflow", "tensorflow-cpu", "tensorflow-tpu", "keras", "numpy", "pycocotools",
@@ -28,20 +30,28 @@ _PACKAGES = (
 
 
 def run_config(
-    workdir: str, model: str | None, path: str | None, overrides: Sequence[str]
+    workdir: str, model: str | None, path: str | None, overrides: Sequence[str], weights: str = ""
 ) -> Config:
     """Returns the configuration of a command: that of the workdir, unless another one is given.
 
+    Released weights, given as `weights` or in `train.init`, bring the settings that they were
+    trained with (anchors, normalisation); the YAML and the overrides are stronger.
+
     Raises:
-      UserError: neither a model, nor a YAML, nor a workdir with a configuration is given.
+      UserError: neither a model, nor a YAML, nor a workdir with a configuration, nor released
+        weights are given.
     """
     saved = os.path.join(workdir, "config.yaml") if workdir else ""
     if not path and not model and saved and tf.io.gfile.exists(saved):
         return load_config(path=saved, overrides=overrides)
+    if not path and not model and weights in ZOO and ZOO[weights].model in list_models():
+        model = ZOO[weights].model
     if not path and not model:
         where = f"{workdir} has no config.yaml" if workdir else "no --workdir is given"
         raise UserError(f"{where}; name a model with --model or a YAML file with --config.")
-    return load_config(model, path, overrides)
+    config = load_config(model, path, overrides)
+    release = ZOO.get(weights or config.train.init)
+    return load_config(model, path, overrides, release.settings) if release else config
 
 
 def prepare_workdir(workdir: str, config: Config) -> list[str]:

@@ -1,4 +1,4 @@
-"""One configuration from its four sources: default < model < YAML < --set.
+"""One configuration from its sources: default < model < released weights < YAML < --set.
 
 OmegaConf merges and checks the types; a key that does not exist is refused with the nearest one.
 Nothing else in edet imports OmegaConf: the rest sees frozen dataclasses.
@@ -26,6 +26,7 @@ def load_config(
     model: str | None = None,
     path: str | os.PathLike | None = None,
     overrides: Sequence[str] = (),
+    settings: Sequence[str] = (),
 ) -> Config:
     """Builds the configuration of an experiment.
 
@@ -33,15 +34,18 @@ def load_config(
       model: a name of `list_models()`. Default: the YAML's `model.name`, otherwise efficientdet-d0.
       path: a YAML file that holds only what differs from the defaults; gs:// works.
       overrides: "section.key=value" strings, the value in YAML ("model.image_size=[256,320]").
+      settings: such strings too, but weaker than the YAML: what released weights expect of the
+        model (`edet.weights.zoo`).
 
     Returns:
-      A frozen Config. Later sources win: default < model < YAML < overrides.
+      A frozen Config. Later sources win: default < model < settings < YAML < overrides.
 
     Raises:
       ConfigError: an unknown key (with the nearest known one), a wrong type, or a combination that
         cannot work; one sentence.
     """
-    layers = [_read_yaml(path)] if path else []
+    layers = [_parse_override(setting) for setting in settings]
+    layers += [_read_yaml(path)] if path else []
     layers += [_parse_override(override) for override in overrides]
     name = model
     for layer in layers:  # --model is the model's source, but a later layer may still change it

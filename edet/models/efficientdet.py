@@ -28,7 +28,8 @@ def build_network(config: ModelConfig, precision: str = "float32") -> keras.Mode
     Returns:
       A Keras model from normalised images, float32 [B, H, W, 3], to
       {"class_logits": float32 [B, A, K], "box_deltas": float32 [B, A, 4] (ty, tx, th, tw)}, with
-      the A anchors in the order level, y, x, octave, aspect. H x W is `config.image_size`.
+      the A anchors in the order level, y, x, octave, aspect. H x W is `config.image_size`. Its
+      `model_config` is the given configuration.
     """
     policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
     before = keras.config.dtype_policy()
@@ -53,7 +54,9 @@ def _build(config: ModelConfig) -> keras.Model:
         name: keras.layers.Activation("linear", dtype="float32", name=name)(value)
         for name, value in outputs.items()
     }
-    return keras.Model(images, outputs, name=config.name.replace("-", "_"))
+    network = keras.Model(images, outputs, name=config.name.replace("-", "_"))
+    network.model_config = config
+    return network
 
 
 def part_of(path: str) -> str:

@@ -1,51 +1,149 @@
-"""`load_weights`: a network's weights from one of our workdirs or checkpoints, or from npz."""
+"""`load_weights`: a network's weights from the zoo, a released checkpoint or a run of ours."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 import zipfile
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from edet.config.labels import NAMED_LABELS
+from edet.config.loading import load_config
 from edet.errors import UserError
 from edet.files import reason
+from edet.weights.archives import extract
+from edet.weights.download import fetch
 from edet.weights.imagenet import pytorch_names, to_keras_layout
-from edet.weights.own import find_checkpoint, read_weights
+from edet.weights.own import find_checkpoint, is_own, read_weights, run_labels, stored_names
+from edet.weights.reference_names import reference_names
+from edet.weights.released import find_released, on_disk, read_released, without_model_scope
 from edet.weights.report import LoadReport, assign_weights
+from edet.weights.zoo import ZOO, Release
+
+_ARCHIVES = (".tar.gz", ".tgz")
+_FILES = (".h5", ".npz")
 
 
-def load_weights(network: keras.Model, source: str | os.PathLike) -> LoadReport:
+def load_weights(
+    network: keras.Model, source: str | os.PathLike, average: bool = True
+) -> LoadReport:
     """Puts weights into a network.
+
+    Everything that has a variable's name and shape is loaded. Classes are matched by name: those
+    that the source knows too keep their logits, the others start anew.
 
     Args:
       network: from `build_network`; it may differ from the source in classes or in whole parts.
-      source: a workdir of ours (its best checkpoint, otherwise its last), one of our checkpoints
-        (".../ckpt-100"), or an npz of ImageNet weights for a lite backbone under their PyTorch
-        names. gs:// works.
+      source: one of
+        - a name of `edet.weights.zoo.ZOO` ("efficientdet-d0"), downloaded if need be;
+        - a workdir of ours (its best checkpoint, otherwise its last), or one of our checkpoints
+          (".../ckpt-100");
+        - what google/automl writes: a name-based (TF1) or object-based (TF2) checkpoint, a Keras
+          .h5 file, a folder or .tar.gz that holds one of them; also ImageNet EfficientNets;
+        - an .npz of ImageNet weights for a lite backbone under their PyTorch names.
+        gs:// works.
+      average: takes the moving averages where the source holds the raw weights too.
 
     Returns:
       What was loaded, what kept its initial value and what in the source stayed unused, by name.
-      From our own checkpoints it is the moving average that is loaded.
 
     Raises:
-      UserError: the source cannot be read, or nothing in it fits the network.
+      UserError: the source cannot be read, or (nearly) nothing in it fits the network.
     """
     source = os.fspath(source)
-    if source.endswith(".npz"):
-        values = {n: to_keras_layout(n, v) for n, v in _read_npz(source).items()}
-        return assign_weights(network, values, pytorch_names(network), source)
-    checkpoint = find_checkpoint(source) if tf.io.gfile.isdir(source) else source
-    if checkpoint is None:
-        raise UserError(f"{source} holds no checkpoint; was anything trained there?")
-    if not tf.io.gfile.exists(f"{checkpoint}.index"):
+    notes = _expectations(network, ZOO[source]) if source in ZOO else ()
+    with _located(source) as path:
+        if path.endswith(".npz"):
+            values = {n: to_keras_layout(n, v) for n, v in _read_npz(path).items()}
+            names = {ours: [name] for ours, name in pytorch_names(network).items()}
+            return assign_weights(network, values, names, source)
+        if not path.endswith(".h5") and is_own(path):
+            values = read_weights(path, "average" if average else "raw")
+            names = {name: [name] for name in values}
+            return assign_weights(network, values, names, path, run_labels(path))
+        values, style = read_released(path, average)
+        names = reference_names(network, network.model_config, style)
+        values = without_model_scope(values)
+        labels = _released_labels(values, network)
+        return assign_weights(network, values, names, source, labels, notes)
+
+
+def holds_detector(source: str | os.PathLike) -> bool:
+    """Returns whether a source of `load_weights` has heads, not only a backbone.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    with _located(os.fspath(source)) as path:
+        if path.endswith(".npz"):
+            names = list(_read_npz(path))
+        elif path.endswith(".h5"):
+            names = list(read_released(path)[0])
+        else:
+            names = stored_names(path)
+    return any("box_head" in name or "box_net" in name for name in names)
+
+
+@contextlib.contextmanager
+def _located(source: str) -> Iterator[str]:
+    """Yields the file, or the checkpoint without ".index", that a source stands for."""
+    if source in ZOO:
+        yield _find(fetch(ZOO[source]), source)
+    elif source.endswith(_ARCHIVES):
+        with tempfile.TemporaryDirectory() as folder, on_disk(source) as archive:
+            inside = os.path.join(folder, "extracted")
+            extract(archive, inside)
+            yield _find(inside, source)
+    elif tf.io.gfile.isdir(source):
+        yield _find(source, source)
+    elif tf.io.gfile.exists(source if source.endswith(_FILES) else f"{source}.index"):
+        yield source
+    else:
         raise UserError(
-            f"there are no weights at {source}; give a workdir, a checkpoint (without .index) or "
-            "an .npz file."
+            f"there are no weights at {source}; give a name of the zoo, a workdir, a checkpoint "
+            "(without .index), or an .h5, .npz or .tar.gz file."
         )
-    values = read_weights(checkpoint)
-    return assign_weights(network, values, {path: path for path in values}, checkpoint)
+
+
+def _released_labels(
+    values: Mapping[str, np.ndarray], network: keras.Model
+) -> Mapping[int, str] | None:
+    """COCO's map, if the checkpoint has as many logits; a fine-tuned one does not say its names."""
+    bias = values.get("class_net/class-predict/bias", values.get("class_net/classes/bias"))
+    per_location = network.model_config.anchors.per_location
+    coco = NAMED_LABELS["coco"]
+    return coco if bias is not None and bias.size == per_location * len(coco) else None
+
+
+def _find(folder: str, source: str) -> str:
+    path = find_checkpoint(folder) or find_released(folder)
+    if path is None:
+        raise UserError(f"{source} holds no checkpoint; was anything trained there?")
+    return path
+
+
+def _expectations(network: keras.Model, release: Release) -> tuple[str, ...]:
+    """A sentence if the weights were trained with settings that the network is not used with."""
+    if release.is_backbone:
+        return ()
+    expected = load_config(release.model, overrides=release.settings).model
+    differing = [
+        f"model.{key}"
+        for key in ("anchors", "mean_rgb", "stddev_rgb", "padding")
+        if getattr(expected, key) != getattr(network.model_config, key)
+    ]
+    if not differing:
+        return ()
+    wanted = ", ".join(release.settings) or f"the defaults of {release.model}"
+    return (
+        f"these weights were trained with another {' and '.join(differing)} than the "
+        f"configuration has; they expect {wanted}",
+    )
 
 
 def _read_npz(path: str) -> dict[str, np.ndarray]:

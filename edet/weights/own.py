@@ -7,6 +7,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from edet.config.labels import labels_of
+from edet.config.loading import load_config
 from edet.errors import UserError
 from edet.files import reason
 
@@ -26,6 +28,29 @@ def find_checkpoint(workdir: str, prefer: str = "best") -> str | None:
         if path is not None:
             return path
     return None
+
+
+def is_own(checkpoint: str) -> bool:
+    """Returns whether edet wrote a checkpoint."""
+    return any(name.startswith("average/") for name in stored_names(checkpoint))
+
+
+def stored_names(checkpoint: str) -> list[str]:
+    """Returns the keys of a checkpoint, whoever wrote it.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    try:
+        return list(tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map())
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise UserError(f"cannot read the checkpoint {checkpoint}: {reason(error)}") from error
+
+
+def run_labels(checkpoint: str) -> dict[int, str] | None:
+    """Returns {id: name} of the run that a checkpoint lies in, or None outside a workdir."""
+    saved = os.path.join(os.path.dirname(os.path.dirname(checkpoint)), "config.yaml")
+    return labels_of(load_config(path=saved).model) if tf.io.gfile.exists(saved) else None
 
 
 def read_weights(checkpoint: str, kind: str = "average") -> dict[str, np.ndarray]:

@@ -1,36 +1,45 @@
 """The reference's variable names, derived from the architecture.
 
-The released TF1 checkpoints store a variable under the name that google/automl's graph gave it:
-"efficientnet-b0/blocks_3/conv2d_1/kernel", "fpn_cells/cell_0/fnode4/WSM_1", ... This module walks
-the same configuration as the network's builder and gives each of our variables its name there.
+google/automl's checkpoints name a variable in one of two ways:
+
+    graph   efficientnet-b0/blocks_3/conv2d_1/kernel       released TF1 checkpoints, Keras h5 files
+    object  backbone/_blocks/3/_project_conv/kernel        checkpoints of its TF2 trainer
+
+This module walks the same configuration as the network's builder and gives each of our variables
+its names there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import keras
+import numpy as np
 
 from edet.config.schema import ModelConfig
 from edet.models.efficientnet import blocks_of
 from edet.models.fusion_graph import FEATURE_NETWORKS
 
+Style = Literal["graph", "object"]
 
-def reference_names(network: keras.Model, config: ModelConfig) -> dict[str, list[str]]:
+
+def reference_names(
+    network: keras.Model, config: ModelConfig, style: Style = "graph"
+) -> dict[str, list[str]]:
     """Returns {our variable's path: its names in the reference}.
 
     Every variable has one name, but for fusion weights: ours hold all n inputs in one variable
     [n, ...], the reference has one per input (WSM, WSM_1, WSM_2).
     """
-    layers = dict(_layer_names(config))
+    layers = {ours: {"graph": graph, "object": key}[style] for ours, graph, key in _layers(config)}
     names: dict[str, list[str]] = {}
     for variable in network.variables:
         layer, _, leaf = variable.path.rpartition("/")
         if leaf == "fusion_weights":
-            scopes = [
-                f"{layers[layer]}/WSM{f'_{k}' if k else ''}" for k in range(variable.shape[0])
+            names[variable.path] = [
+                f"{layers[layer]}/WSM{_suffix(k)}" for k in range(variable.shape[0])
             ]
-            names[variable.path] = scopes
             continue
         if leaf == "kernel" and layer.endswith("dwconv"):
             leaf = "depthwise_kernel"
@@ -38,55 +47,94 @@ def reference_names(network: keras.Model, config: ModelConfig) -> dict[str, list
     return names
 
 
-def _layer_names(config: ModelConfig) -> Iterator[tuple[str, str]]:
-    yield from _backbone_names(config)
-    yield from _pyramid_names(config)
-    for ours, theirs, kind in (
-        ("class_head", "class_net", "class"),
-        ("box_head", "box_net", "box"),
-    ):
-        for repeat in range(config.head_repeats):
-            yield f"{ours}.conv{repeat}", f"{theirs}/{kind}-{repeat}"
-            for level in config.levels:
-                yield f"{ours}.bn{repeat}_p{level}", f"{theirs}/{kind}-{repeat}-bn-{level}"
-        yield f"{ours}.predict", f"{theirs}/{kind}-predict"
+def joined(
+    values: Mapping[str, np.ndarray], names: Mapping[str, Sequence[str]]
+) -> dict[str, np.ndarray]:
+    """Returns {our variable's path: array} of those whose names are all among the values."""
+    return {
+        path: np.stack([values[n] for n in named]) if len(named) > 1 else values[named[0]]
+        for path, named in names.items()
+        if all(n in values for n in named)
+    }
 
 
-def _backbone_names(config: ModelConfig) -> Iterator[tuple[str, str]]:
-    """Convolutions and batch norms count up within a block, in the order they are applied."""
-    root = config.backbone
-    yield "backbone.stem_conv", f"{root}/stem/conv2d"
-    yield "backbone.stem_bn", f"{root}/stem/tpu_batch_normalization"
+def split(
+    weights: Mapping[str, np.ndarray], names: Mapping[str, Sequence[str]]
+) -> dict[str, np.ndarray]:
+    """Returns {name: array} of {our variable's path: array}; the inverse of `joined`."""
+    return {
+        name: part
+        for path, named in names.items()
+        for name, part in zip(
+            named, weights[path] if len(named) > 1 else [weights[path]], strict=True
+        )
+    }
+
+
+def _layers(config: ModelConfig) -> Iterator[tuple[str, str, str]]:
+    """Yields each layer as (ours, graph name, object key)."""
+    yield from _backbone(config)
+    yield from _pyramid(config)
+    yield from _head(config, "class_head", "class_net", "class", "classes")
+    yield from _head(config, "box_head", "box_net", "box", "boxes")
+
+
+def _backbone(config: ModelConfig) -> Iterator[tuple[str, str, str]]:
+    """In the graph, convolutions and batch norms count up within a block, in order of use."""
+    root, norm = config.backbone, "tpu_batch_normalization"
+    yield "backbone.stem_conv", f"{root}/stem/conv2d", "backbone/_stem/_conv_stem"
+    yield "backbone.stem_bn", f"{root}/stem/{norm}", "backbone/_stem/_bn"
     for index, block in enumerate(blocks_of(config.backbone)):
-        ours, theirs = f"backbone.block{block.name}_", f"{root}/blocks_{index}/"
-        expand = ["expand_conv"] if block.expansion != 1 else []
-        for k, layer in enumerate([*expand, "project_conv"]):
-            yield f"{ours}{layer}", f"{theirs}conv2d{_suffix(k)}"
-        expand = ["expand_bn"] if block.expansion != 1 else []
-        for k, layer in enumerate([*expand, "bn", "project_bn"]):
-            yield f"{ours}{layer}", f"{theirs}tpu_batch_normalization{_suffix(k)}"
-        yield f"{ours}dwconv", f"{theirs}depthwise_conv2d"
+        ours = f"backbone.block{block.name}_"
+        graph, key = f"{root}/blocks_{index}/", f"backbone/_blocks/{index}/"
+        first = 0 if block.expansion != 1 else 1  # without expansion there is no first of each
+        for k, layer in enumerate(["expand_conv", "project_conv"][first:]):
+            yield f"{ours}{layer}", f"{graph}conv2d{_suffix(k)}", f"{key}_{layer}"
+        for k, (layer, count) in enumerate(
+            [("expand_bn", 0), ("bn", 1), ("project_bn", 2)][first:]
+        ):
+            yield f"{ours}{layer}", f"{graph}{norm}{_suffix(k)}", f"{key}_bn{count}"
+        yield f"{ours}dwconv", f"{graph}depthwise_conv2d", f"{key}_depthwise_conv"
         for k, layer in enumerate(["se_reduce", "se_expand"]):
-            yield f"{ours}{layer}", f"{theirs}se/conv2d{_suffix(k)}"
+            yield f"{ours}{layer}", f"{graph}se/conv2d{_suffix(k)}", f"{key}_se/_{layer}"
 
 
-def _pyramid_names(config: ModelConfig) -> Iterator[tuple[str, str]]:
+def _pyramid(config: ModelConfig) -> Iterator[tuple[str, str, str]]:
     for level in range(6, config.max_level + 1):
-        yield f"pyramid.p{level}_conv", f"resample_p{level}/conv2d"
-        yield f"pyramid.p{level}_bn", f"resample_p{level}/bn"
+        graph, key = f"resample_p{level}", f"resample_layers/{level - 6}"
+        for ours, leaf in (("conv", "conv2d"), ("bn", "bn")):
+            yield f"pyramid.p{level}_{ours}", f"{graph}/{leaf}", f"{key}/{leaf}"
     levels = len(config.levels)
     for cell in range(config.pyramid_repeats):
         for order, node in enumerate(FEATURE_NETWORKS[config.feature_network](config.levels)):
             made = levels + order
             ours = f"pyramid.cell{cell}.node{made}"
-            theirs = f"fpn_cells/cell_{cell}/fnode{order}"
-            yield f"{ours}.fusion", theirs
-            yield f"{ours}.conv", f"{theirs}/op_after_combine{made}/conv"
-            yield f"{ours}.bn", f"{theirs}/op_after_combine{made}/bn"
+            graph = f"fpn_cells/cell_{cell}/fnode{order}"
+            key = f"fpn_cells/cells/{cell}/fnodes/{order}"
+            yield f"{ours}.fusion", graph, key
+            combine = f"{graph}/op_after_combine{made}"
+            yield f"{ours}.conv", f"{combine}/conv", f"{key}/op_after_combine/conv_op"
+            yield f"{ours}.bn", f"{combine}/bn", f"{key}/op_after_combine/bn"
             for position, source in enumerate(node.inputs):
-                scope = f"{theirs}/resample_{position}_{source}_{made}"
-                yield f"{ours}.input{position}_conv", f"{scope}/conv2d"
-                yield f"{ours}.input{position}_bn", f"{scope}/bn"
+                scope = f"{graph}/resample_{position}_{source}_{made}"
+                resample = f"{key}/resample_layers/{position}"
+                yield f"{ours}.input{position}_conv", f"{scope}/conv2d", f"{resample}/conv2d"
+                yield f"{ours}.input{position}_bn", f"{scope}/bn", f"{resample}/bn"
+
+
+def _head(
+    config: ModelConfig, ours: str, theirs: str, kind: str, last: str
+) -> Iterator[tuple[str, str, str]]:
+    for repeat in range(config.head_repeats):
+        conv = f"{theirs}/{kind}-{repeat}"
+        yield f"{ours}.conv{repeat}", conv, f"{theirs}/conv_ops/{repeat}"
+        for index, level in enumerate(config.levels):
+            yield (
+                f"{ours}.bn{repeat}_p{level}",
+                f"{conv}-bn-{level}",
+                f"{theirs}/bns/{repeat}/{index}",
+            )
+    yield f"{ours}.predict", f"{theirs}/{kind}-predict", f"{theirs}/{last}"
 
 
 def _suffix(k: int) -> str:

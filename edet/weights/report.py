@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
 from edet.errors import UserError
+from edet.weights.reference_names import joined
+from edet.weights.transfer import transfer_classes
+
+# A checkpoint of another size has the same names and a few equal shapes (fusion weights, the bias
+# of the class logits); a backbone alone is more than half of every model.
+_HARDLY_ANYTHING = 0.05
 
 
 @dataclass(frozen=True)
@@ -16,13 +22,18 @@ class LoadReport:
     """What `load_weights` did, by name.
 
     `loaded` and `reinitialized` are paths of the network's variables and together all of them;
-    `unused` are names in the source that no variable took.
+    `unused` are names in the source that no variable took. Where the classes differ,
+    `kept_classes` have their logits from the source and `new_classes` start from the prior.
+    `notes` are sentences about what the weights expect and the configuration does otherwise.
     """
 
     source: str
     loaded: tuple[str, ...]
     reinitialized: tuple[str, ...]
     unused: tuple[str, ...]
+    kept_classes: tuple[str, ...] = ()
+    new_classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [
@@ -31,37 +42,64 @@ class LoadReport:
         ]
         for title, names in (("initial", self.reinitialized), ("unused", self.unused)):
             layers = sorted({name.rpartition("/")[0] or name for name in names})
-            shown = ", ".join(layers[:6]) + (f", ... ({len(layers)} layers)" if layers[6:] else "")
-            lines += [f"  {title}: {shown}"] if layers else []
-        return "\n".join(lines)
+            lines += [f"  {title}: {_some(layers, 'layers')}"] if layers else []
+        for title, names in (
+            ("classes that keep their logits", self.kept_classes),
+            ("new classes", self.new_classes),
+        ):
+            lines += [f"  {title}: {_some(names, 'classes')}"] if names else []
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+
+def _some(names: Sequence[str], what: str) -> str:
+    more = f", ... ({len(names)} {what})" if names[6:] else ""
+    return ", ".join(names[:6]) + more
 
 
 def assign_weights(
-    network: keras.Model, values: Mapping[str, np.ndarray], names: Mapping[str, str], source: str
+    network: keras.Model,
+    values: Mapping[str, np.ndarray],
+    names: Mapping[str, Sequence[str]],
+    source: str,
+    labels: Mapping[int, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> LoadReport:
     """Assigns each variable the value of its name, where there is one of its shape.
 
     Args:
+      network: from `build_network`.
       values: {name in the source: array}, laid out as Keras wants it.
-      names: {variable's path: name in the source}; paths left out keep their values.
+      names: {variable's path: names in the source}; several are stacked. Paths left out keep
+        their values.
       source: what the values came from, for the report.
+      labels: {id: name} of the source's classes, if known; see `transfer_classes`.
+      notes: for the report.
 
     Raises:
-      UserError: not one variable found a value.
+      UserError: nothing, or hardly anything, found its place.
     """
+    found = joined(values, names)
+    used = {name for path in found for name in names[path]}
+    kept, new = (transfer_classes(network, found, labels) if labels else None) or ((), ())
     loaded, missing = [], []
     for variable in network.variables:
-        value = values.get(names.get(variable.path, ""))
-        if value is not None and tuple(value.shape) == tuple(variable.shape):
-            variable.assign(value)
-            loaded.append(variable.path)
-        else:
-            missing.append(variable.path)
-    if not loaded:
+        value = found.get(variable.path)
+        fits = value is not None and tuple(value.shape) == tuple(variable.shape)
+        (loaded if fits else missing).append(variable)
+    share = _count(loaded) / _count(network.variables)
+    if share < _HARDLY_ANYTHING:
         raise UserError(
-            f"{source} holds no weight of {network.name}: its names are such as "
-            f"{', '.join(sorted(values)[:3])}, and none fits; is it made for another model?"
+            f"{source} does not fit {network.name}: {100 * share:.2g}% of the weights found a value"
+            f" there; its names are such as {', '.join(sorted(values)[:3])}. Is it made for "
+            "another model?"
         )
-    used = {names[path] for path in loaded}
-    unused = tuple(sorted(name for name in values if name not in used))
-    return LoadReport(source, tuple(loaded), tuple(missing), unused)
+    for variable in loaded:
+        variable.assign(found[variable.path])
+    paths, left = (tuple(v.path for v in group) for group in (loaded, missing))
+    used -= {name for path in left for name in names.get(path, ())}
+    unused = tuple(sorted(set(values) - used))
+    return LoadReport(source, paths, left, unused, kept, new, tuple(notes))
+
+
+def _count(variables: Sequence[keras.Variable]) -> int:
+    return sum(int(np.prod(v.shape)) for v in variables)

@@ -1,16 +1,30 @@
-"""Weights from npz and from our own checkpoints: what fits is loaded, and the report says it."""
+"""Weights from every format: what fits is loaded, and the report says what does not."""
 
+import os
+import tarfile
+
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from edet.config.loading import load_config, save_config
+from edet.config.schema import Config, replace
 from edet.errors import UserError
 from edet.models.efficientdet import build_network
 from edet.training.checkpoints import Checkpoints
 from edet.training.variables import TrainingVariables
+from edet.weights import loading
 from edet.weights.imagenet import pytorch_names
-from edet.weights.loading import load_weights
+from edet.weights.loading import holds_detector, load_weights
+from edet.weights.reference_names import reference_names, split
+from edet.weights.released import write_released
+from edet.weights.zoo import Release
+from tests.golden.fill import fill_with_golden_weights
+from tests.golden.filler import weight
 from tests.small import small_model
+
+FUSED = small_model(fusion="fast")
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +57,18 @@ def test_npz_kernels_are_transposed_to_keras_layout(network, tmp_path):
     names = pytorch_names(network)
     path = "backbone.block2a_dwconv/kernel"
     assert names[path] == "_blocks.1._depthwise_conv.weight"
-    kernel = next(v for v in network.variables if v.path == path)
-    height, width, channels, _ = kernel.shape
-    stored = np.random.default_rng(0).normal(size=(channels, 1, height, width)).astype("float32")
-    np.savez(tmp_path / "w.npz", **{names[path]: stored, "other": np.zeros(2)})
+    stored = {"other": np.zeros(2)}
+    for variable in network.variables:
+        if variable.path in names:
+            value = np.random.default_rng(len(stored)).normal(size=variable.shape)
+            axes = (2, 3, 0, 1) if "dwconv" in variable.path else (3, 2, 0, 1)
+            stored[names[variable.path]] = value.transpose(axes) if value.ndim == 4 else value
+    np.savez(tmp_path / "w.npz", **stored)
     report = load_weights(network, tmp_path / "w.npz")
-    assert report.loaded == (path,)
+    assert set(report.loaded) == set(names)
     assert report.unused == ("other",)
-    np.testing.assert_array_equal(kernel.numpy()[2, 1, 5, 0], stored[5, 0, 2, 1])
+    kernel = next(v for v in network.variables if v.path == path)
+    np.testing.assert_allclose(kernel.numpy()[2, 1, 5, 0], stored[names[path]][5, 0, 2, 1])
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +85,16 @@ def workdir(tmp_path_factory):
     return folder, {v.path: v.numpy() - 1 for v in network.variables}
 
 
-def test_a_workdir_gives_the_averages(workdir, network):
+@pytest.mark.parametrize(("average", "offset"), [(True, 0.0), (False, 1.0)])
+def test_a_workdir_gives_the_averages_and_on_request_the_raw_weights(
+    workdir, network, average, offset
+):
     folder, averages = workdir
-    report = load_weights(network, folder)
+    report = load_weights(network, folder, average)
     assert not report.reinitialized
     assert not report.unused
     for variable in network.variables:
-        np.testing.assert_allclose(variable, averages[variable.path], atol=1e-6)
+        np.testing.assert_allclose(variable, averages[variable.path] + offset, atol=1e-6)
 
 
 def test_other_classes_keep_everything_but_the_last_class_convolution(workdir):
@@ -85,14 +106,229 @@ def test_other_classes_keep_everything_but_the_last_class_convolution(workdir):
     assert "initial: class_head.predict" in str(report)
 
 
+@pytest.fixture(scope="module")
+def filled():
+    """A network with fusion weights, its reference names, and two sets of values for them."""
+    network = build_network(FUSED)
+    names = reference_names(network, FUSED)
+    fill_with_golden_weights(network, FUSED, {"salt": "w", "gains": _GAINS})
+    averages = {v.path: v.numpy() for v in network.variables}
+    raw = {path: value + 1 for path, value in averages.items()}
+    return network, names, averages, raw
+
+
+_GAINS = {"res": 1.0, "proj": 1.0, "fpn": 1.0, "head": 1.0}
+
+
+def _zero(network):
+    for variable in network.variables:
+        variable.assign(tf.zeros_like(variable))
+
+
+def _same(network, expected):
+    for variable in network.variables:
+        np.testing.assert_array_equal(variable.numpy(), expected[variable.path])
+
+
+@pytest.mark.parametrize("average", [True, False])
+def test_a_name_based_checkpoint_prefers_averages(filled, tmp_path, average):
+    network, names, averages, raw = filled
+    write_released(str(tmp_path), split(raw, names), split(averages, names))
+    _zero(network)
+    report = load_weights(network, tmp_path, average)
+    assert not report.reinitialized
+    assert report.unused == ("global_step",)
+    _same(network, averages if average else raw)
+
+
+def test_an_object_based_checkpoint_is_read_without_its_optimizer(filled, tmp_path):
+    network, _, averages, _ = filled
+    tree: dict = {"optimizer": {"iter": tf.Variable(3)}}
+    for name, value in split(averages, reference_names(network, FUSED, "object")).items():
+        *scopes, leaf = name.split("/")
+        place = tree
+        for scope in scopes:
+            place = place.setdefault(scope, {})
+        place[leaf] = tf.Variable(value)
+    tf.train.Checkpoint(**tree).write(str(tmp_path / "ckpt-7"))
+    _zero(network)
+    report = load_weights(network, tmp_path / "ckpt-7")
+    assert not report.reinitialized
+    assert report.unused == ("optimizer/iter",)
+    _same(network, averages)
+
+
+def _write_h5(path, values):
+    with h5py.File(path, "w") as file:
+        for name, value in values.items():
+            group = file.require_group(name.partition("/")[0])
+            group[f"{name}:0"] = value
+            group.attrs["weight_names"] = [*group.attrs.get("weight_names", []), f"{name}:0"]
+        file.create_group("top_level_model_weights").attrs["weight_names"] = []
+
+
+def test_an_h5_file_is_read(filled, tmp_path):
+    network, names, averages, _ = filled
+    _write_h5(tmp_path / "w.h5", split(averages, names))
+    _zero(network)
+    assert not load_weights(network, tmp_path / "w.h5").reinitialized
+    _same(network, averages)
+
+
+def test_an_archive_with_a_folder_in_it_is_read(filled, tmp_path):
+    network, names, averages, raw = filled
+    write_released(str(tmp_path / "efficientdet-x"), split(raw, names), split(averages, names))
+    os.remove(tmp_path / "efficientdet-x" / "checkpoint")  # some archives have none
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "efficientdet-x", "efficientdet-x")
+    _zero(network)
+    load_weights(network, tmp_path / "x.tar.gz")
+    _same(network, averages)
+
+
+@pytest.mark.parametrize("scope", ["", "model/"])
+def test_an_imagenet_checkpoint_gives_the_backbone(filled, tmp_path, scope):
+    network, names, averages, raw = filled
+    root = f"{FUSED.backbone}/"
+
+    def backbone(weights):
+        values = split(weights, names)
+        found = {n: v for n, v in values.items() if n.startswith(root)}
+        return {n.replace(root, root + scope): v for n, v in found.items()} | {
+            f"{root}head/dense/kernel": np.zeros([4, 1000], np.float32)
+        }
+
+    write_released(str(tmp_path), backbone(raw), backbone(averages))
+    _zero(network)
+    report = load_weights(network, tmp_path)
+    assert all(path.startswith("backbone.") for path in report.loaded)
+    assert not any(path.startswith("backbone.") for path in report.reinitialized)
+    assert report.unused == (f"{root}head/dense/kernel", "global_step")
+
+
+def test_a_name_of_the_zoo_is_fetched_and_its_settings_are_compared(filled, tmp_path, monkeypatch):
+    network, names, averages, raw = filled
+    write_released(str(tmp_path), split(raw, names), split(averages, names))
+    release = Release(
+        "efficientdet-d0", "efficientdet-d0", "https://x/y.tar.gz", ("model.padding=-0.5",)
+    )
+    monkeypatch.setitem(loading.ZOO, "efficientdet-d0", release)
+    monkeypatch.setattr(loading, "fetch", lambda wanted: str(tmp_path) if wanted is release else "")
+    report = load_weights(network, "efficientdet-d0")
+    assert not report.reinitialized
+    assert report.notes == (
+        "these weights were trained with another model.padding than the configuration has; they "
+        "expect model.padding=-0.5",
+    )
+    assert "note: these weights" in str(report)
+
+
+def test_d0_of_the_reference_is_read_bit_by_bit_from_its_three_formats(shared):
+    model = load_config("efficientdet-d0", overrides=["model.image_size=128"]).model
+    network = build_network(model)
+    names = reference_names(network, model)
+    folder = shared / "golden"
+    gains = _golden_gains(folder)
+    for source, average, salt in (
+        ("d0_weights.h5", True, "w"), ("d0_ckpt_tf2", True, "w"), ("d0_ckpt_tf1", True, "w"),
+        ("d0_ckpt_tf1", False, "raw"),
+    ):  # fmt: skip
+        _zero(network)
+        report = load_weights(network, folder / source, average)
+        assert not report.reinitialized
+        assert set(report.unused) <= {"global_step"}
+        expected = {v.path: v.numpy() for v in network.variables}
+        found = split(expected, names)
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, weight(name, value.shape, salt, gains), name)
+
+
+def _golden_gains(folder):
+    import json
+
+    return json.loads(str(np.load(folder / "d0_128.npz")["meta"]))["gains"]
+
+
+def test_a_backbone_is_told_from_a_detector(filled, workdir, tmp_path):
+    _, names, _, raw = filled
+    values = split(raw, names)
+    root = f"{FUSED.backbone}/"
+    backbone = {name: value for name, value in values.items() if name.startswith(root)}
+    write_released(str(tmp_path / "whole"), values, values)
+    write_released(str(tmp_path / "backbone"), backbone, backbone)
+    _write_h5(tmp_path / "w.h5", values)
+    np.savez(tmp_path / "w.npz", **{"_conv_stem.weight": np.zeros(3)})
+    assert holds_detector(workdir[0])
+    assert holds_detector(tmp_path / "whole")
+    assert holds_detector(tmp_path / "w.h5")
+    assert not holds_detector(tmp_path / "backbone")
+    assert not holds_detector(tmp_path / "w.npz")
+
+
+def test_weights_of_another_size_are_refused(filled, tmp_path):
+    _, names, averages, raw = filled
+    write_released(str(tmp_path), split(raw, names), split(averages, names))
+    with pytest.raises(UserError, match="does not fit .* Is it made for another model?"):
+        load_weights(build_network(small_model(backbone="efficientnet-lite0")), tmp_path)
+
+
+def _run_of(folder, labels, offset=0.0):
+    """A workdir whose last class convolution holds its own channel numbers."""
+    config = replace(Config(), model=vars(small_model(labels=labels, num_classes=len(labels))))
+    network = build_network(config.model)
+    for variable in network.variables:
+        if variable.path.startswith("class_head.predict"):
+            size = int(np.prod(variable.shape))
+            variable.assign(np.arange(size, dtype="float32").reshape(variable.shape))
+    save_config(config, folder / "config.yaml")
+    Checkpoints(str(folder), TrainingVariables(network), keep=1).save()
+    return network
+
+
+def test_classes_of_the_same_name_keep_their_logits_whatever_their_place(tmp_path):
+    """Of 9 x 3 channels, class b is 1, 4, 7, ...; as class 0 of two it must be 0, 2, 4, ..."""
+    _run_of(tmp_path, {1: "a", 2: "Traffic light", 3: "c"})
+    network = build_network(small_model(labels={5: "traffic_light", 8: "new"}, num_classes=2))
+    bias = next(v for v in network.variables if v.path == "class_head.predict/bias")
+    prior = bias.numpy()[0]
+    report = load_weights(network, tmp_path)
+    assert report.kept_classes == ("traffic_light",)
+    assert report.new_classes == ("new",)
+    np.testing.assert_array_equal(bias.numpy()[0::2], np.arange(9) * 3 + 1)
+    np.testing.assert_allclose(bias.numpy()[1::2], prior)
+    kernel = next(v for v in network.variables if v.path == "class_head.predict/pointwise_kernel")
+    np.testing.assert_array_equal(kernel.numpy()[0, 0, 2, 0::2], 2 * 27 + np.arange(9) * 3 + 1)
+    assert "new classes: new" in str(report)
+    assert not report.reinitialized
+
+
+def test_as_many_but_other_classes_start_anew(tmp_path):
+    _run_of(tmp_path, {1: "a", 2: "b"})
+    network = build_network(small_model(labels={1: "x", 2: "y"}, num_classes=2))
+    report = load_weights(network, tmp_path)
+    assert report.kept_classes == ()
+    assert report.new_classes == ("x", "y")
+    assert "class_head.predict/bias" in report.reinitialized
+
+
+def test_classes_without_names_are_taken_by_their_number(tmp_path):
+    _run_of(tmp_path, {1: "a", 2: "b"})
+    report = load_weights(build_network(small_model(num_classes=2)), tmp_path)
+    assert not report.reinitialized
+    assert report.new_classes == ()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda folder: folder / "nothing", "there are no weights at"),
         (lambda folder: folder, "holds no checkpoint"),
         (lambda folder: _write(folder / "w.npz", b"not an archive"), "cannot read weights"),
-        (lambda folder: _npz(folder / "v.npz"), "holds no weight of"),
-        (lambda folder: _foreign(folder), "it was not written by edet"),
+        (lambda folder: _write(folder / "w.h5", b"not h5"), "cannot read weights"),
+        (lambda folder: _write(folder / "w.index", b"x").with_suffix(""), "cannot read the check"),
+        (lambda folder: _npz(folder / "v.npz"), "does not fit"),
+        (lambda folder: _foreign(folder), "does not fit"),
+        (lambda folder: _two(folder), "holds 2 sets of weights"),
     ],
 )
 def test_what_cannot_be_loaded_is_named(make, message, network, tmp_path):
@@ -112,3 +348,9 @@ def _npz(path):
 
 def _foreign(folder):
     return tf.train.Checkpoint(x=tf.Variable(1.0)).write(str(folder / "other"))
+
+
+def _two(folder):
+    for name in ("a", "b"):
+        (folder / f"{name}.h5").write_bytes(b"")
+    return folder

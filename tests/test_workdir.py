@@ -1,0 +1,40 @@
+"""Which configuration a command runs with."""
+
+import pytest
+
+from edet.errors import UserError
+from edet.workdir import run_config
+
+OLD_ASPECTS = ((1.0, 1.0), (1.4, 0.7), (0.7, 1.4))
+
+
+def test_released_weights_bring_their_model_and_settings():
+    model = run_config("", None, None, [], weights="efficientdet-d2-640").model
+    assert (model.name, model.image_size) == ("efficientdet-d2", (640, 640))
+    assert model.anchors.aspect_pairs == OLD_ASPECTS
+
+
+def test_weights_to_start_from_bring_theirs_too():
+    overrides = ["train.init=efficientdet-d0-advprop", "model.num_classes=3"]
+    model = run_config("", "efficientdet-d0", None, overrides).model
+    assert model.num_classes == 3
+    assert model.anchors.aspect_pairs == OLD_ASPECTS
+    assert model.pad_color == (0.0, 0.0, 0.0)  # black: AdvProp pads before it scales to [-1, 1]
+
+
+def test_the_yaml_and_set_are_stronger_than_released_settings(tmp_path):
+    yaml = tmp_path / "c.yaml"
+    yaml.write_text("model: {name: efficientdet-d2, image_size: 256, padding: 0.5}\n")
+    model = run_config(
+        "", None, str(yaml), ["model.padding=0.25"], weights="efficientdet-d2-640"
+    ).model
+    assert (model.image_size, model.padding) == ((256, 256), 0.25)
+    assert model.anchors.aspect_pairs == OLD_ASPECTS
+
+
+def test_a_backbone_brings_nothing():
+    plain = run_config("", "efficientdet-d1", None, [])
+    started = run_config("", "efficientdet-d1", None, ["train.init=efficientnet-b1"])
+    assert started.model == plain.model
+    with pytest.raises(UserError, match="name a model"):
+        run_config("", None, None, [], weights="efficientnet-b1")

@@ -1,0 +1,19 @@
+"""The reference's names against those that its own checkpoint has."""
+
+import gzip
+import json
+
+from edet.config.loading import load_config
+from edet.models.efficientdet import build_network
+from edet.weights.reference_names import reference_names
+
+
+def test_graph_names_and_object_keys_of_d0_are_the_reference_s(golden):
+    """All 709 variables: the file pairs the keys of its TF2 checkpoint with its variables."""
+    pairs = json.loads(gzip.decompress((golden / "d0_object_keys.json.gz").read_bytes()))
+    model = load_config("efficientdet-d0", overrides=["model.image_size=128"]).model
+    network = build_network(model)
+    graph, keys = (reference_names(network, model, style) for style in ("graph", "object"))
+    ours = {key: name for path in graph for key, name in zip(keys[path], graph[path], strict=True)}
+    assert len(pairs) == 709
+    assert ours == pairs
