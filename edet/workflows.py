@@ -6,6 +6,7 @@ They put the rooms together; what is said here in a line is done in one of them.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Callable, Sequence
 
@@ -30,7 +31,7 @@ from edet.evaluation.coco import CocoEvaluator, EvaluationResult
 from edet.evaluation.diagnosis import diagnose
 from edet.evaluation.plots import Picture, draw_boxes, plot_history, save_gallery
 from edet.evaluation.report import print_report, write_report
-from edet.files import find_files, write_json
+from edet.files import find_files, read_text, write_json
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network, freeze
 from edet.serving.batches import detect_batches
@@ -44,7 +45,8 @@ from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
 from edet.training.strategy import check_batch_size
 from edet.training.variables import TrainingVariables
-from edet.weights.loading import load_weights
+from edet.weights.loading import holds_detector, load_weights
+from edet.weights.own import find_checkpoint
 from edet.workdir import prepare_workdir
 
 console = Console(soft_wrap=True)
@@ -113,13 +115,25 @@ def _plan(
     files = checked_records(config, "train_records")
     if evaluate_too:
         checked_records(config, "eval_records")
-    recipe = resolve_recipe(config, config.data.num_train_examples or count_records(files))
+    recipe = resolve_recipe(
+        config,
+        config.data.num_train_examples or count_records(files),
+        _starts_from_detector(config, workdir),
+    )
     notes = prepare_workdir(workdir, config)
     write_json(os.path.join(workdir, "recipe.json"), dataclasses.asdict(recipe))
     console.print(config_table(config), recipe.table(config))
     for note in notes:
         console.print(f"changed since this run was started: {note}", style="yellow")
     return files, recipe
+
+
+def _starts_from_detector(config: Config, workdir: str) -> bool:
+    """A run that goes on does not look at `train.init` again; it may be gone."""
+    saved = os.path.join(workdir, "recipe.json")
+    if find_checkpoint(workdir, prefer="last") and tf.io.gfile.exists(saved):
+        return json.loads(read_text(saved, "recipe")).get("finetuning", False)
+    return bool(config.train.init) and holds_detector(config.train.init)
 
 
 def _evaluation_during_training(

@@ -254,7 +254,9 @@ class TrainConfig:
 
     epochs: float = 300  # passes over the training records (paper 5.1; 600 for D7)
     steps: int = 0  # updates; 0 follows `epochs`
-    init: str = ""  # weights to start from: a file, a folder or a workdir; empty: from scratch
+    # Weights to start from: a name of the zoo (efficientdet-d0, efficientnet-b0), a file, a folder
+    # or a workdir; empty: from scratch.
+    init: str = ""
     freeze: tuple[str, ...] = ()  # parts kept as they are, batch norm too: backbone pyramid heads
     seed: int = 0  # of weights, data order and augmentation
 
@@ -267,7 +269,8 @@ class TrainConfig:
     clip_norm: float = 10.0  # of each gradient, then of all together (reference); 0: no clipping
     ema_decay: float = 0.9998  # moving average of the weights (paper 5.1); 0 turns it off
     # Shorten EMA, batch-norm memory and warm-up when the run is too short for the numbers above
-    # (they are made for 277,200 steps); what they became is printed and saved.
+    # (they are made for 277,200 steps), and the default number of epochs when `init` is a whole
+    # detector; what they became is printed and saved.
     adapt_to_length: bool = True
     precision: Literal["float32", "bfloat16"] = "float32"  # of activations; losses stay float32
 

@@ -98,10 +98,14 @@ def sized_config(name: str) -> Config:
         near = difflib.get_close_matches(name, MODELS, n=1, cutoff=0.3)
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(MODELS)}."
         raise ConfigError(f"there is no model {name!r}; {hint}")
-    config = replace(Config(), model={"name": name} | MODELS[name])
-    if name in _EPOCHS:
-        config = replace(config, train={"epochs": _EPOCHS[name]})
-    return config
+    return replace(
+        Config(), model={"name": name} | MODELS[name], train={"epochs": scratch_epochs(name)}
+    )
+
+
+def scratch_epochs(name: str) -> float:
+    """Returns for how many epochs a model is trained on COCO (paper 5.1, reference README)."""
+    return _EPOCHS.get(name, Config().train.epochs)
 
 
 def as_dict(config: Config) -> dict[str, Any]:

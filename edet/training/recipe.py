@@ -3,7 +3,8 @@
 The configured warm-up, moving average and batch-norm memory are made for 300 epochs of COCO. A run
 of a thousand steps would end inside the warm-up of its averages: its moving variances would still
 remember their initial value and its averaged weights the random ones. So a short run shortens
-them, and says so.
+them, and says so. A run that starts from a whole detector needs fewer passes than one from
+scratch, and gets them unless it asks for a number of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import rich.table
 
 from edet.config.schema import Config
+from edet.config.sizes import scratch_epochs
 
 # The averages must forget their start well within the run: the weights' average looks back over a
 # tenth of it at most, batch norm over a fiftieth. The warm-up takes a twentieth at most: the cosine
@@ -22,6 +24,7 @@ from edet.config.schema import Config
 _EMA_SHARE = 10
 _BATCH_NORM_SHARE = 50
 _WARMUP_SHARE = 20
+_SHORTEST_WARMUP = 30  # steps, where the run is long enough: a small set's epoch has only a few
 _SHORTEST_BATCH_NORM_MEMORY = 5  # steps; below that the statistics are those of single batches
 
 
@@ -29,6 +32,8 @@ _SHORTEST_BATCH_NORM_MEMORY = 5  # steps; below that the statistics are those of
 class Recipe:
     """What the run does, in steps and absolute numbers."""
 
+    finetuning: bool  # the run starts from a whole detector
+    epochs: float
     steps_per_epoch: int
     total_steps: int
     learning_rate: float  # peak, for the run's batch size
@@ -45,8 +50,12 @@ class Recipe:
         """Returns the numbers as a table, each beside what it was made from."""
         batch = config.data.batch_size
         notes = {
+            "finetuning": f"train.init {config.train.init}"
+            if config.train.init
+            else "no train.init",
+            "epochs": self._epochs_note(config),
             "steps_per_epoch": f"images // batch of {batch}",
-            "total_steps": "train.steps" if config.train.steps else "train.epochs",
+            "total_steps": "train.steps" if config.train.steps else "epochs x steps_per_epoch",
             "learning_rate": f"train.learning_rate {config.train.learning_rate} x {batch} / 64",
             "warmup_steps": f"train.warmup_epochs {config.train.warmup_epochs}",
             "ema_decay": f"train.ema_decay {config.train.ema_decay}",
@@ -60,21 +69,50 @@ class Recipe:
             table.add_row(key, shown, notes.get(key, ""))
         return table
 
+    def _epochs_note(self, config: Config) -> str:
+        if config.train.steps:
+            return "train.steps / steps_per_epoch"
+        if self.epochs == config.train.epochs:
+            return "train.epochs"
+        return f"fine-tuning; train.epochs {config.train.epochs:g} is for training from scratch"
 
-def resolve_recipe(config: Config, num_examples: int) -> Recipe:
-    """Works out a run's numbers for a training set of `num_examples` images."""
+
+def finetuning_epochs(num_examples: int) -> float:
+    """Passes over a set of `num_examples` images when training starts from a detector.
+
+    The reference fine-tunes Pascal VOC 2012, 5717 images, for 50. A larger set needs fewer passes
+    but more steps, a smaller one the other way round; the square root is halfway: 221 for 292
+    images, 11 for COCO.
+    """
+    return max(1.0, round(50 * math.sqrt(5717 / max(1, num_examples))))
+
+
+def resolve_recipe(config: Config, num_examples: int, finetuning: bool = False) -> Recipe:
+    """Works out a run's numbers for a training set of `num_examples` images.
+
+    Args:
+      config: the experiment.
+      num_examples: images of one epoch.
+      finetuning: the run starts from a whole detector, not from scratch or from a backbone.
+    """
     train, batch = config.train, config.data.batch_size
     steps_per_epoch = max(1, num_examples // batch)
-    total = train.steps or max(1, int(train.epochs * steps_per_epoch))
+    epochs = train.epochs
+    if finetuning and train.adapt_to_length and epochs == scratch_epochs(config.model.name):
+        epochs = min(epochs, finetuning_epochs(num_examples))
+    total = train.steps or max(1, int(epochs * steps_per_epoch))
     warmup = int(train.warmup_epochs * steps_per_epoch)
     ema_decay, momentum = train.ema_decay, config.model.batch_norm_momentum
     if train.adapt_to_length:
-        warmup = min(warmup, total // _WARMUP_SHARE)
+        if warmup:
+            warmup = min(max(warmup, _SHORTEST_WARMUP), total // _WARMUP_SHARE)
         ema_decay = min(ema_decay, max(0.0, 1 - _EMA_SHARE / total))
         memory = max(total / _BATCH_NORM_SHARE, _SHORTEST_BATCH_NORM_MEMORY)
         momentum = min(momentum, 1 - 1 / memory)
     scale = batch / 64  # the reference's learning rates are for a batch of 64
     return Recipe(
+        finetuning=finetuning,
+        epochs=train.steps / steps_per_epoch if train.steps else epochs,
         steps_per_epoch=steps_per_epoch,
         total_steps=total,
         learning_rate=train.learning_rate * scale,

@@ -3,7 +3,7 @@
 import pytest
 
 from edet.config.schema import Config, replace
-from edet.training.recipe import resolve_recipe
+from edet.training.recipe import finetuning_epochs, resolve_recipe
 
 
 def test_coco_keeps_the_papers_numbers():
@@ -44,3 +44,30 @@ def test_the_shortest_runs_have_usable_numbers(steps, images):
     assert 0 < recipe.batch_norm_momentum < 1
     assert recipe.warmup_steps < recipe.total_steps == steps
     assert min(recipe.eval_every, recipe.save_every, recipe.log_every) >= 1
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(292, 221), (5717, 50), (118_287, 11)])
+def test_fine_tuning_takes_the_reference_s_50_epochs_of_voc_scaled_with_the_root(images, epochs):
+    config = replace(Config(), data={"batch_size": 8})
+    recipe = resolve_recipe(config, images, finetuning=True)
+    assert finetuning_epochs(images) == recipe.epochs == epochs
+    assert recipe.total_steps == epochs * (images // 8)
+
+
+def test_fine_tuning_keeps_what_the_user_asked_for():
+    def epochs(images=292, **train):
+        config = replace(Config(), train=train)
+        return resolve_recipe(config, images, finetuning=True).epochs
+
+    assert epochs(epochs=80) == 80
+    assert epochs(adapt_to_length=False) == 300
+    assert epochs(images=50) == 300  # never more than from scratch
+    assert epochs(steps=40) == 10  # 4 steps an epoch
+
+
+def test_a_small_set_warms_up_for_longer_than_its_epoch():
+    """292 images in batches of 64 have 4 steps an epoch; 300 epochs are 1200 steps."""
+    recipe = resolve_recipe(Config(), 292)
+    assert recipe.steps_per_epoch == 4
+    assert recipe.warmup_steps == 30
+    assert resolve_recipe(replace(Config(), train={"warmup_epochs": 0}), 292).warmup_steps == 0
