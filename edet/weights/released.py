@@ -116,14 +116,14 @@ def on_disk(path: str) -> Iterator[str]:
 def find_released(folder: str) -> str | None:
     """Returns the checkpoint or h5 file in a folder or in its only subfolder, or None.
 
-    The "checkpoint" file says which is the last; where it is missing, or names a path of another
-    machine, the single checkpoint that lies there is meant.
+    The "checkpoint" file says which is the last; where it is missing, or names one that is not in
+    the folder (an archive may name any), the single checkpoint that lies there is meant.
 
     Raises:
       UserError: several lie there and nothing says which is meant.
     """
     last = tf.train.latest_checkpoint(folder)
-    if last is not None:
+    if last is not None and last.startswith(os.path.join(folder, "")):
         return last
     found = [p.removesuffix(".index") for p in tf.io.gfile.glob(os.path.join(folder, "*.index"))]
     found = found or tf.io.gfile.glob(os.path.join(folder, "*.h5"))

@@ -186,6 +186,18 @@ def test_an_archive_with_a_folder_in_it_is_read(filled, tmp_path):
     _same(network, averages)
 
 
+def test_a_checkpoint_file_cannot_lead_out_of_its_folder(filled, tmp_path):
+    network, names, averages, raw = filled
+    for place, values in (("elsewhere", raw), ("here", averages)):
+        values = split(values, names)
+        write_released(str(tmp_path / place), values, values)
+    (tmp_path / "here" / "checkpoint").write_text(
+        f'model_checkpoint_path: "{tmp_path}/elsewhere/model"\n'
+    )
+    load_weights(network, tmp_path / "here")
+    _same(network, averages)
+
+
 @pytest.mark.parametrize("scope", ["", "model/"])
 def test_an_imagenet_checkpoint_gives_the_backbone(filled, tmp_path, scope):
     network, names, averages, raw = filled
