@@ -236,6 +236,9 @@ REFERENCE_MODES = {
     "per_class_gaussian_0.4": {"score_threshold": 0.4},
     "per_class_hard_0": {"nms": "hard", "score_threshold": 0.0},
     "per_class_hard_0.4": {"nms": "hard", "score_threshold": 0.4},
+    "global_gaussian_0_topk500": {"class_agnostic": True, "pre_nms_top_k": 500},
+    # TensorFlow's combined NMS: every pair of an anchor and a class is a candidate.
+    "combined_0.4": {"nms": "hard", "score_threshold": 0.4, "pre_nms_top_k": 10**6},
 }  # fmt: skip
 
 
@@ -256,7 +259,7 @@ def assert_equal_to_reference(mode, outputs, anchors, figures, image, jit):
     classes = at(figures[f"{mode}/classes"])[:count]
     np.testing.assert_array_equal(detections.classes[0, :count] + 1, classes)  # its ids start at 1
     boxes = detections.boxes[0, :count].numpy()
-    if config.class_agnostic:  # the reference clips in this mode only
+    if config.class_agnostic or "combined" in mode:  # the reference clips in these modes only
         height, width = figures["image_size"]
         boxes = boxes.clip(0, [height, width, height, width])
     scale = figures["image_scale"] if image is None else figures["image_scales"][image]
@@ -274,24 +277,37 @@ def test_detections_equal_the_reference(golden, mode, jit):
     assert_equal_to_reference(mode, outputs, anchors[figures["rows"]], figures, None, jit)
 
 
-@pytest.mark.parametrize("mode", REFERENCE_MODES)
-def test_detections_of_all_anchors_and_90_classes_equal_the_reference(shared, mode):
-    figures = np.load(shared / "golden" / "post_0.npz")
-    outputs = [
-        np.concatenate([figures[f"{name}_{level}"][0].reshape(-1, width) for level in range(3, 8)])
-        for name, width in (("cls", 90), ("box", 4))
-    ]
-    anchors = make_anchors((128, 128), range(3, 8), AnchorConfig())
-    assert_equal_to_reference(mode, outputs, anchors, figures, 0, jit=False)
-
-
-def test_top_k_candidates_equal_the_reference(shared):
-    figures = np.load(shared / "golden" / "post_0.npz")
+def all_outputs(figures):
+    """Logits [2, A, K], deltas [2, A, 4] and anchors of a full golden file."""
     logits, deltas = (
-        np.concatenate([figures[f"{name}_{level}"].reshape(2, -1, n) for level in range(3, 8)], 1)
-        for name, n in (("cls", 90), ("box", 4))
+        np.concatenate([figures[f"{name}_{k}"].reshape(2, -1, width) for k in range(3, 8)], 1)
+        for name, width in (("cls", int(figures["num_classes"])), ("box", 4))
     )
-    anchors = make_anchors((128, 128), range(3, 8), AnchorConfig())
-    _, scores, _ = select_candidates(logits, deltas, anchors, DetectConfig(pre_nms_top_k=500))
-    expected = -np.sort(-figures["pre_nms_topk500/scores"])  # its order is not defined
-    np.testing.assert_allclose(scores, expected, atol=2e-7)
+    size = tuple(map(int, figures["image_size"]))
+    return logits, deltas, make_anchors(size, range(3, 8), AnchorConfig())
+
+
+@pytest.mark.parametrize("mode", REFERENCE_MODES)
+@pytest.mark.parametrize("file", ["post_0.npz", "post_1.npz"])  # 90 classes; 7, not square
+def test_detections_of_all_anchors_of_two_images_equal_the_reference(shared, file, mode):
+    figures = np.load(shared / "golden" / file)
+    logits, deltas, anchors = all_outputs(figures)
+    for image in (0, 1):
+        outputs = logits[image], deltas[image]
+        assert_equal_to_reference(mode, outputs, anchors, figures, image, jit=False)
+
+
+@pytest.mark.parametrize("file", ["post_0.npz", "post_1.npz"])
+def test_candidates_equal_the_reference(shared, file):
+    figures = np.load(shared / "golden" / file)
+    outputs = all_outputs(figures)
+    boxes, scores, classes = select_candidates(*outputs, DetectConfig(pre_nms_top_k=0))
+    np.testing.assert_array_equal(boxes, figures["pre_nms/boxes"])
+    np.testing.assert_allclose(scores, figures["pre_nms/scores"], atol=2e-7)
+    np.testing.assert_array_equal(classes, figures["pre_nms/classes"])
+    boxes, scores, classes = select_candidates(*outputs, DetectConfig(pre_nms_top_k=500))
+    for image in (0, 1):  # the reference's order is not defined; no two scores are equal
+        order = np.argsort(-figures["pre_nms_topk500/scores"][image])
+        for found, key in ((boxes, "boxes"), (scores, "scores"), (classes, "classes")):
+            expected = figures[f"pre_nms_topk500/{key}"][image][order]
+            np.testing.assert_allclose(found[image], expected, atol=2e-7)

@@ -108,6 +108,19 @@ def test_class_loss_of_a_level_equals_the_reference(golden, level):
     np.testing.assert_allclose(loss, figures[f"class_loss_{level}"], rtol=1e-6)
 
 
+@pytest.mark.parametrize("level", [6, 7])
+def test_class_gradient_of_a_level_is_the_slope_of_the_references_formula(golden, level):
+    figures = np.load(golden / "losses.npz")
+    logits, classes = figures[f"class_logits_{level}"], figures[f"class_targets_{level}"]
+    _, gradient = value_and_gradient(
+        lambda x: tf.reduce_sum(L.focal_loss(x, classes, LossConfig())), logits
+    )
+    one_hot = (classes[..., None] == np.arange(90)).astype("f8")
+    x, h = logits.astype("f8"), 1e-4
+    slope = slow_focal(x + h, one_hot, 0.25, 1.5, 0) - slow_focal(x - h, one_hot, 0.25, 1.5, 0)
+    np.testing.assert_allclose(gradient, slope / (2 * h), rtol=1e-5, atol=1e-6)
+
+
 # ---- box loss ----
 
 
@@ -133,6 +146,17 @@ def test_box_loss_of_a_level_equals_the_reference(golden):
     assert box_targets.all()  # no target is exactly 0: here the reference's mask is right
     loss = tf.reduce_sum(L.huber_loss(deltas - box_targets, 0.1)) / (4 * figures["normalizer"])
     np.testing.assert_allclose(loss, figures["box_loss"], rtol=1e-6)
+
+
+def test_box_gradient_of_a_level_is_the_error_up_to_delta(golden):
+    figures = np.load(golden / "losses.npz")
+    targets = figures["box_targets"]
+    _, gradient = value_and_gradient(
+        lambda x: tf.reduce_sum(L.huber_loss(x - targets, 0.1)), figures["box_deltas"]
+    )
+    error = figures["box_deltas"] - targets
+    assert 0.1 < (np.abs(error) < 0.1).mean() < 0.9  # both branches are in it
+    np.testing.assert_allclose(gradient, error.clip(-0.1, 0.1), rtol=1e-6)
 
 
 SMALL_ANCHORS = np.array([[0, 0, 10, 10], [0, 20, 10, 40]], "f4")
@@ -325,6 +349,25 @@ def test_losses_equal_the_reference(figures_128, variant, jit):
         # Sums of 552,420 float32 terms in another order.
         reference = figures[f"loss/{variant}/{expected[name]}"]
         np.testing.assert_allclose(loss, reference, rtol=2e-6, err_msg=name)
+
+
+def test_losses_of_every_level_and_without_a_box_term_equal_the_reference(figures_128):
+    logits, deltas, targets, anchors, figures = figures_128
+    deltas = np.where(targets.box_targets == 0, 0, deltas)  # as above
+    normalizer = figures["normalizer"]
+    ends = np.cumsum([9 * side * side for side in (16, 8, 4, 2, 1)])
+    for level, stop in zip(range(3, 8), ends, strict=True):
+        part = slice(stop - 9 * (128 >> level) ** 2, stop)
+        of_level = Targets(targets.class_targets[:, part], targets.box_targets[:, part], None)
+        losses = L.detection_losses(
+            logits[:, part], deltas[:, part], of_level, anchors[part], normalizer, LossConfig()
+        )
+        for name, key in (("class_loss", "cls"), ("box_loss", "box")):
+            expected = figures[f"per_level/{key}_{level}"]
+            np.testing.assert_allclose(losses[name], expected, rtol=2e-6, err_msg=f"{key} {level}")
+    config = LossConfig(box_weight=0.0)
+    total = L.detection_losses(logits, deltas, targets, anchors, normalizer, config)["total"]
+    np.testing.assert_allclose(total, figures["loss/box_weight_0/det_loss"], rtol=2e-6)
 
 
 @pytest.mark.parametrize("kind", IOU_KINDS)

@@ -1,0 +1,185 @@
+"""Steps of D0 at 256 x 256 by our own TrainingStep, set to what the reference's trainer does.
+
+    python -m tests.training.reference_steps
+
+writes tests/golden/train_steps.npz: figures of the repeatable case below, printed by a program that
+gave the reference's three steps (see test_parity.py). The reference's own images cannot be made
+again from a seed and are too large to be kept, so this file stands for them on other machines.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+
+import edet.training.step
+from edet.config.loading import load_config
+from edet.config.schema import AnchorConfig
+from edet.geometry.anchors import make_anchors
+from edet.geometry.coding import decode_boxes
+from edet.models.efficientdet import build_network
+from edet.training.losses import detection_losses
+from edet.training.recipe import resolve_recipe
+from edet.training.step import TrainingStep
+from edet.training.variables import TrainingVariables
+from edet.weights.reference_names import reference_names, split
+from tests.golden.fill import fill_with_golden_weights
+from tests.golden.filler import image, rng_for
+
+SIDE = 256
+ANCHORS = make_anchors((SIDE, SIDE), range(3, 8), AnchorConfig())
+META = {"salt": "w", "gains": {"proj": 2.4, "res": 0.85, "fpn": 1.15, "head": 1.1}}
+RECORDED = pathlib.Path(__file__).parents[1] / "golden" / "train_steps.npz"
+Arrays = dict[str, np.ndarray]
+
+
+class Case(NamedTuple):
+    """Two images, their ground truth, and the deltas that the reference leaves out."""
+
+    images: np.ndarray  # [2, 256, 256, 3], normalised
+    gt_boxes: np.ndarray  # [2, N, 4]
+    gt_classes: np.ndarray  # [2, N], -1 in padding rows
+    left_out: np.ndarray  # [2, A, 4], bool
+
+
+class Taken(NamedTuple):
+    """What one step did, by the reference's names."""
+
+    metrics: dict[str, float]
+    gradients: Arrays  # before clipping, weight decay included
+    outputs: Arrays  # of the network in training mode, before the update
+    values: Arrays  # after the update; batch-norm statistics too
+    averages: Arrays
+    velocities: Arrays
+
+
+def repeatable_case() -> Case:
+    """Images and boxes from a seed; no delta of theirs is exactly 0."""
+    rng = rng_for("repeatable", "boxes")
+    corners, sides = rng.uniform(0, 150, (2, 4, 2)), rng.uniform(12, 100, (2, 4, 2))
+    boxes = np.concatenate([corners, corners + sides], -1).astype(np.float32)
+    classes = rng.integers(0, 90, (2, 4)).astype(np.int32)
+    images = image("repeatable", 2, SIDE, SIDE)
+    return Case(images, boxes, classes, np.zeros((2, len(ANCHORS), 4), bool))
+
+
+def case_of_the_reference(figures: Arrays) -> Case:
+    """The case of train_steps_256.npz, whose dense labels are turned back into boxes."""
+    classes, deltas = (
+        np.concatenate([figures[f"{n}_targets_{k}"].reshape(2, -1, w) for k in range(3, 8)], 1)
+        for n, w in (("cls", 1), ("box", 4))
+    )
+    classes = classes[..., 0]
+    objects = []
+    for i in range(2):
+        rows = np.flatnonzero(classes[i] >= 0)
+        boxes = decode_boxes(deltas[i, rows], ANCHORS[rows]).numpy()
+        # Anchors of one object decode to the same box within 1e-5 pixels.
+        keys = np.column_stack([classes[i, rows], boxes.round(2)])
+        _, first = np.unique(keys, axis=0, return_index=True)
+        objects.append([(boxes[k], classes[i, rows[k]]) for k in np.sort(first)])
+    count = max(map(len, objects))
+    gt_boxes, gt_classes = np.zeros((2, count, 4), "f4"), np.full((2, count), -1, "i4")
+    for i, rows in enumerate(objects):
+        for k, (box, class_index) in enumerate(rows):
+            gt_boxes[i, k], gt_classes[i, k] = box, class_index
+    return Case(figures["image"], gt_boxes, gt_classes, deltas == 0)
+
+
+class _WatchedStep(TrainingStep):
+    """Keeps the gradients of its last call."""
+
+    def _add_weight_decay(self, *args):
+        self.gradients = super()._add_weight_decay(*args)
+        return self.gradients
+
+
+class Runner:
+    """Takes steps from the golden weights, any number of times."""
+
+    def __init__(self):
+        config = load_config(
+            "efficientdet-d0",
+            overrides=[
+                f"model.image_size={SIDE}", "data.batch_size=2",
+                # The golden images are normalised already.
+                "model.mean_rgb=[0, 0, 0]", "model.stddev_rgb=[1, 1, 1]",
+            ],
+        )  # fmt: skip
+        self.network = build_network(config.model)
+        fill_with_golden_weights(self.network, config.model, META)
+        self.names = reference_names(self.network, config.model)
+        # 100 steps an epoch. The reference's TF2 trainer scales the peak with the batch but not
+        # the start of the warm-up, and never shortens anything.
+        recipe = dataclasses.replace(
+            resolve_recipe(config, num_examples=200),
+            learning_rate=0.08 * 2 / 64, warmup_learning_rate=0.008, warmup_steps=100,
+            ema_decay=0.9998,
+        )  # fmt: skip
+        self.step = _WatchedStep(self.network, config, recipe)
+        self.start = TrainingVariables(self.network).read()
+        self.initial = self._named([*self.start.trainable, *self.start.non_trainable])
+
+    def take(self, case: Case, count: int) -> Iterator[Taken]:
+        """Yields what each of `count` steps did."""
+        state, outputs = self.start, {}
+
+        def losses(class_logits, box_deltas, targets, *args, **kwargs):
+            # Our one difference: the reference leaves out every delta whose target is exactly 0.
+            # A prediction that equals it has the same effect, on the loss and on the gradient.
+            outputs.update(class_logits=class_logits.numpy(), box_deltas=box_deltas.numpy())
+            box_deltas = tf.where(case.left_out, targets.box_targets, box_deltas)
+            return detection_losses(class_logits, box_deltas, targets, *args, **kwargs)
+
+        batch = {
+            "images": tf.constant(case.images),
+            "gt_boxes": tf.constant(case.gt_boxes),
+            "gt_classes": tf.constant(case.gt_classes),
+        }
+        for _ in range(count):
+            with mock.patch.object(edet.training.step, "detection_losses", losses):
+                state, metrics = self.step(state, batch)
+            yield Taken(
+                metrics={name: float(value) for name, value in metrics.items()},
+                gradients=self._named(self.step.gradients),
+                outputs=dict(outputs),
+                values=self._named([*state.trainable, *state.non_trainable]),
+                averages=self._named(state.averages),
+                velocities=self._named(state.velocities),
+            )
+
+    def _named(self, tensors: list[tf.Tensor]) -> Arrays:
+        """Tensors of the trainable variables, or of those and the others."""
+        variables = [*self.network.trainable_variables, *self.network.non_trainable_variables]
+        paths = [variable.path for variable in variables[: len(tensors)]]
+        arrays = {path: tensor.numpy() for path, tensor in zip(paths, tensors, strict=True)}
+        return split(arrays, {path: self.names[path] for path in paths})
+
+
+def norms(arrays: Arrays, others: Arrays | None = None) -> np.ndarray:
+    """Norms of arrays, or of their differences from others, in the order of their names."""
+    return np.array([
+        np.linalg.norm((np.float64(arrays[n]) - (others[n] if others else 0)).ravel())
+        for n in sorted(arrays)
+    ])  # fmt: skip
+
+
+def describe(runner: Runner, steps: list[Taken]) -> Arrays:
+    """What is recorded of a run."""
+    last = steps[-1]
+    return {
+        "names": np.array(sorted(last.values)),
+        "metrics": np.array([[s.metrics[key] for key in sorted(s.metrics)] for s in steps]),
+        "gradients": norms(steps[0].gradients),
+        "changes": norms(last.values, runner.initial),
+        "changes_of_averages": norms(last.averages, runner.initial),
+    }
+
+
+if __name__ == "__main__":
+    runner = Runner()
+    np.savez_compressed(RECORDED, **describe(runner, list(runner.take(repeatable_case(), 2))))
