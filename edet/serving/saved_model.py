@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
+import tempfile
 import uuid
 
-import keras
+import numpy as np
 import tensorflow as tf
+import yaml
 
 from edet.config.sizes import as_dict
-from edet.data.decode import decode_image
 from edet.errors import UserError
-from edet.files import reason
+from edet.files import reason, write_json
 from edet.serving.detector import Detector
+from edet.serving.messages import PredictionLog, predict_request
+from edet.serving.signatures import Signature, signatures_of
+
+_WARMUP = "tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 
 
 def export_saved_model(detector: Detector, folder: str, version: int | None = None) -> str:
     """Writes `<folder>/<version>/`, the layout that TensorFlow Serving polls.
 
-    Signatures, all with the outputs of `Detector.__call__`, each for any batch size:
-      serving_default: "image_bytes" string [B], encoded pictures of any sizes.
-      images: "images" uint8 [B, H, W, 3], pictures of one size.
-      raw: "images" float32 [B, h, w, 3], normalised -> "class_logits" and "box_deltas".
-    `assets.extra/edet.json` holds the labels and the whole configuration.
+    `signatures_of` tells what it answers. Beside the graph lie
+      assets/labels.yaml: {id: name}; fits `model.labels`.
+      assets.extra/edet.json: every signature with dtype, shape and meaning of its input and
+        outputs, the labels, the whole configuration and TensorFlow's version.
+      assets.extra/tf_serving_warmup_requests: one request for each signature, which a server runs
+        before it takes any other.
 
     Args:
       detector: what to export.
@@ -31,7 +36,9 @@ def export_saved_model(detector: Detector, folder: str, version: int | None = No
       version: number of the version; by default one more than the highest there.
 
     Returns:
-      The folder written. It appears whole or not at all.
+      The folder written. It appears whole or not at all: an export that is killed leaves only a
+      folder `.<version>.*.part`, which servers pass over because its name is no number. (A bucket
+      renames a folder file by file, so a server that polls it can meet a part.)
 
     Raises:
       UserError: the version exists, or the folder cannot be written.
@@ -45,8 +52,7 @@ def export_saved_model(detector: Detector, folder: str, version: int | None = No
             raise UserError(f"{target} exists already; give another version or remove it.")
         aside = os.path.join(folder, f".{version}.{uuid.uuid4().hex[:8]}.part")
         try:
-            _archive(detector).write_out(aside, verbose=False)
-            _write_card(detector, aside)
+            _write(detector, aside, model_name=os.path.basename(folder.rstrip("/")))
             tf.io.gfile.rename(aside, target)
         finally:
             if tf.io.gfile.exists(aside):
@@ -60,42 +66,62 @@ def _entries(folder: str) -> list[str]:
     return [name.rstrip("/") for name in tf.io.gfile.listdir(folder)]
 
 
-def _archive(detector: Detector) -> keras.export.ExportArchive:
-    height, width = detector.config.model.image_size
-    pixels_and_scale = (
-        tf.TensorSpec([height, width, 3], tf.float32),
-        tf.TensorSpec([], tf.float32),
-    )
-
-    def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        pixels, scales = tf.map_fn(
-            lambda encoded: detector.prepare(decode_image(encoded)),
-            image_bytes,
-            fn_output_signature=pixels_and_scale,
-        )
-        return detector.detect(pixels, scales)
-
-    def serve_images(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        pixels, scales = tf.map_fn(detector.prepare, images, fn_output_signature=pixels_and_scale)
-        return detector.detect(pixels, scales)
-
-    def serve_raw(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return detector.network(images, training=False)
-
-    archive = keras.export.ExportArchive()
-    archive.track(detector.network)
-    for name, function, spec in (
-        ("serving_default", serve_bytes, tf.TensorSpec([None], tf.string, "image_bytes")),
-        ("images", serve_images, tf.TensorSpec([None, None, None, 3], tf.uint8, "images")),
-        ("raw", serve_raw, tf.TensorSpec([None, height, width, 3], tf.float32, "images")),
-    ):
-        archive.add_endpoint(name, function, input_signature=[spec])
-    return archive
-
-
-def _write_card(detector: Detector, folder: str) -> None:
-    card = {"labels": detector.labels, "config": as_dict(detector.config)}
+def _write(detector: Detector, folder: str, model_name: str) -> None:
+    signatures = signatures_of(detector)
+    functions = {
+        name: tf.function(signature.function).get_concrete_function(signature.input)
+        for name, signature in signatures.items()
+    }
+    module = tf.Module()
+    with tempfile.TemporaryDirectory() as own:
+        labels = os.path.join(own, "labels.yaml")
+        with open(labels, "w", encoding="utf-8") as file:
+            yaml.safe_dump(detector.labels, file, allow_unicode=True)
+        module.labels = tf.saved_model.Asset(labels)
+        tf.saved_model.save(module, folder, signatures=functions)
     extra = os.path.join(folder, "assets.extra")
-    tf.io.gfile.makedirs(extra)
-    with tf.io.gfile.GFile(os.path.join(extra, "edet.json"), "w") as file:
-        file.write(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    write_json(os.path.join(extra, "edet.json"), _card(detector, signatures, functions))
+    _write_warmup(os.path.join(extra, _WARMUP), signatures, model_name)
+
+
+def _card(
+    detector: Detector,
+    signatures: dict[str, Signature],
+    functions: dict[str, tf.types.experimental.ConcreteFunction],
+) -> dict:
+    """Describes the model; dtypes and shapes are those of the functions themselves."""
+
+    def described(spec: tf.TensorSpec, about: str) -> dict:
+        return {"dtype": spec.dtype.name, "shape": spec.shape.as_list(), "about": about}
+
+    return {
+        "labels": detector.labels,
+        "signatures": {
+            name: {
+                "about": signature.about,
+                "inputs": {signature.input.name: described(signature.input, signature.about_input)},
+                "outputs": {
+                    key: described(functions[name].structured_outputs[key], about)
+                    for key, about in signature.about_outputs.items()
+                },
+            }
+            for name, signature in signatures.items()
+        },
+        "config": as_dict(detector.config),
+        "tensorflow": tf.__version__,
+    }
+
+
+def _write_warmup(path: str, signatures: dict[str, Signature], model_name: str) -> None:
+    """Writes one request for each signature, of one grey or black picture."""
+    picture = tf.io.encode_jpeg(np.full((64, 64, 3), 128, np.uint8)).numpy()
+    with tf.io.TFRecordWriter(path) as writer:
+        for name, signature in signatures.items():
+            spec = signature.input
+            if spec.dtype == tf.string:
+                value = tf.make_tensor_proto([picture])
+            else:  # one number for all elements keeps the file small
+                shape = [side or 64 for side in spec.shape[1:]]
+                value = tf.make_tensor_proto(0, spec.dtype, [1, *shape])
+            request = predict_request(model_name, name, {spec.name: value})
+            writer.write(PredictionLog(predict_log={"request": request}).SerializeToString())

@@ -1,0 +1,98 @@
+"""Looking before training: what a network costs, what a data set holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from rich.table import Table
+
+from edet.config.labels import labels_of
+from edet.config.schema import Config
+from edet.data.check import CheckedImage, read_image, read_set
+from edet.data.check_report import report_on
+from edet.data.reach import best_anchors, image_scales, network_boxes
+from edet.evaluation.plots import Picture, save_gallery
+from edet.files import find_files
+from edet.models.complexity import count_cost
+from edet.models.efficientdet import build_network
+from edet.workflows.common import console
+
+_GALLERY = 8  # pictures on the page that a check draws
+
+
+def inspect(config: Config) -> dict:
+    """Prints and returns parameters, multiply-adds, memory and anchors of a network by part."""
+    network = build_network(config.model)
+    costs = count_cost(network)
+    table = Table(title=f"{config.model.name} at {'x'.join(map(str, config.model.image_size))}")
+    for heading in ("part", "trainable", "statistics", "multiply-adds", "weights", "activations"):
+        table.add_column(heading, justify="left" if heading == "part" else "right")
+    for part, cost in costs.items():
+        table.add_row(
+            part, f"{cost.trainable_parameters:,}", f"{cost.other_parameters:,}",
+            f"{cost.multiply_adds / 1e9:.3f} B", f"{cost.weight_bytes / 2**20:.1f} MiB",
+            f"{cost.activation_bytes / 2**20:.1f} MiB",
+        )  # fmt: skip
+    anchors = network.output["box_deltas"].shape[1]
+    console.print(table, f"{anchors:,} anchors, {config.model.num_classes} class logits each")
+    return {
+        "model": config.model.name,
+        "image_size": list(config.model.image_size),
+        "anchors": anchors,
+        "parts": {part: dataclasses.asdict(cost) for part, cost in costs.items()},
+    }
+
+
+def check_data(config: Config, workdir: str) -> dict:
+    """Reads every record of `data.train_records` and, if set, `data.eval_records`.
+
+    Prints what they hold, what is broken, and whether anchors can reach the boxes; draws a page of
+    training images, each beside the anchors that fit its boxes best.
+
+    Returns:
+      What <workdir>/check_data.json holds.
+    """
+    labels = labels_of(config.model)
+    sets = {}
+    for name in ("train", "eval"):
+        key = f"{name}_records"
+        if name == "train" or getattr(config.data, key):
+            files = find_files(getattr(config.data, key), f"data.{key}")
+            sets[name] = read_set(files, labels, f"data.{key}")
+    report = report_on(sets, config)
+    console.print(*report.tables)
+    for sentence in report.sentences:
+        console.print(f"• {sentence}", style="yellow", markup=False, highlight=False)
+    if workdir:
+        save_gallery(
+            _anchor_pictures(config, sets["train"].images),
+            os.path.join(workdir, "check_data.png"), list(labels.values()),
+        )  # fmt: skip
+    return report.summary
+
+
+def _anchor_pictures(config: Config, images: Sequence[CheckedImage]) -> list[Picture]:
+    """Pairs some training images, by seed, with the anchors that overlap their boxes most."""
+    labels = labels_of(config.model)
+    shown = [image for image in images if len(image.boxes)] or images
+    rng = np.random.default_rng(config.train.seed)
+    pictures = []
+    for k in rng.permutation(len(shown))[:_GALLERY]:
+        image = shown[k]
+        found = network_boxes([image], config.model)
+        overlaps, anchors = best_anchors(found.boxes, config.model)
+        names, anchor_names = (
+            [labels.get(i) or str(i) for i in ids.tolist()]
+            for ids in (image.class_ids, found.class_ids)
+        )
+        scale = image_scales([image], config.model.image_size)
+        pictures.append(
+            Picture(
+                image.source_id, read_image(image), image.boxes, names, anchors / scale,
+                anchor_names, overlaps, "best anchors and their IoU",
+            )
+        )  # fmt: skip
+    return pictures

@@ -1,0 +1,170 @@
+"""What is done with a trained network: prediction, export, benchmark."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from edet.config.loading import save_config
+from edet.config.schema import Config, replace
+from edet.data.reading import user_errors
+from edet.data.synthetic import make_scene
+from edet.errors import UserError
+from edet.evaluation.plots import draw_boxes
+from edet.models.complexity import count_cost
+from edet.models.efficientdet import build_network
+from edet.serving.benchmark import Subject, benchmark_table, machine_peak, run_subjects
+from edet.serving.calibration import calibration_pixels
+from edet.serving.detector import Detector
+from edet.serving.exported import is_exported
+from edet.serving.litert import export_litert
+from edet.serving.onnx import export_onnx
+from edet.serving.predict import predict_files
+from edet.serving.saved_model import export_saved_model
+from edet.weights.loading import load_weights
+from edet.weights.own import find_checkpoint
+from edet.weights.zoo import ZOO
+from edet.workflows.common import console, load_detector
+
+_BENCHMARK_BATCHES = (1, 8)
+
+
+def predict(config: Config, workdir: str, weights: str, inputs: Sequence[str], output: str) -> dict:
+    """Detects objects in files, folders and globs, pictures and videos; see `predict_files`.
+
+    Returns:
+      {"images", "videos", "frames", "failed", "incomplete", "others", "output"}; files that cannot
+      be read are listed, not fatal.
+    """
+    detector = load_detector(config, weights or workdir)
+    output = output or os.path.join(workdir, "predict")
+    summary = predict_files(detector, inputs, output, draw_boxes)
+    frames = f", {summary['frames']} frames of {summary['videos']} videos"
+    console.print(f"{summary['images']} pictures{frames if summary['videos'] else ''} -> {output}")
+    for verb, key in (("skipped", "failed"), ("incomplete", "incomplete")):
+        for path, why in summary[key].items():
+            console.print(f"{verb} {path}: {why}", style="yellow", markup=False)
+    if others := summary["others"]:
+        names = ", ".join(others[:3]) + ", ..." * (len(others) > 3)
+        why = f"left out, neither pictures nor videos: {len(others)} file(s), {names}"
+        console.print(why, style="yellow", markup=False)
+    return summary
+
+
+def export(
+    config: Config, workdir: str, weights: str, output: str, inputs: Sequence[str] = ()
+) -> dict:
+    """Writes the workdir's best checkpoint, or other weights, in the format that `export` names.
+
+    Args:
+      output: for LiteRT and ONNX a file, for a SavedModel a folder; by default in the workdir.
+      inputs: pictures to calibrate int8 with, instead of those of `data.train_records`.
+
+    Returns:
+      {format: path}, and of a file its "bytes".
+    """
+    if is_exported(weights):
+        raise UserError(f"{weights} is exported already; give --weights what it was made of.")
+    wanted = config.export
+    if inputs and wanted.precision != "int8":
+        raise UserError(f"{inputs[0]!r} is not a flag; only an int8 export takes pictures.")
+    if not config.detect.looks_once:
+        raise UserError(
+            "an exported model looks at a picture once, but detect.flip or detect.tile is set; add "
+            "--set detect.flip=false --set detect.tile=[0,0]."
+        )
+    detector = load_detector(config, weights or workdir)
+    if wanted.format == "saved_model":
+        folder = export_saved_model(detector, output or os.path.join(workdir, "saved_model"))
+        console.print(f"SavedModel -> {folder}")
+        return {"saved_model": folder}
+    ending = {"litert": "tflite", "onnx": "onnx"}[wanted.format]
+    name = f"{config.model.name}-{wanted.outputs}-{wanted.precision}.{ending}"
+    path = output or os.path.join(workdir, name)
+    if wanted.format == "onnx":
+        export_onnx(detector, path)
+    else:
+        is_int8 = wanted.precision == "int8"
+        export_litert(detector, path, calibration_pixels(detector, inputs) if is_int8 else ())
+    size = tf.io.gfile.stat(path).length
+    console.print(f"{wanted.format} {wanted.precision} {wanted.outputs}, {size:,} bytes -> {path}")
+    return {wanted.format: path, "bytes": size}
+
+
+def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] = ()) -> dict:
+    """Measures the parts of the road from a picture to its detections, in every format.
+
+    Without `weights` or a trained workdir the network is untrained, which is as fast. A format
+    whose packages are not installed is named and left out.
+
+    Args:
+      config: what to measure.
+      workdir: its best checkpoint is taken, if there is one.
+      weights: other weights, or an exported file, which is then the only one measured.
+      inputs: a picture; by default a drawn scene of 480 x 640.
+
+    Returns:
+      What <workdir>/benchmark.json holds; times are medians in milliseconds.
+    """
+    picture = _picture(inputs)
+    network = build_network(config.model)
+    if not is_exported(weights) and (weights or (workdir and find_checkpoint(workdir))):
+        console.print(str(load_weights(network, weights or workdir)), highlight=False)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "config.yaml")
+        save_config(config, path)
+        if is_exported(weights):
+            kind = "litert" if weights.endswith(".tflite") else "onnx"
+            subjects = [Subject(os.path.basename(weights), kind, weights)]
+        else:
+            subjects = _export_all(Detector(network, config), folder)
+        rows = run_subjects(subjects, path, picture, _BENCHMARK_BATCHES)
+    cost, peak = count_cost(network)["total"], machine_peak()
+    released = ZOO.get(config.model.name)
+    summary = {
+        "model": config.model.name,
+        "image_size": list(config.model.image_size),
+        "parameters": cost.trainable_parameters,
+        "multiply_adds": cost.multiply_adds,
+        "machine": {"cores": os.cpu_count(), "peak_multiply_adds_per_second": peak},
+        "published_latency_ms": released and released.latency,
+        "rows": [
+            {
+                **vars(row),
+                "share_of_peak": cost.multiply_adds * row.batch * 1e3 / row.network / peak,
+            }
+            for row in rows
+        ],
+    }
+    console.print(benchmark_table(summary))
+    return summary
+
+
+def _picture(inputs: Sequence[str]) -> bytes:
+    if inputs:
+        with user_errors(inputs[:1]), tf.io.gfile.GFile(inputs[0], "rb") as file:
+            return file.read()
+    scene = make_scene(0, 640)[0][:480]
+    return tf.io.encode_jpeg(scene).numpy()
+
+
+def _export_all(detector: Detector, folder: str) -> list[Subject]:
+    """Writes the network in every format whose packages are here."""
+    config = replace(detector.config, export={"outputs": "network", "format": "litert"})
+    portable = Detector(detector.network, config)
+    subjects = [Subject("keras", "keras")]
+    for name, ending, write in (
+        ("saved_model", "", lambda path: export_saved_model(detector, path)),
+        ("litert", ".tflite", lambda path: export_litert(portable, path)),
+        ("onnx", ".onnx", lambda path: export_onnx(portable, path)),
+    ):
+        try:
+            path = write(os.path.join(folder, name + ending))
+        except UserError as error:
+            console.print(f"{name} is left out: {error}", style="yellow", markup=False)
+            continue
+        subjects.append(Subject(name, name, path))
+    return subjects
