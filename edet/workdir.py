@@ -21,6 +21,7 @@ from edet.config.schema import Config
 from edet.config.sizes import list_models
 from edet.errors import UserError
 from edet.files import write_json
+from edet.serving.exported import exported_config, is_exported
 from edet.weights.zoo import ZOO
 
 _PACKAGES = (
@@ -35,7 +36,8 @@ def run_config(
     """Returns the configuration of a command: that of the workdir, unless another one is given.
 
     Released weights, given as `weights` or in `train.init`, bring the settings that they were
-    trained with (anchors, normalisation); the YAML and the overrides are stronger.
+    trained with (anchors, normalisation); the YAML and the overrides are stronger. An exported
+    file as `weights` brings its configuration along.
 
     Raises:
       UserError: neither a model, nor a YAML, nor a workdir with a configuration, nor released
@@ -44,6 +46,8 @@ def run_config(
     saved = os.path.join(workdir, "config.yaml") if workdir else ""
     if not path and not model and saved and tf.io.gfile.exists(saved):
         return load_config(path=saved, overrides=overrides)
+    if not path and not model and is_exported(weights):
+        return exported_config(weights, overrides)
     if not path and not model and weights in ZOO and ZOO[weights].model in list_models():
         model = ZOO[weights].model
     if not path and not model:
