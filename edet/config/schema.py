@@ -318,6 +318,19 @@ class DetectConfig:
     iou_threshold: float = 0.5  # hard: boxes of a class overlapping more than this are dropped
     score_threshold: float = 0.001  # detections at or below it are padding (reference)
     draw_threshold: float = 0.4  # smallest score that predict draws
+    # Looking several times, in predict, eval and the Detector; an exported model looks once.
+    flip: bool = False  # at every picture mirrored, too
+    # Height and width, in pixels of the picture, of the tiles that a larger picture is looked at
+    # in beside the whole; [0, 0]: none. The size of the network input keeps every pixel.
+    tile: tuple[int, int] = (0, 0)
+    # Smallest share of a tile that its neighbour shows too. What is larger than that may be cut by
+    # every tile, and is then left to the view of the whole picture.
+    tile_overlap: float = 0.2
+
+    @property
+    def looks_once(self) -> bool:
+        """Whether a picture is one network input: not mirrored, not cut into tiles."""
+        return not self.flip and not any(self.tile)
 
     def __post_init__(self):
         for key in ("max_detections",):
@@ -331,6 +344,47 @@ class DetectConfig:
         for key in ("iou_threshold", "score_threshold", "draw_threshold"):
             value = getattr(self, key)
             _require(0 <= value <= 1, f"detect.{key} is {value}; it must be in [0, 1].")
+        object.__setattr__(self, "tile", tuple(self.tile))
+        _require(
+            self.tile == (0, 0) or (len(self.tile) == 2 and min(self.tile) >= 1),
+            f"detect.tile is {list(self.tile)}; give [height, width] in pixels of the picture, or "
+            "[0, 0] for no tiles.",
+        )
+        _require(
+            0 <= self.tile_overlap < 1,
+            f"detect.tile_overlap is {self.tile_overlap}; it must be in [0, 1).",
+        )
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What `--mode=export` writes."""
+
+    format: Literal["saved_model", "litert", "onnx"] = "saved_model"
+    # Of the network, in LiteRT files. float16: weights only. dynamic: weights int8, activations
+    # int8 by the range that each has at that moment. int8: both, with calibrated ranges, and
+    # uint8 pixels as input. What turns the network's outputs into detections is float32 always.
+    precision: Literal["float32", "float16", "dynamic", "int8"] = "float32"
+    # network: class logits and box deltas. boxes: scores and decoded boxes of all anchors.
+    # detections: after suppression, as `detect` says. A SavedModel has the first and the last.
+    outputs: Literal["network", "boxes", "detections"] = "detections"
+    calibration_images: int = 100  # int8: pictures of data.train_records that set the ranges
+
+    def __post_init__(self):
+        _require(
+            self.precision == "float32" or self.format == "litert",
+            f"export.precision {self.precision} exists for export.format=litert only, not for "
+            f"{self.format}; set the format, or leave the precision at float32.",
+        )
+        _require(
+            self.outputs == "detections" or self.format != "saved_model",
+            f"export.outputs is {self.outputs}, but a SavedModel has signatures for detections and "
+            "for the network both; set export.format to litert or onnx, or leave the outputs.",
+        )
+        _require(
+            self.calibration_images >= 1,
+            f"export.calibration_images is {self.calibration_images}; it must be at least 1.",
+        )
 
 
 @dataclass(frozen=True)
@@ -343,6 +397,7 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     detect: DetectConfig = field(default_factory=DetectConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
 
 def replace(config: Config, **changes: dict[str, Any]) -> Config:

@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from edet.data.pipeline import make_eval_dataset
+from edet.data.views import make_view_dataset, read_pictures
 from edet.serving.detector import Detector
+
+MakeDataset = Callable[[tf.distribute.InputContext], tf.data.Dataset]
+
+
+def detect_records(
+    strategy: tf.distribute.Strategy, detector: Detector, files: Sequence[str]
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the detections in the pictures of records, as `detect_batches`.
+
+    Args:
+      strategy: the detector's network lives in its scope.
+      detector: its configuration says how often it looks, and how many views make a step.
+      files: TFRecord shards.
+    """
+    config = detector.config
+    size = config.data.eval_batch_size
+    if config.detect.looks_once:
+        return detect_batches(
+            strategy, detector, lambda context: make_eval_dataset(config, files, size, context)
+        )
+    return detect_views(
+        strategy,
+        detector,
+        lambda context: make_view_dataset(read_pictures(files), config, size, context),
+    )
+
+
+def detect_pictures(
+    detector: Detector, pictures: tf.data.Dataset
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the detections in pictures of any sizes, as `detect_batches`, in their order.
+
+    Args:
+      detector: its configuration says how often it looks, and how many views make a step.
+      pictures: dicts of "image" uint8 [H, W, 3] and "image_index" int32.
+    """
+    config = detector.config
+    detect = detect_batches if config.detect.looks_once else detect_views
+    return detect(
+        tf.distribute.get_strategy(),
+        detector,
+        lambda _: make_view_dataset(pictures, config, config.data.eval_batch_size),
+    )
 
 
 def detect_batches(
-    strategy: tf.distribute.Strategy,
-    detector: Detector,
-    make_dataset: Callable[[tf.distribute.InputContext], tf.data.Dataset],
+    strategy: tf.distribute.Strategy, detector: Detector, make_dataset: MakeDataset
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yields the detections of every batch, those of all replicas together, without the padding.
 
@@ -29,13 +72,57 @@ def detect_batches(
     @tf.function
     def step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         found = strategy.run(detector.detect, (batch["images"], batch["image_scales"]))
-        return {
-            name: tf.concat(strategy.experimental_local_results(value), 0)
-            for name, value in (found | {"image_index": batch["image_index"]}).items()
-        }
+        return _of_all_replicas(strategy, found | {"image_index": batch["image_index"]})
 
     for batch in strategy.distribute_datasets_from_function(make_dataset):
         found = {name: value.numpy() for name, value in step(batch).items()}
         real = found["image_index"] >= 0
         if real.any():
             yield {name: value[real] for name, value in found.items()}
+
+
+def detect_views(
+    strategy: tf.distribute.Strategy, detector: Detector, make_dataset: MakeDataset
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the detections of pictures whose views come one after another, as `detect_batches`.
+
+    The network sees full batches of views, whatever pictures they are of; the candidates of a
+    picture wait on the host until its last view is done, and are then suppressed together.
+
+    Args:
+      strategy: the detector's network lives in its scope.
+      make_dataset: as `data.views.make_view_dataset`.
+    """
+    counted = ("image_index", "image_scales", "num_views")
+
+    @tf.function
+    def step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        views = {name: batch[name] for name in ("images", "placements", "limits")}
+        boxes, scores, classes = strategy.run(detector.look, kwargs=views)
+        found = {"boxes": boxes, "scores": scores, "classes": classes}
+        return _of_all_replicas(strategy, found | {name: batch[name] for name in counted})
+
+    merge = tf.function(detector.merge_views)
+    waiting: dict[int, list[tuple[tf.Tensor, ...]]] = {}
+    for batch in strategy.distribute_datasets_from_function(make_dataset):
+        found = step(batch)
+        index, scales, num_views = (found[name].numpy() for name in counted)
+        for row, i in enumerate(index.tolist()):
+            if i < 0:
+                continue
+            views = waiting.setdefault(i, [])
+            views.append(tuple(found[name][row] for name in ("boxes", "scores", "classes")))
+            if len(views) == num_views[row]:
+                candidates = (tf.stack(part) for part in zip(*waiting.pop(i), strict=True))
+                merged = merge(*candidates, tf.constant(scales[row]))
+                found_here = {name: value.numpy() for name, value in merged.items()}
+                yield {"image_index": index[row : row + 1], **found_here}
+
+
+def _of_all_replicas(
+    strategy: tf.distribute.Strategy, values: dict[str, tf.Tensor]
+) -> dict[str, tf.Tensor]:
+    return {
+        name: tf.concat(strategy.experimental_local_results(value), 0)
+        for name, value in values.items()
+    }

@@ -3,7 +3,7 @@
 Evaluation, prediction and every export go through it, so that exported AP is evaluated AP.
 
 Letters: B images, H, W pixels of an image, h, w pixels of the network input, A anchors, K classes,
-D detections kept per image (100).
+M candidates, V views of an image (mirrored, in tiles), D detections kept per image (100).
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from edet.config.labels import class_ids, emitted, labels_of
 from edet.config.schema import Config
 from edet.data.decode import decode_image
 from edet.data.resize import letterbox, normalize_images
+from edet.data.views import cut_view, is_uncut, make_windows, place_boxes
 from edet.errors import UserError
 from edet.files import reason
 from edet.geometry.anchors import make_anchors
-from edet.geometry.nms import select_candidates, suppress
+from edet.geometry.nms import Detections, fuse_boxes, select_candidates, suppress
 
 Images = np.ndarray | tf.Tensor | Sequence[np.ndarray] | Sequence[bytes]
 
@@ -53,6 +54,13 @@ class Detector:
         self._detect = tf.function(self.detect, input_signature=[pixels, scales])
         image = tf.TensorSpec([None, None, 3], tf.uint8)
         self._prepare = tf.function(self.prepare, input_signature=[image])
+        window = tf.TensorSpec([5], tf.int32)
+        self._cut = tf.function(
+            lambda image, window: cut_view(image, window, model), input_signature=[image, window]
+        )
+        places = tf.TensorSpec([None, 4], tf.float32)
+        self._look = tf.function(self.look, input_signature=[pixels, places, places])
+        self._merge = tf.function(self.merge_views)
 
     def __call__(self, images: Images) -> dict[str, np.ndarray]:
         """Detects objects in a batch of pictures.
@@ -71,9 +79,26 @@ class Detector:
         """
         if len(images) == 0:
             raise UserError("the Detector got no images; give at least one.")
-        prepared = [self._prepare(self._pixels(image, k)) for k, image in enumerate(images)]
+        pictures = (self._pixels(image, k) for k, image in enumerate(images))
+        if not self.config.detect.looks_once:
+            found = [self._detect_in_views(picture) for picture in pictures]
+            return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+        prepared = [self._prepare(picture) for picture in pictures]
         pixels, scales = (tf.stack(part) for part in zip(*prepared, strict=True))
         return {name: value.numpy() for name, value in self._detect(pixels, scales).items()}
+
+    def _detect_in_views(self, image: tf.Tensor) -> dict[str, np.ndarray]:
+        """Detects in one picture [H, W, 3] that is looked at several times, some views at once."""
+        windows = make_windows(*image.shape[:2], self.config.detect)
+        at_once = self.config.data.eval_batch_size
+        parts = []
+        for start in range(0, len(windows), at_once):
+            views = [self._cut(image, window) for window in windows[start : start + at_once]]
+            views = {name: tf.stack([view[name] for view in views]) for name in views[0]}
+            scale = views.pop("image_scales")[0]
+            parts.append(self._look(**views))
+        merged = self._merge(*(tf.concat(part, 0) for part in zip(*parts, strict=True)), scale)
+        return {name: value.numpy() for name, value in merged.items()}
 
     def prepare(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Fits raw pixels [H, W, 3] into the input: float32 [h, w, 3] in 0-255, image scale."""
@@ -92,15 +117,59 @@ class Detector:
         outputs = self.network(normalize_images(pixels, self.config.model), training=False)
         return self.postprocess(outputs["class_logits"], outputs["box_deltas"], scales)
 
+    def look(
+        self, images: tf.Tensor, placements: tf.Tensor, limits: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Finds the candidates of views (`data.views.cut_view`) in the frames of their pictures.
+
+        Args:
+          images: float32 [B, h, w, 3], fitted raw pixels in 0-255, of B views.
+          placements, limits: float32 [B, 4].
+
+        Returns:
+          Boxes [B, M, 4], scores [B, M] and class indices [B, M]; a box that the cut of a tile
+          went through has the score 0.
+        """
+        outputs = self.network(normalize_images(images, self.config.model), training=False)
+        boxes, scores, classes = self._candidates(outputs["class_logits"], outputs["box_deltas"])
+        boxes = place_boxes(boxes, placements)
+        return boxes, tf.where(is_uncut(boxes, limits), scores, 0.0), classes
+
+    def merge_views(
+        self, boxes: tf.Tensor, scores: tf.Tensor, classes: tf.Tensor, scale: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Suppresses the candidates of all views of one picture together, and fuses their boxes.
+
+        Args:
+          boxes [V, M, 4], scores [V, M], classes [V, M]: as `look` returns them. The shapes are
+            static; a single view gives what `detect` gives.
+          scale: float32 scalar, pixels of the frame / pixels of the picture.
+
+        Returns:
+          As `__call__`, for one picture.
+        """
+        candidates = [tf.reshape(boxes, [1, -1, 4])]
+        candidates += [tf.reshape(value, [1, -1]) for value in (scores, classes)]
+        found = suppress(*candidates, self.config.detect)
+        if boxes.shape[0] > 1:
+            found = fuse_boxes(found, *candidates)
+        return self._named(found, scale[None])
+
     def postprocess(
         self, class_logits: tf.Tensor, box_deltas: tf.Tensor, scales: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Turns the network's outputs [B, A, K] and [B, A, 4] into detections, as `__call__`."""
+        candidates = self._candidates(class_logits, box_deltas)
+        return self._named(suppress(*candidates, self.config.detect), scales)
+
+    def _candidates(
+        self, class_logits: tf.Tensor, box_deltas: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         detect = self.config.detect
-        candidates = select_candidates(
-            class_logits, box_deltas, self._anchors, detect, self._emitted
-        )
-        found = suppress(*candidates, detect)
+        return select_candidates(class_logits, box_deltas, self._anchors, detect, self._emitted)
+
+    def _named(self, found: Detections, scales: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Gives detections in network pixels the pixels of the picture and the data set's ids."""
         return {
             "boxes": found.boxes / scales[:, None, None],
             "scores": found.scores,

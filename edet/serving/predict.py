@@ -1,127 +1,264 @@
-"""Detection in picture files: COCO result JSON, and each picture with its boxes drawn."""
+"""Detection in files: pictures and videos of any sizes, written as COCO results and drawn."""
 
 from __future__ import annotations
 
-import io
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
-from rich.progress import track
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edet.errors import UserError
-from edet.files import reason, write_json, written_aside
+from edet.files import reason
+from edet.serving import video
+from edet.serving.batches import detect_pictures
 from edet.serving.detector import Detector
+from edet.serving.results import lines_file, list_file, names_of_outputs, save_png, to_coco
 
-_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 
 Draw = Callable[..., np.ndarray]
+Write = Callable[[dict], None]
 
 
-def find_pictures(inputs: Sequence[str]) -> list[str]:
-    """Returns the picture files among files, folders (their pictures, not deeper) and globs.
+@dataclass
+class Inputs:
+    """The files that were asked for, each once, in order."""
+
+    pictures: list[str] = field(default_factory=list)
+    videos: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)  # in folders, neither picture nor video
+
+
+def find_inputs(inputs: Sequence[str]) -> Inputs:
+    """Sorts out files, folders (their files, not deeper) and globs.
+
+    A file that is named, or matched by a glob, counts as a picture whatever its ending, unless it
+    has that of a video; in a folder the ending decides.
 
     Raises:
-      UserError: an input matches nothing.
+      UserError: an input holds no picture and no video.
     """
-    found: list[str] = []
+    found = Inputs()
     for pattern in inputs:
         if tf.io.gfile.isdir(pattern):
-            names = sorted(tf.io.gfile.listdir(pattern))
-            matches = [os.path.join(pattern, n) for n in names if n.lower().endswith(_ENDINGS)]
+            names = [os.path.join(pattern, name) for name in sorted(tf.io.gfile.listdir(pattern))]
+            matches = [name for name in names if name.lower().endswith(_PICTURES + video.ENDINGS)]
+            rest = sorted({name for name in names if name[-1] != "/"} - set(matches))
+            found.others += [name for name in rest if not tf.io.gfile.isdir(name)]
         else:
             matches = sorted(f for f in tf.io.gfile.glob(pattern) if not tf.io.gfile.isdir(f))
         if not matches:
-            raise UserError(f"{pattern} matches no picture; give files, folders or globs.")
-        found += matches
-    if not found:
-        raise UserError("predict needs pictures: name files, folders or globs after the flags.")
-    return list(dict.fromkeys(found))
+            raise UserError(
+                f"{pattern} matches no picture and no video; give files, folders or globs."
+            )
+        for path in matches:
+            is_video = path.lower().endswith(video.ENDINGS)
+            (found.videos if is_video else found.pictures).append(path)
+    if not (found.pictures or found.videos):
+        raise UserError(
+            "predict needs pictures or videos: name files, folders or globs after the flags."
+        )
+    once = [list(dict.fromkeys(p)) for p in (found.pictures, found.videos, found.others)]
+    return Inputs(*once)
 
 
-def predict_files(
-    detector: Detector, inputs: Sequence[str], output: str, batch_size: int, draw: Draw
-) -> dict:
-    """Detects objects in pictures and writes predictions.json and drawn/<name>.png.
+def predict_files(detector: Detector, inputs: Sequence[str], output: str, draw: Draw) -> dict:
+    """Detects objects in pictures and videos, and writes what it finds into a folder.
+
+    - predictions.json: a list. For every picture its file, height, width, and detections as COCO
+      results with the category's name; for every video its file, height, width and frames.
+    - detections.jsonl: every detection on a line, as COCO results: file_name, frame (from 0, of a
+      video), category_id, bbox [x, y, width, height] in pixels, score; and image_id where the name
+      of a picture is a number, as COCO's are.
+    - drawn/<name>.png and drawn/<name>.mp4, with scores of `detect.draw_threshold` and above.
+
+    Every file is written aside and renamed when it is complete.
 
     Args:
-      detector: finds the objects.
+      detector: finds the objects; its `data.eval_batch_size` is how many it looks at together.
       inputs: files, folders and globs.
       output: folder to write to.
-      batch_size: pictures detected together.
       draw: `evaluation.plots.draw_boxes`.
 
     Returns:
-      {"images": number detected, "failed": {path: reason}, "output": folder}. predictions.json has
-      for every picture its file, size, and detections as COCO results: category_id, bbox
-      [x, y, width, height] in pixels, score.
+      {"images", "videos", "frames": numbers detected in, "failed": {path: reason}, "incomplete":
+      {path: reason} of videos of which a part was lost, "others": files of folders that are
+      neither, "output": folder}.
+
+    Raises:
+      UserError: nothing to detect in, or the output cannot be written.
     """
-    pictures = find_pictures(inputs)
-    names = _drawn_names(pictures)
-    records, failed = [], {}
-    starts = range(0, len(pictures), batch_size)
-    for start in track(starts, description="Detecting", disable=len(pictures) <= batch_size):
-        paths, images = [], []
-        for path in pictures[start : start + batch_size]:
+    found = find_inputs(inputs)
+    if found.videos and not found.pictures and not video.is_available():
+        raise UserError(f"{found.videos[0]} is a video, and {video.INSTALL}.")
+    failed: dict[str, str] = {}
+    incomplete: dict[str, str] = {}
+    with (
+        list_file(os.path.join(output, "predictions.json")) as add_record,
+        lines_file(os.path.join(output, "detections.jsonl")) as add_line,
+        _progress() as progress,
+    ):
+        run = _Run(detector, output, draw, add_record, add_line, progress)
+        num_images = run.detect_in_pictures(found.pictures, failed)
+        frames = {}
+        for path, name in names_of_outputs(found.videos, ".mp4").items():
+            try:
+                frames[path], complaint = run.detect_in_video(path, name)
+                if complaint:
+                    incomplete[path] = complaint
+            except _Unreadable as error:
+                failed[path] = str(error)
+    return {
+        "images": num_images,
+        "videos": len(frames),
+        "frames": sum(frames.values()),
+        "failed": failed,
+        "incomplete": incomplete,
+        "others": found.others,
+        "output": output,
+    }
+
+
+class _Unreadable(Exception):
+    """A video that gives no frame; says why."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One call of `predict_files`: how to detect, and where everything goes."""
+
+    detector: Detector
+    output: str
+    draw: Draw
+    add_record: Write
+    add_line: Write
+    progress: Progress
+
+    def detect_in_pictures(self, paths: Sequence[str], failed: dict[str, str]) -> int:
+        """Returns the number of pictures that could be read; `failed` gets the others."""
+        held: dict[int, np.ndarray] = {}  # decoded, until its detections come and it is drawn
+
+        def decode(number: tf.Tensor) -> tf.Tensor:
+            path = paths[int(number)]
             try:
                 with tf.io.gfile.GFile(path, "rb") as file:
-                    images.append(detector.decode(file.read()))
-                paths.append(path)
+                    image = self.detector.decode(file.read())
             except (OSError, tf.errors.OpError, UserError) as error:
                 failed[path] = reason(error)
-        if not paths:
-            continue
-        found = detector(images)
-        for k, (path, image) in enumerate(zip(paths, images, strict=True)):
-            count = int(found["num_detections"][k])
-            one = {key: found[key][k][:count] for key in ("boxes", "scores", "classes")}
-            records.append(_record(path, image.shape, one, detector.labels))
-            shown = one["scores"] >= detector.config.detect.draw_threshold
-            drawn = draw(
-                image.numpy(), one["boxes"][shown],
-                [detector.labels[int(c)] for c in one["classes"][shown]], one["scores"][shown],
-                list(detector.labels.values()),
-            )  # fmt: skip
-            _save_png(drawn, os.path.join(output, "drawn", names[path]))
-    write_json(os.path.join(output, "predictions.json"), records)
-    return {"images": len(records), "failed": failed, "output": output}
+                return tf.zeros([0, 0, 3], tf.uint8)
+            held[int(number)] = image.numpy()
+            return image
 
+        def load(number: tf.Tensor) -> dict[str, tf.Tensor]:
+            image = tf.py_function(decode, [number], tf.uint8)
+            image = tf.ensure_shape(image, [None, None, 3])
+            return {"image": image, "image_index": tf.cast(number, tf.int32)}
 
-def _record(path: str, shape: tf.TensorShape, found: dict, labels: dict[int, str]) -> dict:
-    detections = [
-        {
-            "category_id": int(class_id),
-            "category": labels[int(class_id)],
-            "bbox": [round(float(v), 2) for v in (xmin, ymin, xmax - xmin, ymax - ymin)],
-            "score": round(float(score), 5),
-        }
-        for (ymin, xmin, ymax, xmax), score, class_id in zip(
-            found["boxes"], found["scores"], found["classes"], strict=True
+        pictures = tf.data.Dataset.range(len(paths)).map(load, num_parallel_calls=tf.data.AUTOTUNE)
+        pictures = pictures.filter(lambda picture: tf.size(picture["image"]) > 0)
+        names = names_of_outputs(paths, ".png")
+        task = self.progress.add_task("pictures", total=len(paths), visible=bool(paths))
+        done = 0
+        with ThreadPoolExecutor() as pool:
+            for found in detect_pictures(self.detector, pictures):
+                rows = found["image_index"].tolist()
+                for row, number in enumerate(rows):
+                    self._tell_picture(paths[number], held[number], to_coco(found, row))
+                # Encoding a PNG takes as long as a small network, and leaves Python's lock free.
+                jobs = [
+                    pool.submit(
+                        save_png, self._drawn(held.pop(number), found, row),
+                        os.path.join(self.output, "drawn", names[paths[number]]),
+                    )
+                    for row, number in enumerate(rows)
+                ]  # fmt: skip
+                for job in jobs:
+                    job.result()
+                done += len(rows)
+                self.progress.update(task, completed=rows[-1] + 1)
+        self.progress.update(task, completed=len(paths))
+        return done
+
+    def detect_in_video(self, path: str, name: str) -> tuple[int, str]:
+        """Returns the number of frames, and what was wrong with the video, if anything.
+
+        Raises:
+          _Unreadable: there is no frame.
+        """
+        if not video.is_available():
+            raise _Unreadable(video.INSTALL)
+        try:
+            source = video.Video(path)
+        except UserError as error:
+            raise _Unreadable(str(error)) from error
+        held: dict[int, video.Frame] = {}
+
+        def read() -> Iterator[dict]:
+            for number, frame in enumerate(source):
+                held[number] = frame
+                yield {"image": frame.image, "image_index": number}
+
+        frames = tf.data.Dataset.from_generator(
+            read,
+            output_signature={
+                "image": tf.TensorSpec([None, None, 3], tf.uint8),
+                "image_index": tf.TensorSpec([], tf.int32),
+            },
         )
-    ]
-    height, width = int(shape[0]), int(shape[1])
-    return {"file": path, "height": height, "width": width, "detections": detections}
+        task = self.progress.add_task(os.path.basename(path), total=source.num_frames or None)
+        count, size = 0, (0, 0)
+        with contextlib.ExitStack() as stack:
+            add_frame = None
+            for found in detect_pictures(self.detector, frames):
+                for row, number in enumerate(found["image_index"].tolist()):
+                    if add_frame is None:  # a video without frames leaves no file
+                        target = os.path.join(self.output, "drawn", name)
+                        add_frame = stack.enter_context(video.drawn_video(target, source))
+                    frame = held.pop(number)
+                    size = frame.image.shape[:2]
+                    for result in to_coco(found, row):
+                        self.add_line({"file_name": path, "frame": number, **result})
+                    add_frame(self._drawn(frame.image, found, row), frame.time)
+                    count += 1
+                self.progress.update(task, completed=count)
+        self.progress.update(task, total=count)
+        if not count:
+            raise _Unreadable(source.complaint or "holds no frame")
+        height, width = size
+        self.add_record({"file": path, "height": height, "width": width, "frames": count})
+        return count, source.complaint
+
+    def _tell_picture(self, path: str, image: np.ndarray, results: list[dict]) -> None:
+        labels = self.detector.labels
+        detections = [{**result, "category": labels[result["category_id"]]} for result in results]
+        height, width = image.shape[:2]
+        self.add_record({"file": path, "height": height, "width": width, "detections": detections})
+        stem = os.path.splitext(os.path.basename(path))[0]
+        image_id = {"image_id": int(stem)} if stem.isdecimal() else {}
+        for result in results:
+            self.add_line({**image_id, "file_name": path, **result})
+
+    def _drawn(self, image: np.ndarray, found: dict[str, np.ndarray], row: int) -> np.ndarray:
+        """Draws what is sure enough in one picture of a batch."""
+        labels = self.detector.labels
+        shown = found["scores"][row] >= self.detector.config.detect.draw_threshold
+        shown &= np.arange(len(shown)) < found["num_detections"][row]
+        return self.draw(
+            image, found["boxes"][row][shown],
+            [labels[int(class_id)] for class_id in found["classes"][row][shown]],
+            found["scores"][row][shown], list(labels.values()),
+        )  # fmt: skip
 
 
-def _drawn_names(pictures: Sequence[str]) -> dict[str, str]:
-    """Gives every picture its own PNG name; two of one name in different folders are numbered."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for path in pictures:
-        stem = name = os.path.splitext(os.path.basename(path))[0]
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name)
-        names[path] = f"{name}.png"
-    return names
-
-
-def _save_png(image: np.ndarray, path: str) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="png")
-    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
-        file.write(buffer.getvalue())
+def _progress() -> Progress:
+    """A line for the pictures and one for every video, with the time that is left."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TimeRemainingColumn(), console=Console(stderr=True),
+    )  # fmt: skip

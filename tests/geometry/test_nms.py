@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edet.config.schema import AnchorConfig, DetectConfig
 from edet.geometry.anchors import make_anchors
 from edet.geometry.coding import decode_boxes
-from edet.geometry.nms import NO_CLASS, select_candidates, suppress
+from edet.geometry.nms import NO_CLASS, Detections, fuse_boxes, select_candidates, suppress
 
 
 def slow_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -311,3 +311,25 @@ def test_candidates_equal_the_reference(shared, file):
         for found, key in ((boxes, "boxes"), (scores, "scores"), (classes, "classes")):
             expected = figures[f"pre_nms_topk500/{key}"][image][order]
             np.testing.assert_allclose(found[image], expected, atol=2e-7)
+
+
+def test_a_fused_box_is_the_mean_of_its_classs_candidates_weighted_by_score():
+    """Boxes of 10 x 10: moved by 2, two have an IoU of 80 / 120; moved by 4, of 60 / 140.
+
+    (0.75 * 0 + 0.25 * 2) / 1 = 0.5. What is farther or of another class moves nothing, and padding
+    stays padding.
+    """
+    boxes = tf.constant(
+        [[[0, 0, 10, 10], [0, 2, 10, 12], [0, 4, 10, 14], [0, 1, 10, 11]]], tf.float32
+    )
+    scores, classes = tf.constant([[0.75, 0.25, 0.2, 0.7]]), tf.constant([[0, 0, 0, 1]])
+    found = Detections(
+        boxes=tf.constant([[[0, 0, 10, 10], [0, 1, 10, 11], [0, 0, 0, 0]]], tf.float32),
+        scores=tf.constant([[0.75, 0.7, 0.0]]),
+        classes=tf.constant([[0, 1, NO_CLASS]]),
+        num_detections=tf.constant([2]),
+    )
+    fused = fuse_boxes(found, boxes, scores, classes)
+    expected = [[[0, 0.5, 10, 10.5], [0, 1, 10, 11], [0, 0, 0, 0]]]
+    np.testing.assert_allclose(fused.boxes, expected, atol=1e-6)
+    assert fused[1:] == found[1:]
