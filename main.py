@@ -24,7 +24,17 @@ from edet.files import write_json
 from edet.training.strategy import STRATEGIES, make_strategy
 from edet.workdir import run_config
 
-MODES = ("train", "eval", "train_and_eval", "predict", "export", "inspect", "check_data")
+MODES = (
+    "train",
+    "eval",
+    "train_and_eval",
+    "predict",
+    "export",
+    "benchmark",
+    "inspect",
+    "check_data",
+)
+_TAKE_FILES = ("predict", "export", "benchmark")
 
 _MODE = flags.DEFINE_enum("mode", None, MODES, "What to do.", required=True)
 _MODEL = flags.DEFINE_string("model", None, "A model's name, such as efficientdet-d0.")
@@ -48,8 +58,10 @@ def main(argv: Sequence[str]) -> int:
     tf.get_logger().setLevel("ERROR")  # its warnings are about TensorFlow, not about the user
     try:
         inputs = argv[1:]
-        if inputs and _MODE.value != "predict":
-            raise UserError(f"{inputs[0]!r} is not a flag; only --mode=predict takes files.")
+        if inputs and _MODE.value not in _TAKE_FILES:
+            raise UserError(
+                f"{inputs[0]!r} is not a flag; only the modes {', '.join(_TAKE_FILES)} take files."
+            )
         config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value, _WEIGHTS.value)
         result = _run(config, inputs)
         if _WORKDIR.value:
@@ -66,6 +78,8 @@ def _run(config: Config, inputs: Sequence[str]) -> dict:
         return workflows.inspect(config)
     if mode == "check_data":
         return workflows.check_data(config, workdir)
+    if mode == "benchmark":
+        return workflows.benchmark(config, workdir, weights, inputs)
     strategy = make_strategy(_STRATEGY.value, _TPU.value, _DEVICES.value)
     if mode in ("train", "train_and_eval"):
         return workflows.train(config, workdir, strategy, evaluate_too=mode == "train_and_eval")
@@ -75,7 +89,7 @@ def _run(config: Config, inputs: Sequence[str]) -> dict:
         return workflows.evaluate(config, workdir, strategy, weights)
     if mode == "predict":
         return workflows.predict(config, workdir, weights, inputs, _OUTPUT.value)
-    return workflows.export(config, workdir, weights, _OUTPUT.value)
+    return workflows.export(config, workdir, weights, _OUTPUT.value, inputs)
 
 
 def run() -> None:
