@@ -47,6 +47,11 @@ def edet(capsys):
             "there are no weights at nowhere",
         ),
         (["--mode=train", "--model=efficientdet-d0", "--strategy=gpu"], "sees no GPU"),
+        (["--mode=eval", "--weights=nowhere.tflite"], "cannot read the model file nowhere.tflite"),
+        (
+            ["--mode=export", "--model=efficientdet-d0", "--set=export.format=tflite"],
+            "export.format",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(edet, arguments, message):

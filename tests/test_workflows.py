@@ -82,6 +82,45 @@ def test_the_workdir_alone_is_enough_for_every_mode(workdir, strategy, records, 
     assert (workdir / "predict" / "drawn" / "scene.png").exists()
 
 
+def test_an_exported_file_alone_is_enough_to_evaluate_and_predict(
+    workdir, config, strategy, records, tmp_path, capsys
+):
+    """An int8 file, calibrated with the training records, whose AP stands beside the network's."""
+    int8 = replace(config, export={"format": "litert", "precision": "int8", "outputs": "network"})
+    exported = workflows.export(int8, str(workdir), "", "")
+    path = str(workdir / "efficientdet-lite0-network-int8.tflite")
+    assert exported == {"litert": path, "bytes": (workdir / path).stat().st_size}
+    capsys.readouterr()
+    beside = workflows.evaluate(config, str(workdir), strategy, path)
+    assert "difference" in capsys.readouterr().out
+    assert set(beside["network"]) == set(beside["metrics"])
+    alone = run_config("", None, None, [f"data.eval_records={records}/eval-*"], path)
+    assert alone.model == config.model
+    assert workflows.evaluate(alone, "", strategy, path)["detections"] == beside["detections"]
+    picture = tmp_path / "scene.png"
+    picture.write_bytes(tf.io.encode_png(tf.zeros((50, 70, 3), tf.uint8)).numpy())
+    assert workflows.predict(alone, "", path, [str(picture)], str(tmp_path / "out"))["images"] == 1
+    with pytest.raises(UserError, match="is exported already"):
+        workflows.export(int8, str(workdir), path, "")
+
+
+def test_pictures_are_refused_where_an_export_needs_none(workdir, config):
+    with pytest.raises(UserError, match=r"'street.jpg' is not a flag; only an int8 export takes"):
+        workflows.export(config, str(workdir), "", "", ["street.jpg"])
+
+
+@pytest.mark.parametrize("setting", ["detect.flip=true", "detect.tile=[40,48]"])
+def test_a_picture_is_looked_at_several_times_in_eval_but_not_by_an_export(
+    workdir, strategy, tmp_path, setting
+):
+    config = run_config(str(workdir), None, None, [setting])
+    result = workflows.evaluate(config, "", strategy, str(workdir))
+    assert result["images"] == 5
+    with pytest.raises(UserError, match=r"looks at a picture once.*--set detect.flip=false"):
+        workflows.export(config, str(workdir), "", str(tmp_path / "exported"))
+    assert not (tmp_path / "exported").exists()
+
+
 def test_inspect_counts_the_network_without_any_weights(config):
     found = workflows.inspect(config)
     assert found["anchors"] == 9 * (8 * 8 + 4 * 4 + 2 * 2 + 1 + 1)

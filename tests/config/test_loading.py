@@ -1,10 +1,12 @@
 """default < model < YAML < --set, and what happens to mistakes."""
 
+import json
+
 import pytest
 
 from edet.config.loading import differences, load_config, save_config
 from edet.config.schema import Config, ConfigError
-from edet.config.sizes import list_models
+from edet.config.sizes import as_dict, list_models
 from edet.errors import UserError
 
 
@@ -90,6 +92,13 @@ def test_labels_of_two_sources_are_not_mixed(tmp_path):
     yaml = write(tmp_path / "c.yaml", "model: {labels: {1: a, 2: b}}\n")
     config = load_config(path=yaml, overrides=["model.labels={5: e}"])
     assert config.model.labels == {5: "e"}
+
+
+def test_a_configuration_saved_before_a_section_existed_still_loads(tmp_path):
+    config = load_config("efficientdet-lite0", overrides=["data.batch_size=3"])
+    sections = {key: value for key, value in as_dict(config).items() if key != "export"}
+    # JSON is YAML
+    assert load_config(path=write(tmp_path / "old.yaml", json.dumps(sections))) == config
 
 
 def test_differences_name_key_and_both_values():
