@@ -9,6 +9,7 @@ PredictionService of tensorflow-serving-api, with that package's own messages an
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from concurrent import futures
@@ -28,7 +29,8 @@ Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 def main(path: str, http_port: str, grpc_port: str, predict_port: str) -> None:
-    """Serves until the process is ended."""
+    """Serves until the process is told to end; then Triton's own processes end too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signatures = tf.saved_model.load(path).signatures
     service = _predict_service(signatures)
     service.add_insecure_port(f"{_HOST}:{predict_port}")
