@@ -8,7 +8,7 @@ M candidates, V views of an image (mirrored, in tiles), D detections kept per im
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -156,11 +156,21 @@ class Detector:
         return self._named(found, scale[None])
 
     def postprocess(
-        self, class_logits: tf.Tensor, box_deltas: tf.Tensor, scales: tf.Tensor
+        self,
+        class_logits: tf.Tensor,
+        box_deltas: tf.Tensor,
+        scales: tf.Tensor,
+        find: Callable[..., Detections] | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Turns the network's outputs [B, A, K] and [B, A, 4] into detections, as `__call__`."""
-        candidates = self._candidates(class_logits, box_deltas)
-        return self._named(suppress(*candidates, self.config.detect), scales)
+        """Turns the network's outputs [B, A, K] and [B, A, 4] into detections, as `__call__`.
+
+        `find` may be `geometry.nms.find_on_cpu`, which is faster where it runs.
+        """
+        if find is None:
+            found = suppress(*self._candidates(class_logits, box_deltas), self.config.detect)
+        else:
+            found = find(class_logits, box_deltas, self._anchors, self.config.detect, self._emitted)
+        return self._named(found, scales)
 
     def _candidates(
         self, class_logits: tf.Tensor, box_deltas: tf.Tensor

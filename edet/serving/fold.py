@@ -38,6 +38,11 @@ def fold(network: keras.Model) -> keras.Model:
         if isinstance(layer, WeightedFusion):
             weights = layer.normalized_weights().numpy()
             return FixedFusion(weights, name=layer.name)(*args, **kwargs)
+        if (
+            isinstance(layer, keras.layers.Activation)
+            and layer.activation is keras.activations.silu
+        ):
+            return Swish(name=layer.name)(*args, **kwargs)
         y = layer(*args, **kwargs)
         if isinstance(layer, _CONVOLUTIONS):
             produced[id(y)] = (y, layer, args[0])  # y is kept, or its id could be given anew
@@ -66,6 +71,19 @@ def _folded(conv: keras.layers.Layer, norm: BatchNorm) -> keras.layers.Layer:
     new.build((None, None, None, kernels[0].shape[2]))  # [h, w, in, out or multiplier]
     new.set_weights([*kernels, offset])
     return new
+
+
+@keras.saving.register_keras_serializable("edet")
+class Swish(keras.layers.Layer):
+    """x * sigmoid(x), in just these operations.
+
+    TensorFlow's own swish brings its gradient along, and where a graph has that, the oneDNN kernels
+    do not take a convolution, its bias and the swish after it as one.
+    """
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Maps [B, H, W, C] to the same shape."""
+        return x * tf.sigmoid(x)
 
 
 @keras.saving.register_keras_serializable("edet")

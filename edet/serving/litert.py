@@ -20,7 +20,7 @@ import tensorflow as tf
 from edet.errors import UserError
 from edet.files import reason, write_json, written_aside
 from edet.serving.detector import Detector
-from edet.serving.portable import CARD, SETTINGS, Finish, card, image_spec, levels_of, settings
+from edet.serving.portable import CARD, SETTINGS, Finish, card, image_spec, network_of, settings
 
 SIGNATURE = "serving_default"
 NOT_INSTALLED = "LiteRT needs ai-edge-litert; install it with: pip install 'edet[litert]'."
@@ -50,14 +50,19 @@ def export_litert(detector: Detector, path: str, pixels: Iterable[np.ndarray] = 
     """
     if not path.endswith(".tflite"):
         raise UserError(f"a LiteRT file must end in .tflite, and {path} does not.")
-    _flatbuffer_modules()  # what is not installed should be said before the work, not after
+    tools, schema = _flatbuffer_modules()
     config = detector.config
     precision = config.export.precision
     finish = Finish(config, config.export.outputs)
     network = _convert(
-        levels_of(detector.network), [image_spec(config.model)], _settings_of(precision, pixels)
+        network_of(detector.network), [image_spec(config.model)], _settings_of(precision, pixels)
     )
-    content = _join(network, _convert(finish, finish.specs(), {}), finish.names)
+    model = tools.read_model_from_bytearray(network)
+    if finish.outputs != "network":
+        last = tools.read_model_from_bytearray(_convert(finish, finish.specs(), {}))
+        _append(model, last)
+    _sign(model, finish.names, schema)
+    content = bytes(tools.convert_object_to_bytearray(model))
     input_type = "uint8" if precision == "int8" else "float32"
     description = card(config, config.export.outputs, precision, input_type)
     with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
@@ -110,15 +115,13 @@ def _convert(
         return converter.convert()
 
 
-def _join(first: bytes, second: bytes, names: Sequence[str]) -> bytes:
-    """Joins two models: the outputs of the first are, in this order, the inputs of the second.
+def _append(model: Any, last: Any) -> None:
+    """Appends a model to another one, whose outputs are, in their order, its inputs.
 
-    Both must have one subgraph. The result has one signature, "images" to `names`.
+    Both are flatbuffers as objects (ModelT) and have one subgraph.
     """
-    tools, schema = _flatbuffer_modules()
-    model, added = map(tools.read_model_from_bytearray, (first, second))
-    graph, tail = model.subgraphs[0], added.subgraphs[0]
-    if len(model.subgraphs) + len(added.subgraphs) != 2:
+    graph, tail = model.subgraphs[0], last.subgraphs[0]
+    if len(model.subgraphs) + len(last.subgraphs) != 2:
         raise ValueError("only models of one subgraph can be joined")
     buffers, codes = len(model.buffers), len(model.operatorCodes)
     place = dict(zip(tail.inputs, graph.outputs, strict=True))
@@ -133,20 +136,24 @@ def _join(first: bytes, second: bytes, names: Sequence[str]) -> bytes:
         operator.outputs = [place[index] for index in operator.outputs]
     graph.operators += tail.operators
     graph.outputs = [place[index] for index in tail.outputs]
-    model.buffers += added.buffers
-    model.operatorCodes += added.operatorCodes
+    model.buffers += last.buffers
+    model.operatorCodes += last.operatorCodes
 
-    def tensor_map(name: str, index: int):
+
+def _sign(model: Any, names: Sequence[str], schema: Any) -> None:
+    """Gives a model its one signature, from "images" to `names`."""
+
+    def tensor_map(name: str, index: int) -> Any:
         entry = schema.TensorMapT()
         entry.name, entry.tensorIndex = name, index
         return entry
 
+    graph = model.subgraphs[0]
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
     signature.inputs = [tensor_map("images", graph.inputs[0])]
     signature.outputs = [tensor_map(*pair) for pair in zip(names, graph.outputs, strict=True)]
     model.signatureDefs = [signature]
-    return bytes(tools.convert_object_to_bytearray(model))
 
 
 def _flatbuffer_modules():

@@ -13,7 +13,7 @@ import tensorflow as tf
 from edet.errors import UserError
 from edet.files import reason, write_json, written_aside
 from edet.serving.detector import Detector
-from edet.serving.portable import CARD, SETTINGS, Finish, card, image_spec, levels_of, settings
+from edet.serving.portable import CARD, SETTINGS, Finish, card, image_spec, network_of, settings
 
 OPSET = 18  # of April 2023; every runtime of the last years has it
 _NOT_INSTALLED = (
@@ -52,9 +52,9 @@ def export_onnx(detector: Detector, path: str) -> str:
         import tf2onnx
     except ImportError as error:
         raise UserError(_NOT_INSTALLED) from error
-    levels, finish = levels_of(detector.network), Finish(config, outputs)
+    network, finish = network_of(detector.network), Finish(config, outputs)
     function = tf.function(
-        lambda images: dict(zip(finish.names, finish(*levels(images)), strict=True))
+        lambda images: dict(zip(finish.names, finish(*network(images)), strict=True))
     )
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=[image_spec(config.model)], opset=OPSET

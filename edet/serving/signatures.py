@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from edet.data.decode import decode_image
 from edet.data.resize import normalize_images
+from edet.geometry.nms import find_on_cpu
 from edet.serving.detector import Detector
 from edet.serving.fold import fold
 
@@ -62,7 +63,9 @@ def signatures_of(detector: Detector) -> dict[str, Signature]:
 
     def find(pixels: tf.Tensor, scales: tf.Tensor) -> Outputs:
         outputs = run(normalize_images(pixels, model))
-        found = detector.postprocess(outputs["class_logits"], outputs["box_deltas"], scales)
+        found = detector.postprocess(
+            outputs["class_logits"], outputs["box_deltas"], scales, find_on_cpu
+        )
         index = tf.searchsorted(ids, tf.reshape(found["classes"], [-1]))
         class_names = tf.reshape(tf.gather(names, index), tf.shape(found["classes"]))
         return found | {"class_names": tf.ensure_shape(class_names, found["classes"].shape)}

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from edet.config.schema import AnchorConfig, DetectConfig
 from edet.geometry.anchors import make_anchors
 from edet.geometry.coding import decode_boxes
-from edet.geometry.nms import NO_CLASS, Detections, fuse_boxes, select_candidates, suppress
+from edet.geometry.nms import (
+    NO_CLASS,
+    Detections,
+    find_on_cpu,
+    fuse_boxes,
+    select_candidates,
+    suppress,
+    suppress_one,
+)
 
 
 def slow_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -220,6 +228,40 @@ def test_a_class_that_is_not_emitted_is_never_detected(k, dtype):
     logits[..., 3] = -50
     without = suppress(*select_candidates(tf.cast(logits, dtype), deltas, ANCHORS, config), config)
     np.testing.assert_allclose(detections.scores, without.scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [0, 1, 100, 765, 5000])
+@pytest.mark.parametrize("settings", [{}, {"nms": "hard"}, {"class_agnostic": True}])
+def test_the_way_of_cpus_finds_what_the_fixed_shapes_find(settings, k):
+    outputs = random_outputs()
+    config = DetectConfig(pre_nms_top_k=k, **settings)
+    expected = suppress(*select_candidates(*outputs, ANCHORS, config), config)
+    found = find_on_cpu(*outputs, ANCHORS, config)
+    np.testing.assert_array_equal(found.num_detections, expected.num_detections)
+    np.testing.assert_array_equal(found.classes, expected.classes)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=0, atol=2e-5)
+    np.testing.assert_allclose(found.boxes, expected.boxes, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("lead", [0, 20])  # at 20 the class has all places among the best rows
+def test_the_way_of_cpus_never_emits_a_class_that_must_not_be(lead):
+    logits, deltas = random_outputs()
+    logits[..., 3] += lead
+    emitted = np.array([True, True, True, False, True])
+    config = DetectConfig(pre_nms_top_k=100)
+    expected = suppress(*select_candidates(logits, deltas, ANCHORS, config, emitted), config)
+    found = find_on_cpu(logits, deltas, ANCHORS, config, emitted)
+    assert 3 not in found.classes.numpy()
+    np.testing.assert_array_equal(found.classes, expected.classes)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=0, atol=2e-5)
+
+
+def test_the_operation_of_cpus_takes_boxes_from_far_outside():
+    boxes = tf.constant([[0, 0, 10, 10], [-1e30, 0, 1e30, 9], [0, 1, 10, 10.0]])
+    scores, classes = tf.constant([0.9, 0.8, 0.7]), tf.constant([0, 1, 0])
+    found = suppress_one(boxes, scores, classes, DetectConfig(nms="hard"))
+    np.testing.assert_array_equal(found.classes[:3], [0, 1, NO_CLASS])
+    np.testing.assert_array_equal(found.boxes[1], boxes[1])
 
 
 # name in the golden file -> settings that differ. The reference's hard mode has no score threshold.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from edet.config.loading import load_config
 from edet.models.efficientdet import build_network
@@ -36,6 +37,14 @@ def test_released_models_keep_their_outputs(name):
     model = load_config(name, overrides=["model.image_size=[64,96]"]).model
     network = filled(model)
     assert_same_outputs(network, fold(network), (64, 96))
+
+
+def test_a_swish_is_left_as_the_two_operations_that_kernels_can_take_with_the_convolution():
+    folded = fold(filled(small_model(activation="swish")))
+    images = tf.TensorSpec([1, 64, 96, 3])
+    graph = tf.function(lambda x: folded(x, training=False)).get_concrete_function(images).graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    assert "Sigmoid" in kinds and "IdentityN" not in kinds
 
 
 @pytest.mark.parametrize("fusion", ["sum", "softmax", "channel_fast", "pixel_unbounded"])
