@@ -1,0 +1,39 @@
+"""The comparison of speeds: contenders take turns, each in its own process."""
+
+import sys
+
+import pytest
+import tensorflow as tf
+
+from edet.errors import UserError
+from tools.common import parsed
+from tools.compare_speed import Contender, _measure, define_flags
+
+
+@pytest.fixture(scope="module")
+def saved_model(tmp_path_factory):
+    """A SavedModel of one multiplication, with a signature of the name that exports have."""
+    folder = str(tmp_path_factory.mktemp("model"))
+    images = tf.TensorSpec([None, 4, 4, 3], tf.float32, "images")
+    double = tf.function(lambda images: {"twice": 2.0 * images}, input_signature=[images])
+    tf.saved_model.save(tf.Module(), folder, signatures={"raw": double})
+    return folder
+
+
+def test_every_contender_runs_as_often_in_every_round(saved_model):
+    options = parsed(define_flags, ["--rounds=3", "--runs=2"])
+    calls = []
+    contenders = [
+        Contender("a", "tensorflow", saved_model),
+        Contender("b", "tensorflow", saved_model),
+    ]
+    times = _measure(contenders, lambda: calls.append(1), options)
+    assert {name: len(values) for name, values in times.items()} == {"a": 6, "b": 6, "nms": 6}
+    assert min(min(values) for values in times.values()) > 0
+    assert len(calls) == 3 * (2 + 2)  # two of each round are not counted
+
+
+def test_a_contender_that_does_not_start_is_named(tmp_path):
+    contender = Contender("broken", "litert", str(tmp_path / "none.tflite"), sys.executable)
+    with pytest.raises(UserError, match="cannot measure broken: .*none.tflite"):
+        _measure([contender], lambda: None, parsed(define_flags, []))

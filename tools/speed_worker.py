@@ -1,0 +1,157 @@
+"""Runs one network when told to, and says how long it took: the other half of compare_speed.
+
+A process of its own for each contender, in whatever environment has its library; so nothing of
+edet is imported here. Reads from stdin how many runs to do, one number a line, and answers each
+with the times of the runs in milliseconds as JSON.
+
+    python tools/speed_worker.py <engine> <threads> <batch> <path>
+    python tools/speed_worker.py export <effdet's name of a model> <ONNX file to write>
+"""
+
+import json
+import os
+import sys
+import time
+
+import numpy as np
+
+
+def _tensorflow(path: str, threads: int, batch: int):
+    """A SavedModel: its signature `raw`, or the one of keras.export."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    model = tf.saved_model.load(path)
+    run = model.signatures["raw" if "raw" in model.signatures else "serve"]
+    ((name, spec),) = run.structured_input_signature[1].items()
+    pixels = tf.random.stateless_normal([batch, *spec.shape[1:]], [0, 0])
+    return lambda: [output.numpy() for output in run(**{name: pixels}).values()]
+
+
+def _pictures(batch: int):
+    """Encoded photos of 480x640 with as much detail as a camera's: some 90 KB each."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    coarse = rng.uniform(0, 255, (30, 40, 3))
+    fine = np.kron(coarse, np.ones((16, 16, 1))) + rng.normal(0, 6, (480, 640, 3))
+    pixels = np.clip(fine, 0, 255).astype(np.uint8)
+    return tf.constant([tf.io.encode_jpeg(pixels, quality=90).numpy()] * batch)
+
+
+def _tensorflow_total(path: str, threads: int, batch: int):
+    """Encoded pictures to detections by a SavedModel of ours."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    model = tf.saved_model.load(path)
+    run, encoded = model.signatures["serving_default"], _pictures(batch)
+    return lambda: [output.numpy() for output in run(image_bytes=encoded).values()]
+
+
+def _litert(path: str, threads: int, batch: int):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=path, num_threads=threads)
+    interpreter.allocate_tensors()
+    given = interpreter.get_input_details()[0]
+    values = np.random.default_rng(0).integers(0, 256, given["shape"]).astype(given["dtype"])
+    interpreter.set_tensor(given["index"], values)
+    outputs = [output["index"] for output in interpreter.get_output_details()]
+
+    def run():
+        for _ in range(batch):
+            interpreter.invoke()
+            for output in outputs:
+                interpreter.get_tensor(output)
+
+    return run
+
+
+def _onnxruntime(path: str, threads: int, batch: int):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    given = session.get_inputs()[0]
+    values = np.random.default_rng(0).normal(size=given.shape).astype(np.float32)
+    return lambda: [session.run(None, {given.name: values}) for _ in range(batch)]
+
+
+def _openvino(path: str, threads: int, batch: int):
+    import openvino
+
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": "f32"}  # fmt: skip
+    compiled = openvino.Core().compile_model(path, "CPU", settings)
+    values = np.random.default_rng(0).normal(size=compiled.input(0).shape).astype(np.float32)
+    request = compiled.create_infer_request()
+    return lambda: [request.infer([values]) for _ in range(batch)]
+
+
+def _effdet(path: str, threads: int, batch: int):
+    """PyTorch as it comes, channels last; `path` is effdet's name of the model."""
+    import effdet
+    import torch
+
+    torch.set_num_threads(threads)
+    network = effdet.create_model(path, pretrained=False, pretrained_backbone=False, bench_task="")
+    network = network.eval().to(memory_format=torch.channels_last)
+    pixels = torch.randn(batch, 3, *network.config.image_size)
+    pixels = pixels.to(memory_format=torch.channels_last)
+
+    def run():
+        with torch.inference_mode():
+            network(pixels)
+
+    return run
+
+
+def _export(name: str, path: str) -> None:
+    """Writes effdet's network as an ONNX file."""
+    import effdet
+    import torch
+
+    network = effdet.create_model(name, pretrained=False, pretrained_backbone=False, bench_task="")
+    pixels = torch.zeros(1, 3, *network.config.image_size)
+    torch.onnx.export(network.eval(), (pixels,), path, opset_version=17, dynamo=False)
+
+
+ENGINES = {
+    "tensorflow": _tensorflow,
+    "tensorflow_total": _tensorflow_total,
+    "litert": _litert,
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    "effdet": _effdet,
+}
+
+
+def main() -> None:
+    """Loads, warms up, says "ready", then measures whenever a number comes in."""
+    if sys.argv[1] == "export":
+        _export(*sys.argv[2:])
+        return
+    engine, threads, batch, path = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    answers = os.fdopen(os.dup(1), "w")  # libraries talk on stdout too
+    os.dup2(2, 1)
+    run = ENGINES[engine](path, threads, batch)
+    for _ in range(3):
+        run()
+    print("ready", file=answers, flush=True)
+    for line in sys.stdin:
+        times = []
+        for _ in range(2):  # others have had the processor and its caches
+            run()
+        for _ in range(int(line)):
+            start = time.perf_counter()
+            run()
+            times.append(1000 * (time.perf_counter() - start))
+        print(json.dumps(times), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
