@@ -11,6 +11,7 @@ Every format runs in a process of its own, so that its memory is its own.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import multiprocessing
 import statistics
 import time
@@ -24,6 +25,7 @@ import tensorflow as tf
 from edet.config.loading import load_config
 from edet.data.resize import normalize_images
 from edet.errors import UserError
+from edet.geometry.nms import find_on_cpu
 from edet.models.efficientdet import build_network
 from edet.serving.detector import Detector
 from edet.serving.exported import ExportedDetector
@@ -153,7 +155,8 @@ def _rows(
 ) -> list[Row]:
     before = _memory()
     detector, network, detect = _open(subject, config_path)
-    suppress = tf.function(detector.postprocess)
+    find = None if subject.format == "keras" else find_on_cpu  # as the exports and their files do
+    suppress = tf.function(functools.partial(detector.postprocess, find=find))
     rows = []
     for batch in batches:
         pictures = [picture] * batch

@@ -19,6 +19,7 @@ from edet.config.schema import Config
 from edet.errors import UserError
 from edet.files import reason, write_text
 from edet.geometry.coding import encode_boxes
+from edet.geometry.nms import find_on_cpu
 from edet.serving.detector import Detector
 from edet.serving.litert import LiteRTFile
 from edet.serving.onnx import ONNXFile
@@ -88,8 +89,9 @@ class ExportedDetector(Detector):
         if "scores" in found:  # back to what the network said, which postprocess takes
             scores = found["scores"]
             logits = tf.math.log(scores) - tf.math.log1p(-scores)
-            return self.postprocess(logits, encode_boxes(found["boxes"], self._anchors), scales)
-        return self.postprocess(found["class_logits"], found["box_deltas"], scales)
+            deltas = encode_boxes(found["boxes"], self._anchors)
+            return self.postprocess(logits, deltas, scales, find_on_cpu)
+        return self.postprocess(found["class_logits"], found["box_deltas"], scales, find_on_cpu)
 
     def _run(self, pixels: np.ndarray) -> list[np.ndarray]:
         found = [self.network(image[None]) for image in pixels]

@@ -6,6 +6,7 @@ See `serving.portable` for the two parts and `serving.exported` for running a fi
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -59,6 +60,7 @@ def export_onnx(detector: Detector, path: str) -> str:
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=[image_spec(config.model)], opset=OPSET
     )
+    _give_sizes(model)
     description = card(config, outputs, "float32", "float32")
     for key, text in ((CARD, json.dumps(description)), (SETTINGS, settings(config))):
         model.metadata_props.add(key=key, value=text)
@@ -66,6 +68,27 @@ def export_onnx(detector: Detector, path: str) -> str:
         file.write(model.SerializeToString())
     write_json(path.removesuffix(".onnx") + ".json", description)
     return path
+
+
+def _give_sizes(model: Any) -> None:
+    """Gives every Resize of an ONNX model the size to reach instead of tf2onnx's factor.
+
+    Rounded to float32, the factor from 3 to 5 rows makes 4 of them.
+    """
+    import onnx
+
+    resizes = [node for node in model.graph.node if node.op_type == "Resize"]
+    for node in resizes:  # in the order of the graph: shapes are known up to the first wrong one
+        constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+        inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+        shape = next(one for one in inferred if one.name == node.input[0]).type.tensor_type.shape
+        factors = constants[node.input[2]]
+        sizes = [round(axis.dim_value * f) for axis, f in zip(shape.dim, factors, strict=True)]
+        name = f"{node.output[0]}/sizes"
+        model.graph.initializer.append(
+            onnx.numpy_helper.from_array(np.array(sizes, np.int64), name)
+        )
+        node.input[2:] = ["", name]
 
 
 class ONNXFile:

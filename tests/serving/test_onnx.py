@@ -45,6 +45,18 @@ def test_the_network_is_the_same_within_1e_4_of_the_largest(network, exported):
         np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-4 * largest)
 
 
+@pytest.mark.parametrize("side", [320, 448])  # 3 -> 5 rows, and 4 -> 7
+def test_levels_that_are_not_whole_multiples_keep_their_sizes(side, tmp_path):
+    network = spread_network(small_model(image_size=side))
+    detector = detector_of(network, format="onnx", outputs="network")
+    file = ExportedDetector(export_onnx(detector, str(tmp_path / "x.onnx"))).network
+    image = np.random.default_rng(0).uniform(0, 255, (1, side, side, 3)).astype("float32")
+    expected = network(normalize_images(image, network.model_config))
+    for name, value in file(image).items():
+        largest = np.abs(expected[name]).max()
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-4 * largest)
+
+
 def test_the_detector_suppresses_softly_what_the_file_leaves(network, exported, picture):
     found = ExportedDetector(exported)([picture])
     assert found["num_detections"].min() > 10
