@@ -5,7 +5,9 @@ import pytest
 from edet.config.loading import load_config
 from tests.conftest import REPOSITORY
 
-CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+CONFIGS = sorted(
+    path for path in (REPOSITORY / "configs").rglob("*.yaml") if not path.match("*.sweep.yaml")
+)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -1,0 +1,127 @@
+"""A sweep trains every point with every seed once, and says what came out."""
+
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+from edet.config.loading import load_config
+from edet.errors import UserError
+from tests.conftest import REPOSITORY
+from tools.common import call, parsed
+from tools.sweep import define_flags, read_sweep, sweep
+
+SWEEPS = sorted((REPOSITORY / "configs").rglob("*.sweep.yaml"))
+PLAN = """
+title: Rates
+config: base.yaml
+set: [train.steps=5]
+seeds: [0, 1]
+points:
+  - {name: low, set: [train.learning_rate=0.1]}
+  - {name: high, config: other.yaml}
+"""
+
+
+class Trainings:
+    """In place of main.py: a training of two evaluations, the last with AP 0.2 + 0.1 * seed."""
+
+    def __init__(self):
+        self.commands, self.failing = [], None
+
+    def run(self, command, **_):
+        self.commands.append(command)
+        workdir = pathlib.Path(command[4].removeprefix("--workdir="))
+        if workdir.parent.name == self.failing:
+            return subprocess.CompletedProcess(command, 2, "reading\nno records match x-*.\n")
+        workdir.mkdir(parents=True)
+        seed = int(workdir.name.removeprefix("seed"))
+        rows = ["step,AP,AP50", "3,0.9,0.9", f"5,{0.2 + 0.1 * seed},0.5"]
+        (workdir / "evaluations.csv").write_text("\n".join(rows))
+        (workdir / "train.json").write_text("{}")
+        return subprocess.CompletedProcess(command, 0, "")
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    trainings = Trainings()
+    monkeypatch.setattr("tools.sweep.subprocess.run", trainings.run)
+    return trainings
+
+
+@pytest.fixture
+def options(tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAN)
+    return parsed(define_flags, [f"--sweep={path}", f"--output={tmp_path / 'out'}"])
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.name)
+def test_every_point_of_a_committed_sweep_is_a_configuration(path):
+    assert str(path.relative_to(REPOSITORY)) in path.read_text()  # the command that runs it
+    plan = read_sweep(str(path))
+    for point in plan.points:
+        config = str(REPOSITORY / (point.config or plan.config))
+        load_config(path=config, overrides=[*plan.set, *point.set])
+
+
+def test_a_point_is_trained_with_its_settings_and_every_seed(trainings, options, tmp_path):
+    sweep(options)
+    out = tmp_path / "out"
+    settings = [command[3:] for command in trainings.commands]
+    assert settings[0] == [
+        "--config=base.yaml", f"--workdir={out}/low/seed0", "--strategy=auto", "--tpu=",
+        "--set=train.steps=5", "--set=train.learning_rate=0.1", "--set=train.seed=0",
+    ]  # fmt: skip
+    assert settings[3] == [
+        "--config=other.yaml", f"--workdir={out}/high/seed1", "--strategy=auto", "--tpu=",
+        "--set=train.steps=5", "--set=train.seed=1",
+    ]  # fmt: skip
+    assert len(settings) == 4
+
+
+def test_the_last_evaluations_are_averaged_over_the_seeds(trainings, options, tmp_path):
+    sweep(options)
+    found = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert list(found) == ["low", "high"]
+    assert found["low"]["AP"]["mean"] == pytest.approx(0.25)
+    assert found["low"]["AP"]["deviation"] == pytest.approx(0.1 / 2**0.5)
+    assert found["low"]["AP50"] == {"mean": 0.5, "deviation": 0.0}
+    assert (tmp_path / "out" / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_finished_trainings_are_taken_as_they_are_after_a_failure(trainings, options, capsys):
+    trainings.failing = "high"
+    assert call(sweep, options, []) == 2
+    assert "high with seed 0 ended with exit code 2: no records match x-*." in (
+        capsys.readouterr().err
+    )
+    trainings.failing, done = None, len(trainings.commands)
+    assert call(sweep, options, []) == 0
+    assert [command[4].split("/")[-2:] for command in trainings.commands[done:]] == [
+        ["high", "seed0"],
+        ["high", "seed1"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ("title: [", "is not YAML"),
+        ("[]", r"\[\] should be fields among title, config, points"),
+        ("{title: a, config: b}", "points is missing or unknown"),
+        ("{title: a, config: b, points: [], sed: 1}", "sed is missing or unknown"),
+        ("{title: a, config: b, points: []}", "points need names"),
+        ("{title: a, config: b, points: [{name: x}, {name: x}]}", "points need names"),
+        ("{title: a, config: b, points: [{name: x/y}]}", "points need names"),
+        ("{title: a, config: b, points: [3]}", "3 should be fields among name, config, set"),
+        ("{title: a, config: b, points: {name: x}}", "it must be a list"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_named_with_its_file(plan, message, tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text(plan)
+    with pytest.raises(UserError, match=message) as raised:
+        read_sweep(str(path))
+    assert str(path) in str(raised.value)

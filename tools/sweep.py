@@ -1,0 +1,194 @@
+"""Trains every point of a sweep with every seed, and draws the AP with error bars.
+
+  python -m tools.sweep --sweep=configs/paper/recipes/bccd_jitter.sweep.yaml --output=runs/jitter
+
+A sweep is a YAML file:
+
+    title: what is compared                       # heading of the table and of the picture
+    config: configs/bccd_match.yaml               # the experiment; a point may name its own
+    set: [train.steps=150]                        # settings of all points, as of main.py
+    seeds: [0, 1, 2]
+    points:
+      - {name: none, set: [augment.jitter_min=1, augment.jitter_max=1]}
+
+Each training is `main.py --mode=train_and_eval` in a process and a workdir of its own,
+<output>/<point>/seed<k>. Given again after whatever stopped it, the command takes finished
+trainings as they are and goes on with the others. Writes <output>/sweep.json and sweep.png there.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+import yaml
+from absl import flags
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from edet.errors import UserError
+from edet.files import read_text, write_json, written_aside
+from tools.common import run
+
+_MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "main.py")
+_METRICS = ("AP", "AP50")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of what is swept."""
+
+    name: str
+    config: str = ""
+    set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The fields of a sweep's file."""
+
+    title: str
+    config: str
+    points: tuple[Point, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    set: tuple[str, ...] = ()
+
+
+def read_sweep(path: str) -> Sweep:
+    """Reads a sweep.
+
+    Raises:
+      UserError: it is no YAML, or a field is missing, unknown or of another kind.
+    """
+    try:
+        fields = yaml.safe_load(read_text(path, "sweep"))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    fields = _checked(fields, Sweep, path)
+    points = tuple(Point(**_checked(point, Point, path)) for point in fields["points"])
+    names = [point.name for point in points]
+    if not points or len(set(names)) != len(names) or any(os.sep in name for name in names):
+        raise UserError(f"{path}: points need names of their own without {os.sep!r}, not {names}.")
+    return Sweep(**fields | {"points": points})
+
+
+def _checked(fields: Any, kind: type, path: str) -> dict[str, Any]:
+    """Returns the fields of a Sweep or a Point, lists as tuples."""
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    if not isinstance(fields, dict):
+        raise UserError(f"{path}: {fields!r} should be fields among {', '.join(known)}.")
+    needed = {name for name, field in known.items() if field.default is dataclasses.MISSING}
+    if wrong := (set(fields) - set(known)) | (needed - set(fields)):
+        raise UserError(
+            f"{path}: {', '.join(sorted(map(str, wrong)))} is missing or unknown; the fields are "
+            f"{', '.join(known)}."
+        )
+    for name, value in fields.items():
+        wanted = list if "tuple" in str(known[name].type) else str
+        if not isinstance(value, wanted):
+            raise UserError(f"{path}: {name} is {value!r}; it must be a {wanted.__name__}.")
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+
+
+def define_flags(to: flags.FlagValues) -> None:
+    """Defines this tool's flags."""
+    flags.DEFINE_string("sweep", None, "YAML file of a sweep", required=True, flag_values=to)
+    flags.DEFINE_string("output", None, "folder of the runs", required=True, flag_values=to)
+    flags.DEFINE_string("strategy", "auto", "as of main.py", flag_values=to)
+    flags.DEFINE_string("tpu", "", "as of main.py", flag_values=to)
+    flags.DEFINE_multi_string("set", [], "a setting of all points, as of main.py", flag_values=to)
+
+
+def sweep(options: flags.FlagValues) -> None:
+    """Trains what is not trained yet, then prints, writes and draws."""
+    plan = read_sweep(options.sweep)
+    jobs = [(point, seed) for point in plan.points for seed in plan.seeds]
+    found: dict[str, list[dict[str, float]]] = {point.name: [] for point in plan.points}
+    for point, seed in track(jobs, plan.title, console=Console(stderr=True)):
+        workdir = os.path.join(options.output, point.name, f"seed{seed}")
+        if not tf.io.gfile.exists(os.path.join(workdir, "train.json")):
+            _train(plan, point, seed, workdir, options)
+        found[point.name].append(_last_evaluation(workdir))
+    summary = {
+        name: {
+            metric: {"mean": statistics.mean(values), "deviation": _deviation(values)}
+            for metric in _METRICS
+            for values in [[one[metric] for one in results]]
+        }
+        | {"seeds": results}
+        for name, results in found.items()
+    }
+    write_json(os.path.join(options.output, "sweep.json"), summary)
+    _draw(plan.title, summary, os.path.join(options.output, "sweep.png"))
+    Console().print(_table(plan.title, summary))
+
+
+def _train(plan: Sweep, point: Point, seed: int, workdir: str, options: flags.FlagValues) -> None:
+    """Runs main.py, which goes on with what is in the workdir."""
+    settings = [*plan.set, *point.set, *options.set, f"train.seed={seed}"]
+    command = [
+        sys.executable, _MAIN, "--mode=train_and_eval", f"--config={point.config or plan.config}",
+        f"--workdir={workdir}", f"--strategy={options.strategy}", f"--tpu={options.tpu}",
+        *(f"--set={setting}" for setting in settings),
+    ]  # fmt: skip
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        last = done.stdout.strip().splitlines()[-1:] or ["it said nothing"]
+        raise UserError(
+            f"{point.name} with seed {seed} ended with exit code {done.returncode}: {last[0]} "
+            "Mend it and give the same command again; what is trained stays."
+        )
+
+
+def _last_evaluation(workdir: str) -> dict[str, float]:
+    path = os.path.join(workdir, "evaluations.csv")
+    rows = list(csv.DictReader(io.StringIO(read_text(path, "evaluations"))))
+    return {metric: float(rows[-1][metric]) for metric in _METRICS}
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def _table(title: str, summary: dict) -> Table:
+    table = Table(title=title, caption="mean and sample deviation over the seeds, in points")
+    for heading in ("point", *_METRICS, "seeds"):
+        table.add_column(heading)
+    for name, result in summary.items():
+        cells = (
+            f"{100 * result[metric]['mean']:.1f} ± {100 * result[metric]['deviation']:.1f}"
+            for metric in _METRICS
+        )
+        table.add_row(name, *cells, str(len(result["seeds"])))
+    return table
+
+
+def _draw(title: str, summary: dict, path: str) -> None:
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for metric in _METRICS:
+        means, deviations = (
+            [100 * result[metric][key] for result in summary.values()]
+            for key in ("mean", "deviation")
+        )
+        axes.errorbar(list(summary), means, yerr=deviations, marker="o", capsize=4, label=metric)
+    axes.set(title=title, ylabel="points", ylim=(0, None))
+    axes.legend()
+    axes.grid(alpha=0.3)
+    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
+        figure.savefig(file, format="png", dpi=120)
+
+
+if __name__ == "__main__":
+    run(define_flags, sweep)
