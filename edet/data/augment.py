@@ -8,13 +8,13 @@ network input after it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from edet.config.schema import AugmentConfig
-from edet.data.resize import fit, resize
+from edet.data.resize import fit
 
 
 class Draws(NamedTuple):
@@ -43,53 +43,80 @@ def draw(seed: tf.Tensor, augment: AugmentConfig) -> Draws:
     )
 
 
-def flip(
-    image: tf.Tensor, boxes: tf.Tensor, horizontal: tf.Tensor, vertical: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mirrors an image [H, W, 3] left-right and top-bottom with its boxes [n, 4] in shares."""
-    axes = tf.stack([vertical, horizontal, False])
-    image = tf.cond(
-        vertical | horizontal,
-        lambda: tf.raw_ops.Reverse(tensor=image, dims=axes),
-        lambda: tf.identity(image),
-    )
-    mirrored = 1 - tf.gather(boxes, [2, 3, 0, 1], axis=1)  # the far side becomes the near one
-    is_mirrored = tf.stack([vertical, horizontal] * 2)
-    return image, tf.where(is_mirrored, mirrored, boxes)
+def target_size(draws: Draws, output_size: tuple[int, int]) -> tf.Tensor:
+    """Returns int32 [2], height and width that the drawn scale lets the whole image fit into."""
+    scaled = draws.scale_factor * tf.constant(output_size, tf.float32)
+    return tf.maximum(tf.cast(scaled, tf.int32), 1)
 
 
-def jitter_and_crop(
-    image: tf.Tensor,
-    boxes: tf.Tensor,
-    output_size: tuple[int, int],
-    scale_factor: tf.Tensor | float,
-    offset_yx: tf.Tensor | Sequence[float],
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Resizes an image to `scale_factor` times its fitted size and crops what sticks out.
+class Geometry(NamedTuple):
+    """Which pixels of an image are kept, and how they lie in the network input."""
 
-    The whole image is resized before the crop. TensorFlow's bilinear kernel is so much faster
-    than its ops for a window (CropAndResize, ScaleAndTranslate) that this is also the quick way.
+    window: tf.Tensor  # int32 [4], the box that is kept, in whole pixels of the image as it is
+    is_flipped: tf.Tensor  # bool [2], top-bottom and left-right
+    size: tf.Tensor  # int32 [2], of the window in the network input; the rest is padding
+
+
+def make_geometry(draws: Draws, image_size: tf.Tensor, output_size: tuple[int, int]) -> Geometry:
+    """Places an image in the network input: flipped, scaled, and what sticks out cropped.
+
+    The reference resizes the whole image and crops then. Here the crop comes first, so that no
+    pixel is resized in vain: twice to four times less work where the image is magnified. A window
+    of whole pixels lies at most half a pixel of the image beside the reference's crop, and boxes
+    move with the window. Where nothing is cropped, both are the same.
 
     Args:
-      image: [H, W, 3] raw pixels.
-      boxes: [n, 4] in shares of the image.
+      draws: of this image.
+      image_size: int32 [2], H and W.
       output_size: (h, w).
-      scale_factor: scalar; 1 is the size that just fits.
-      offset_yx: [2] in [0, 1): the place of the crop, 0 top and left.
+    """
+    _, scaled = fit(image_size[0], image_size[1], target_size(draws, output_size))
+    size = tf.minimum(scaled, output_size)
+    offset = tf.cast(tf.cast(scaled - size, tf.float32) * draws.offset_yx, tf.int32)
+    stride = tf.cast(image_size, tf.float32) / tf.cast(scaled, tf.float32)
+
+    def in_image(pixels: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.round(tf.cast(pixels, tf.float32) * stride), tf.int32)
+
+    kept = tf.clip_by_value(in_image(size), 1, image_size)
+    first = tf.minimum(in_image(offset), image_size - kept)
+    is_flipped = tf.stack([draws.vertical_flip, draws.horizontal_flip])
+    # The offset counts from the far side of what will be flipped.
+    first = tf.where(is_flipped, image_size - kept - first, first)
+    return Geometry(tf.concat([first, first + kept], 0), is_flipped, size)
+
+
+def cut(image: tf.Tensor, geometry: Geometry) -> tf.Tensor:
+    """Returns the window of an image or mask [H, W, C], flipped, in its own type and pixels."""
+    top, left, bottom, right = tf.unstack(geometry.window)
+    window = image[top:bottom, left:right]
+    return tf.cond(
+        tf.reduce_any(geometry.is_flipped),
+        lambda: tf.raw_ops.Reverse(
+            tensor=window, dims=tf.concat([geometry.is_flipped, [False]], 0)
+        ),
+        lambda: window,
+    )
+
+
+def move_boxes(boxes: tf.Tensor, image_size: tf.Tensor, geometry: Geometry) -> tf.Tensor:
+    """Moves boxes with the pixels.
+
+    Args:
+      boxes: float32 [n, 4] in shares of the image.
+      image_size: int32 [2], H and W.
+      geometry: of this image.
 
     Returns:
-      (float32 image, at most [h, w, 3] and not padded; boxes [n, 4] in its pixels, not clipped).
+      float32 [n, 4] in pixels of the network input, not clipped.
     """
-    output = tf.constant(output_size, tf.float32)
-    target = tf.cast(scale_factor * output, tf.int32)
-    shape = tf.shape(image)
-    _, size = fit(shape[0], shape[1], tf.maximum(target, 1))
-    scaled = tf.cast(size, tf.float32)
-    offset = tf.cast(tf.maximum(scaled - output, 0.0) * offset_yx, tf.int32)
-    top, left = offset[0], offset[1]
-    crop = resize(image, size)[top : top + output_size[0], left : left + output_size[1]]
-    corner = tf.cast(offset, tf.float32)
-    return crop, boxes * tf.tile(scaled, [2]) - tf.tile(corner, [2])
+    first, last = tf.split(tf.cast(geometry.window, tf.float32), 2)
+    size = tf.cast(geometry.size, tf.float32)
+    corners = tf.reshape(boxes, [-1, 2, 2]) * tf.cast(image_size, tf.float32)
+    corners = (corners - first) * size / (last - first)
+    # Of a flipped box the far side becomes the near one.
+    corners = tf.where(geometry.is_flipped, size - corners[:, ::-1], corners)
+    return tf.reshape(corners, [-1, 4])
 
 
 def clip_boxes(
@@ -117,14 +144,14 @@ def _areas(boxes: tf.Tensor) -> tf.Tensor:
 
 
 def class_indices(
-    class_ids: tf.Tensor, known_ids: Sequence[int], image_name: tf.Tensor
+    class_ids: tf.Tensor, known_ids: Sequence[int], name_image: Callable[[], tf.Tensor]
 ) -> tf.Tensor:
     """Turns the data set's class ids into the indices of the network's logits.
 
     Args:
       class_ids: [n] int64.
       known_ids: the id of each logit, rising.
-      image_name: string scalar, names the image in the error.
+      name_image: gives a string scalar that names the image in the error.
 
     Returns:
       int32 [n], 0-based.
@@ -135,15 +162,22 @@ def class_indices(
     known = tf.constant(known_ids, tf.int64)
     index = tf.minimum(tf.searchsorted(known, class_ids), len(known_ids) - 1)
     is_known = tf.gather(known, index) == class_ids
-    strange = tf.strings.reduce_join(
-        tf.strings.as_string(tf.unique(tf.boolean_mask(class_ids, ~is_known)).y), separator=", "
-    )
-    sentence = (
-        tf.strings.join([image_name, " has class ids that model.labels lacks (", strange, ")"])
-        + "; set model.labels to those of the data set"
-    )
-    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_known), [sentence])]):
-        return tf.identity(index)
+
+    def name_the_strange() -> tf.Tensor:
+        strange = tf.strings.reduce_join(
+            tf.strings.as_string(tf.unique(tf.boolean_mask(class_ids, ~is_known)).y), separator=", "
+        )
+        sentence = (
+            tf.strings.join(
+                [name_image(), " has class ids that model.labels lacks (", strange, ")"]
+            )
+            + "; set model.labels to those of the data set"
+        )
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_known), [sentence])]):
+            return tf.identity(index)
+
+    # Most images need no sentence, and texts take time.
+    return tf.cond(tf.reduce_all(is_known), lambda: index, name_the_strange)
 
 
 def pad_ground_truth(

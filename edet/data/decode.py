@@ -6,8 +6,13 @@ calls back into Python. Letters: H, W pixels of the upright image.
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
 
+from edet.data.resize import fit
+
+_JPEG = b"\xff\xd8\xff"
 # An EXIF block is one of the first segments of a JPEG and no segment is longer than 64 KiB.
 _EXIF_SEARCH_BYTES = 3 * 65536
 _ORIENTATION_TAG = 0x0112
@@ -34,14 +39,19 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     return turn_upright(decode_stored_pixels(encoded), exif_orientation(encoded))
 
 
-def decode_stored_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes like `decode_image` but leaves the pixels as they are stored in the file."""
+def decode_stored_pixels(encoded: tf.Tensor, target: tf.Tensor | None = None) -> tf.Tensor:
+    """Decodes like `decode_image` but leaves the pixels as they are stored in the file.
+
+    Args:
+      encoded: string scalar, the bytes of the file.
+      target: int32 [2], the height and width that the image will be fitted into. Given it, a JPEG
+        is decoded at a half, a quarter or an eighth of its size (sides rounded up) where that
+        still fills the target. Such pixels are means of those that they stand for, so a later
+        bilinear resize passes fewer over: they are not the pixels of the whole image resized.
+    """
     image = tf.case(
         [
-            (
-                _starts_with(encoded, b"\xff\xd8\xff"),
-                lambda: tf.io.decode_jpeg(encoded, channels=3),
-            ),
+            (_starts_with(encoded, _JPEG), lambda: _decode_jpeg(encoded, target)),
             (_starts_with(encoded, b"BM"), lambda: _decode_bmp(encoded)),
             # TensorFlow refuses channels=3 for a WebP with alpha, and gives 3 or 4 when not asked.
             (_starts_with(encoded, b"RIFF"), lambda: _decode_any(encoded, channels=0)[..., :3]),
@@ -54,6 +64,19 @@ def decode_stored_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
 def _starts_with(encoded: tf.Tensor, signature: bytes) -> tf.Tensor:
     return tf.equal(tf.strings.substr(encoded, 0, len(signature)), signature)
+
+
+def _decode_jpeg(encoded: tf.Tensor, target: tf.Tensor | None) -> tf.Tensor:
+    if target is None:
+        return tf.io.decode_jpeg(encoded, channels=3)
+    shape = tf.image.extract_jpeg_shape(encoded)[:2]
+    # The larger scale of both orientations is small enough whatever EXIF says.
+    scale = tf.maximum(fit(shape[0], shape[1], target)[0], fit(shape[1], shape[0], target)[0])
+    branches = [
+        functools.partial(tf.io.decode_jpeg, encoded, channels=3, ratio=ratio)
+        for ratio in (1, 2, 4, 8)
+    ]
+    return tf.switch_case(tf.reduce_sum(tf.cast(scale * [2.0, 4.0, 8.0] <= 1, tf.int32)), branches)
 
 
 def _decode_any(encoded: tf.Tensor, channels: int) -> tf.Tensor:
@@ -115,11 +138,15 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
       int32 scalar in 1..8; 1 for a file without EXIF, a malformed block and other formats.
     """
 
+    # The files without EXIF that nearly all programs write: one JFIF segment and then the tables.
+    after_jfif = tf.strings.substr(encoded, tf.minimum(20, tf.strings.length(encoded)), 2)
+    is_plain = _starts_with(encoded, _JPEG + b"\xe0\0\x10") & (after_jfif == b"\xff\xdb")
+
     def search() -> tf.Tensor:
         data = tf.io.decode_raw(tf.strings.substr(encoded, 0, _EXIF_SEARCH_BYTES), tf.uint8)
         return _orientation_of_tiff(_find_exif(data))
 
-    return tf.cond(_starts_with(encoded, b"\xff\xd8\xff"), search, lambda: tf.constant(1))
+    return tf.cond(_starts_with(encoded, _JPEG) & ~is_plain, search, lambda: tf.constant(1))
 
 
 def _find_exif(data: tf.Tensor) -> tf.Tensor:

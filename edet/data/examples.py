@@ -18,6 +18,7 @@ import rich.progress
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from edet.data.masks import FEATURE, Mask
 from edet.errors import UserError
 from edet.files import reason
 
@@ -40,6 +41,7 @@ class Example:
       is_crowd: [n] bool; COCO's regions that hold many objects. Left out: all false.
       areas: [n] float32 in pixels squared (COCO: of the mask). Left out: of the boxes.
       filename: for messages and the record; left out: the last part of the path.
+      mask: the class of every pixel; None where the data set does not say.
     """
 
     image: str | bytes
@@ -51,6 +53,7 @@ class Example:
     is_crowd: np.ndarray | None = None
     areas: np.ndarray | None = None
     filename: str = ""
+    mask: Mask | None = None
 
     def __post_init__(self):
         boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
@@ -89,7 +92,7 @@ def encode_example(example: Example, labels: dict[int, str], image_format: str =
 
     Args:
       example: `image` holds encoded bytes, `height` and `width` their real size, and the boxes
-        lie inside the image.
+        lie inside the image. A mask's `file` is the bytes of a grey PNG of that size.
       labels: {id: name}; an id without a name is written with an empty text.
       image_format: "jpeg" or "png".
     """
@@ -109,6 +112,8 @@ def encode_example(example: Example, labels: dict[int, str], image_format: str =
         _AREA: _floats(example.areas),
         _CROWD: _ints(example.is_crowd.astype(np.int64)),
     }
+    if example.mask is not None:
+        features[FEATURE] = _bytes([example.mask.file])
     message = tf.train.Example(features=tf.train.Features(feature=features))
     return message.SerializeToString(deterministic=True)
 
@@ -166,8 +171,11 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     )
     encoded = parsed["image/encoded"]
     source_id = parsed["image/source_id"]
-    if_missing = tf.strings.as_string(tf.strings.to_hash_bucket_fast(encoded, 2**63 - 1))
-    source_id = tf.where(tf.equal(source_id, ""), if_missing, source_id)
+    source_id = tf.cond(
+        tf.equal(source_id, ""),
+        lambda: tf.strings.as_string(tf.strings.to_hash_bucket_fast(encoded, 2**63 - 1)),
+        lambda: source_id,
+    )
     class_ids = parsed[_LABEL]
     count = tf.size(class_ids)
     crowd, areas = parsed[_CROWD], parsed[_AREA]

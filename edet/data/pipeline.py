@@ -10,17 +10,18 @@ Boxes are [ymin, xmin, ymax, xmax].
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from edet.config.labels import class_ids
+from edet.config.labels import class_ids, mask_labels_of
 from edet.config.schema import Config
 from edet.data import augment
 from edet.data.examples import count_records
+from edet.data.masks import index_mask, place_mask
 from edet.data.reading import Tensors, decode_examples, image_name, read_file, user_errors
-from edet.data.resize import letterbox, pad_bottom_right
+from edet.data.resize import letterbox, pad_bottom_right, resize
 from edet.errors import UserError
 
 _FILES_AT_ONCE = 16  # shards read side by side
@@ -44,7 +45,7 @@ def make_train_dataset(
       config: `data.batch_size` is global; `train.seed` decides the order and the augmentation.
       files: TFRecord shards, in a fixed order.
       input_context: as `Strategy.distribute_datasets_from_function` gives it. Each of n hosts
-        reads files of its own if n divides their number, otherwise every n-th record of all.
+        reads files of its own if n divides their number, otherwise every n-th record of each.
       skip_steps: steps that an earlier run has done. Whole epochs are leapt over; records of the
         last one are read but not decoded.
 
@@ -57,25 +58,33 @@ def make_train_dataset(
         "gt_classes": int32 [B, N] class indices, padded with -1.
         "image_ids": int64 [B]; `edet.data.lookup.describe_images` names them.
         "num_dropped_boxes": int32 [B], boxes beyond N.
+        "gt_masks": uint8 [B, h, w] indices of the segmentation's logits, 255 where the pixel does
+          not count: of a network that segments. One that does nothing else has no boxes.
         "is_replaced": bool [B], true where the image stands in for an undecodable one.
 
     Raises:
-      UserError: no records, or a batch size that the replicas cannot share.
+      UserError: no records or none for this host, or a batch size that the replicas cannot share.
     """
     host = _Host.of(files, config.data.batch_size, input_context)
+    host.check_own_records()
     first_epoch, skipped_records = 0, 0
     if skip_steps:
         first_epoch, skipped_records = divmod(skip_steps * host.images_per_step, host.count())
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
     records = epochs.flat_map(lambda epoch: _shuffled_epoch(host, epoch, config))
-    examples = decode_examples(records.skip(skipped_records), host.files, warn=True)
-    known_ids = class_ids(config.model)
+    masks = "none"
+    if config.model.segments:
+        masks = "optional" if config.model.detects else "required"
+    records = records.skip(skipped_records)
+    examples = decode_examples(records, host.files, warn=True, masks=masks)
     examples = examples.map(
-        lambda example: _training_example(example, config, known_ids, host.files),
+        lambda example: _training_example(example, config, host.files),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    batches = examples.batch(host.batch_size, drop_remainder=True).map(_replace_undecodable)
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+    batches = _batch(examples, host.batch_size).map(_replace_undecodable)
+    # Told that no batch can be the last, several workers need not agree on it before every step.
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return batches.apply(endless).prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
 def make_eval_dataset(
@@ -117,8 +126,12 @@ def make_eval_dataset(
     examples = decode_examples(steps.unbatch(), files, warn=False).map(
         lambda example: _eval_example(example, config, files), num_parallel_calls=tf.data.AUTOTUNE
     )
-    batches = examples.batch(host.batch_size, drop_remainder=True)
+    batches = _batch(examples, host.batch_size)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _batch(examples: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    return examples.batch(batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _options() -> tf.data.Options:
@@ -182,6 +195,18 @@ class _Host(NamedTuple):
         records = read_file(self.files, number)
         return records if self.has_own_files else records.shard(self.num_hosts, self.index)
 
+    def check_own_records(self) -> None:
+        """Raises UserError if there are none; the endless stream would wait for one for ever."""
+        own = tf.data.Dataset.from_tensor_slices(tf.constant(self.file_numbers, tf.int64))
+        with user_errors(self.files):
+            if any(True for _ in own.flat_map(self.read_file).take(1)):
+                return
+        raise UserError(
+            f"host {self.index} of {self.num_hosts} gets no records of {len(self.files)} files "
+            f"({self.files[0]}, ...); write a number of shards that {self.num_hosts} divides, with "
+            "records in each."
+        )
+
     def count(self) -> int:
         """Returns the number of records that this host reads in an epoch."""
         if self.has_own_files:
@@ -202,43 +227,59 @@ def _shuffled_epoch(host: _Host, epoch: tf.Tensor, config: Config) -> tf.data.Da
     )
     records = records.shuffle(config.data.shuffle_buffer, epoch, reshuffle_each_iteration=False)
 
-    def add_seed(place: tf.Tensor, record: Tensors) -> Tensors:
+    def add_draws(place: tf.Tensor, record: Tensors) -> Tensors:
         # Two numbers of 64 bits that no other image of any host and epoch has.
         low, high = config.train.seed, epoch * 2**40 + place * host.num_hosts + host.index
-        return {**record, "seed": tf.stack([low, high])}
+        draws = augment.draw(tf.stack([low, high]), config.augment)
+        record = {**record, "draws": draws}
+        if config.data.scaled_decode:
+            record["target"] = augment.target_size(draws, config.model.image_size)
+        return record
 
-    return records.enumerate().map(add_seed)
+    return records.enumerate().map(add_draws)
 
 
-def _training_example(
-    example: Tensors, config: Config, known_ids: Sequence[int], files: Sequence[str]
-) -> Tensors:
+def _training_example(example: Tensors, config: Config, files: Sequence[str]) -> Tensors:
     """Augments one decoded example and brings it to a fixed shape."""
-    size, color = config.model.image_size, config.model.pad_color
-    draws = augment.draw(example["seed"], config.augment)
-    image, boxes = augment.flip(
-        example["image"], example["boxes"], draws.horizontal_flip, draws.vertical_flip
-    )
-    image, boxes = augment.jitter_and_crop(image, boxes, size, draws.scale_factor, draws.offset_yx)
+    model = config.model
+    image_size = tf.shape(example["image"])[:2]
+    geometry = augment.make_geometry(example["draws"], image_size, model.image_size)
+    # An image that could not be decoded becomes nothing but padding.
+    rows = tf.where(example["is_decoded"], geometry.size[0], 0)
+    image = resize(augment.cut(example["image"], geometry), geometry.size)
+    image = tf.cast(tf.round(image[:rows]), tf.uint8)
+    batch = {
+        "images": pad_bottom_right(image, model.image_size, model.pad_color),
+        "image_ids": example["image_id"],
+        "num_dropped_boxes": tf.constant(0),
+        "is_replaced": ~example["is_decoded"],
+    }
+    if model.detects:
+        batch |= _boxes(example, geometry, config, lambda: image_name(example, files))
+    if model.segments:
+        mask = place_mask(example["mask"], image_size, geometry, model.image_size)
+        values = list(mask_labels_of(model))
+        batch["gt_masks"] = index_mask(mask, values, lambda: image_name(example, files))
+    return batch
+
+
+def _boxes(
+    example: Tensors, geometry: augment.Geometry, config: Config,
+    name_image: Callable[[], tf.Tensor],
+) -> Tensors:  # fmt: skip
+    """Moves the boxes of one example with its pixels, and leaves out those that do not count."""
+    size, image_size = config.model.image_size, tf.shape(example["image"])[:2]
+    boxes = augment.move_boxes(example["boxes"], image_size, geometry)
     boxes, is_kept = augment.clip_boxes(boxes, size, config.augment.min_visible)
     is_kept &= example["is_decoded"]
     if config.data.skip_crowd:
         is_kept &= ~example["is_crowd"]
-    classes = augment.class_indices(example["class_ids"], known_ids, image_name(example, files))
+    known_ids = class_ids(config.model)
+    classes = augment.class_indices(example["class_ids"], known_ids, name_image)
     boxes, classes, num_dropped = augment.pad_ground_truth(
         tf.boolean_mask(boxes, is_kept), tf.boolean_mask(classes, is_kept), config.data.max_boxes
     )
-    # An image that could not be decoded becomes nothing but padding.
-    rows = tf.where(example["is_decoded"], tf.shape(image)[0], 0)
-    image = tf.cast(tf.round(image[:rows]), tf.uint8)
-    return {
-        "images": pad_bottom_right(image, size, color),
-        "gt_boxes": boxes,
-        "gt_classes": classes,
-        "image_ids": example["image_id"],
-        "num_dropped_boxes": num_dropped,
-        "is_replaced": ~example["is_decoded"],
-    }
+    return {"gt_boxes": boxes, "gt_classes": classes, "num_dropped_boxes": num_dropped}
 
 
 def _replace_undecodable(batch: Tensors) -> Tensors:
@@ -265,8 +306,11 @@ def _own_rows(step: Tensors, host: _Host) -> Tensors:
 
 
 def _eval_example(example: Tensors, config: Config, files: Sequence[str]) -> Tensors:
-    sentence = tf.strings.join([image_name(example, files), " cannot be decoded"])
-    with tf.control_dependencies([tf.debugging.Assert(example["is_decoded"], [sentence])]):
-        image = tf.identity(example["image"])
+    def fail() -> tf.Tensor:
+        sentence = tf.strings.join([image_name(example, files), " cannot be decoded"])
+        with tf.control_dependencies([tf.debugging.Assert(example["is_decoded"], [sentence])]):
+            return tf.identity(example["image"])
+
+    image = tf.cond(example["is_decoded"], lambda: example["image"], fail)
     image, scale = letterbox(image, config.model.image_size, config.model.pad_color)
     return {"images": image, "image_scales": scale, "image_index": example["image_index"]}

@@ -10,11 +10,13 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import tensorflow as tf
 
 from edet.data.decode import decode_stored_pixels, exif_orientation, turn_upright
 from edet.data.examples import check_records, parse_example
+from edet.data.masks import decode_mask, parse_mask
 from edet.errors import UserError
 
 Tensors = dict[str, tf.Tensor]
@@ -39,28 +41,44 @@ def read_file(files: Sequence[str], number: tf.Tensor) -> tf.data.Dataset:
     )
 
 
-def decode_examples(records: tf.data.Dataset, files: Sequence[str], warn: bool) -> tf.data.Dataset:
+def decode_examples(
+    records: tf.data.Dataset,
+    files: Sequence[str],
+    warn: bool,
+    masks: Literal["none", "optional", "required"] = "none",
+) -> tf.data.Dataset:
     """Parses records and decodes their images, in order and in parallel.
 
     Args:
-      records: dicts with "serialized" and "image_id"; other entries are passed on.
+      records: dicts with "serialized" and "image_id"; other entries are passed on. Where they
+        have a "target" (int32 [2], the height and width that the image will be fitted into), a
+        large JPEG is decoded at a fraction of its size that still fills the target.
       files: what the image ids count.
       warn: names each undecodable image on stderr.
+      masks: whether records' masks are decoded too, as "mask", see `data.masks.decode_mask`. A
+        record without a required one ends the iteration with a sentence.
 
     Returns:
-      The same dicts, without "serialized", with the entries of `parse_example`, but "image"
-      uint8 [H, W, 3] for "encoded", and "is_decoded": where that is false the image is one black
-      pixel. Only decoding is guarded: damaged files and records of another schema are errors.
+      The same dicts, without "serialized" and "target", with the entries of `parse_example`, but
+      "image" uint8 [H, W, 3] for "encoded", and "is_decoded": where that is false the image is one
+      black pixel. Only decoding is guarded: damaged files and records of another schema are errors.
     """
 
     def parse(record: Tensors) -> Tensors:
         serialized = record.pop("serialized")
-        return {**record, **parse_example(serialized)}
+        example = {**record, **parse_example(serialized)}
+        if masks != "none":
+            example["mask"] = _checked_mask(serialized, example, files, masks == "required")
+        return example
+
+    def decode(example: Tensors) -> Tensors:
+        decoded = decode_parsed(example)
+        return decoded if masks == "none" else {**decoded, "mask": decode_mask(example["mask"])}
 
     def decode_or_blank(example: Tensors) -> tf.data.Dataset:
         # tf.data has no other way to catch an error and keep the element's place.
         example = tf.data.Dataset.from_tensors(example)
-        decoded = example.map(decode_parsed).ignore_errors(log_warning=True)
+        decoded = example.map(decode).ignore_errors(log_warning=True)
         return decoded.concatenate(example.map(lambda e: _blank(e, files, warn))).take(1)
 
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).interleave(
@@ -68,27 +86,49 @@ def decode_examples(records: tf.data.Dataset, files: Sequence[str], warn: bool) 
     )
 
 
+def _checked_mask(
+    serialized: tf.Tensor, example: Tensors, files: Sequence[str], is_required: bool
+) -> tf.Tensor:
+    mask = parse_mask(serialized)
+    if not is_required:
+        return mask
+    sentence = tf.strings.join(
+        [image_name(example, files), " has no mask; write records with masks only, or train boxes"]
+    )
+    with tf.control_dependencies([tf.debugging.Assert(tf.not_equal(mask, ""), [sentence])]):
+        return tf.identity(mask)
+
+
 def decode_parsed(example: Tensors) -> Tensors:
     """Decodes what `parse_example` returns: "image" and "is_decoded" take the place of "encoded".
+
+    With a "target", see `decode_examples`, the image may be a half, a quarter or an eighth as high
+    and wide.
 
     Raises (in the graph):
       tf.errors.InvalidArgumentError: the image cannot be decoded.
     """
     example = dict(example)
-    encoded = example.pop("encoded")
-    stored = decode_stored_pixels(encoded)
+    encoded, target = example.pop("encoded"), example.pop("target", None)
+    stored = decode_stored_pixels(encoded, target)
     upright = turn_upright(stored, exif_orientation(encoded))
     # A record whose size is that of the stored pixels was annotated without regard to EXIF.
     annotated = tf.stack([example["height"], example["width"]])
+    fractions = tf.constant([[1]] if target is None else [[1], [2], [4], [8]])
+    annotated = (annotated + fractions - 1) // fractions
     is_turned = tf.reduce_any(tf.shape(upright) != tf.shape(stored))
-    keep_stored = is_turned & tf.reduce_all(annotated == tf.shape(stored)[:2])
+    is_annotated = tf.reduce_any(tf.reduce_all(annotated == tf.shape(stored)[:2], axis=1))
+    keep_stored = is_turned & is_annotated
     image = tf.cond(keep_stored, lambda: stored, lambda: upright)
     return {**example, "image": image, "is_decoded": True}
 
 
 def _blank(example: Tensors, files: Sequence[str], warn: bool) -> Tensors:
     """Stands in for an example whose image cannot be decoded."""
-    example.pop("encoded")
+    del example["encoded"]
+    example.pop("target", None)
+    if "mask" in example:
+        example["mask"] = decode_mask(tf.constant(""))
     if warn:
         warning = tf.strings.join(["Skipped: ", image_name(example, files), " cannot be decoded."])
         tf.print(warning, output_stream=sys.stderr)

@@ -17,7 +17,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ import yaml
 from rich.table import Table
 
 from edet.data.examples import Example, box_areas, encode_example
+from edet.data.masks import BadMask, Mask, encode_mask, load_mask
 from edet.data.plain_image import BadImage, make_plain
 from edet.data.sources import Source, Tally
 from edet.errors import UserError
@@ -70,17 +71,33 @@ class Report:
         return [counts, classes, tally.problem_table("in the .report.json")]
 
 
+@dataclass(frozen=True)
+class Shard:
+    """One file of records."""
+
+    path: str
+    index: int
+    count: int  # shards of the whole set
+    fingerprint: str  # of what it is made of
+
+
+# Writes shards of a source, wherever, and yields each with its tally when it is done.
+WriteShards = Callable[[Source, Sequence[Shard]], Iterator[tuple[Shard, Tally]]]
+
+
 def write_records(
     source: Source,
     output: str,
     num_shards: int = 0,
     workers: int = 0,
     progress: bool = False,
+    write_shards: WriteShards | None = None,
 ) -> Report:
     """Writes `<output>-00000-of-000nn.tfrecord` and, beside them, what describes them.
 
-    `<output>.labels.yaml` (id: name) fits `model.labels`; `<output>.report.json` lists by file
-    what was dropped or changed; `<output>.manifest.json` lets a second run go on.
+    `<output>.labels.yaml` (id: name) fits `model.labels` and, where there are masks,
+    `<output>.mask_labels.yaml` fits `model.segmentation.labels`; `<output>.report.json` lists by
+    file what was dropped or changed; `<output>.manifest.json` lets a second run go on.
 
     Args:
       source: an ExampleSet or another Source.
@@ -88,6 +105,7 @@ def write_records(
       num_shards: 0 makes shards of about 100 MB.
       workers: threads that read and check images; 0 takes one for each processor.
       progress: shows a bar with the time left.
+      write_shards: writes the shards elsewhere, such as `data.beam.OnBeam`; None: in threads here.
 
     Raises:
       UserError: there is nothing to write, the place cannot be written, or shards of another
@@ -102,32 +120,38 @@ def write_records(
             "for shards of about 100 MB."
         )
     num_shards = num_shards or min(num_images, math.ceil(source.num_bytes() / SHARD_BYTES) or 1)
-    shards = [f"{output}-{i:05d}-of-{num_shards:05d}.tfrecord" for i in range(num_shards)]
-    _refuse_strangers(output, shards)
+    paths = [f"{output}-{i:05d}-of-{num_shards:05d}.tfrecord" for i in range(num_shards)]
+    _refuse_strangers(output, paths)
+    shards = [
+        Shard(path, index, num_shards, _fingerprint(source, index, num_shards))
+        for index, path in enumerate(paths)
+    ]
     manifest = _Manifest(output)
-    total, kept = Tally(), 0
-    total.add(source.tally)
-    with (
-        concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool,
-        _progress_bar(num_images, progress) as advance,
-    ):
-        for index, shard in enumerate(shards):
-            fingerprint = _fingerprint(source, index, num_shards)
-            tally = manifest.finished(shard, fingerprint)
-            if tally is None:
-                examples = source.shard(index, num_shards)
-                tally = _write_shard(shard, examples, source.labels, pool, advance)
-                manifest.add(shard, fingerprint, tally)
-            else:
-                kept += 1
-                advance(len(range(index, num_images, num_shards)))
-            total.add(tally)
-    report = Report(shards, kept, source.labels, total)
+    finished = {shard: manifest.finished(shard) for shard in shards}
+    missing = [shard for shard, tally in finished.items() if tally is None]
+    with _progress_bar(num_images, progress) as advance:
+        advance(sum(_num_images(source, shard) for shard in set(shards) - set(missing)))
+        if write_shards is None:
+            write_shards = functools.partial(_write_here, workers=workers, advance=advance)
+        for shard, tally in write_shards(source, missing):
+            manifest.add(shard, tally)
+            finished[shard] = tally
+    total = Tally()
+    for tally in (source.tally, *finished.values()):
+        total.add(tally)
+    report = Report(paths, len(shards) - len(missing), source.labels, total)
     write_json(f"{output}.report.json", report.as_json())
     if not total.images["written"]:
         raise UserError(f"no image could be written; {output}.report.json says why, by file.")
     write_text(f"{output}.labels.yaml", yaml.safe_dump(source.labels, allow_unicode=True))
+    if source.mask_labels:
+        text = yaml.safe_dump(source.mask_labels, allow_unicode=True)
+        write_text(f"{output}.mask_labels.yaml", text)
     return report
+
+
+def _num_images(source: Source, shard: Shard) -> int:
+    return len(range(shard.index, len(source), shard.count))
 
 
 def _fingerprint(source: Source, index: int, num_shards: int) -> str:
@@ -156,20 +180,22 @@ class _Manifest:
             with contextlib.suppress(json.JSONDecodeError):
                 self._shards = json.loads(read_text(self._path, "the manifest"))
 
-    def finished(self, shard: str, fingerprint: str) -> Tally | None:
+    def finished(self, shard: Shard) -> Tally | None:
         """Returns the tally of a shard that is there and has the same inputs."""
-        entry = self._shards.get(_basename(shard))
-        if not entry or entry["fingerprint"] != fingerprint or not tf.io.gfile.exists(shard):
+        entry = self._shards.get(_basename(shard.path))
+        if not entry or entry["fingerprint"] != shard.fingerprint:
             return None
-        if tf.io.gfile.stat(shard).length != entry["bytes"]:
+        if not tf.io.gfile.exists(shard.path):
+            return None
+        if tf.io.gfile.stat(shard.path).length != entry["bytes"]:
             return None
         return Tally.from_json(entry["tally"])
 
-    def add(self, shard: str, fingerprint: str, tally: Tally) -> None:
+    def add(self, shard: Shard, tally: Tally) -> None:
         """Notes a finished shard on disk."""
-        self._shards[_basename(shard)] = {
-            "fingerprint": fingerprint,
-            "bytes": tf.io.gfile.stat(shard).length,
+        self._shards[_basename(shard.path)] = {
+            "fingerprint": shard.fingerprint,
+            "bytes": tf.io.gfile.stat(shard.path).length,
             "tally": tally.as_json(),
         }
         write_json(self._path, self._shards)
@@ -179,12 +205,22 @@ def _basename(path: str) -> str:
     return path.rsplit("/", 1)[-1]
 
 
-def _write_shard(
+def _write_here(
+    source: Source, shards: Sequence[Shard], workers: int, advance: Callable[[int], None]
+) -> Iterator[tuple[Shard, Tally]]:
+    """Writes one shard after another, each with all threads."""
+    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        for shard in shards:
+            examples = source.shard(shard.index, shard.count)
+            yield shard, write_shard(shard.path, examples, source.labels, pool, advance)
+
+
+def write_shard(
     path: str,
     examples: Iterable[Example],
     labels: dict[int, str],
     pool: concurrent.futures.Executor,
-    advance: Callable[[int], None],
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Tally:
     """Writes one shard in the order of its examples; images are prepared a window at a time."""
     total = Tally()
@@ -214,6 +250,14 @@ def prepare_record(example: Example, labels: dict[int, str]) -> tuple[bytes | No
         return None, tally
     for change in image.changes:
         tally.image_problem(file, change)
+    if example.mask is not None:
+        try:
+            mask = _plain_mask(example.mask, image.height, image.width)
+        except BadMask as error:
+            tally.image_problem(file, "dropped: unusable mask", str(error))
+            return None, tally
+        example = dataclasses.replace(example, mask=mask)
+        tally.images["written with a mask"] += 1
     annotated = (example.height, example.width)
     if -1 not in annotated and annotated != (image.height, image.width):
         detail = f"annotated {annotated[1]}x{annotated[0]}, is {image.width}x{image.height}"
@@ -234,6 +278,19 @@ def _read_image(image: str | bytes) -> bytes:
         return image
     with tf.io.gfile.GFile(image, "rb") as file:
         return file.read()
+
+
+def _plain_mask(mask: Mask, height: int, width: int) -> Mask:
+    """Returns a mask as records hold it: the bytes of a grey PNG.
+
+    Raises:
+      BadMask: it cannot be read, or is not as large as its image.
+    """
+    values = load_mask(mask)
+    if values.shape != (height, width):
+        found = f"{values.shape[1]}x{values.shape[0]}"
+        raise BadMask(f"is {found}, its upright image {width}x{height}")
+    return Mask(encode_mask(values))
 
 
 def _clean_boxes(example: Example, labels: dict[int, str], tally: Tally) -> Example:

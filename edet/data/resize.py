@@ -48,6 +48,20 @@ def resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     Returns:
       float32 [size[0], size[1], 3].
     """
+    # Of the same kernel with the same result, the one for float32 is nearly twice as fast. That
+    # pays for the conversion unless most pixels are passed over.
+    image = tf.convert_to_tensor(image)
+    if image.dtype != tf.uint8:
+        return _bilinear(image, size)
+    is_dense = tf.reduce_prod(tf.shape(image)[:2]) < 3 * tf.reduce_prod(size)
+    return tf.cond(
+        is_dense,
+        lambda: _bilinear(tf.cast(image, tf.float32), size),
+        lambda: _bilinear(image, size),
+    )
+
+
+def _bilinear(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return tf.image.resize(image, size, method="bilinear", antialias=False)
 
 

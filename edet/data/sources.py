@@ -78,6 +78,7 @@ class Source(Protocol):
     """A data set that can be read shard by shard."""
 
     labels: dict[int, str]
+    mask_labels: dict[int, str]  # {value of the masks: name}; {} where there are no masks
     tally: Tally  # what was dropped while the annotations were read
 
     def __len__(self) -> int:
@@ -97,10 +98,12 @@ class ExampleSet:
     """A Source whose annotations are in memory; its images may be files."""
 
     def __init__(
-        self, examples: Sequence[Example], labels: dict[int, str], tally: Tally | None = None
-    ):
+        self, examples: Sequence[Example], labels: dict[int, str], tally: Tally | None = None,
+        mask_labels: dict[int, str] | None = None,
+    ):  # fmt: skip
         self.examples = examples
         self.labels = dict(sorted(labels.items()))
+        self.mask_labels = dict(sorted((mask_labels or {}).items()))
         self.tally = tally or Tally()
 
     def __len__(self) -> int:
@@ -111,6 +114,12 @@ class ExampleSet:
         """(bytes, time of change) of each image; many at once, since buckets answer slowly."""
         with concurrent.futures.ThreadPoolExecutor(32) as pool:
             return list(pool.map(_stamp, (example.image for example in self.examples)))
+
+    @functools.cached_property
+    def _mask_stamps(self) -> list[tuple[int, int] | None]:
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            masks = (example.mask for example in self.examples)
+            return list(pool.map(lambda mask: mask and _stamp(mask.file), masks))
 
     def num_bytes(self) -> int:
         """Bytes of all encoded images; missing files count as none."""
@@ -124,6 +133,9 @@ class ExampleSet:
         """Hash of the annotations and of the images' paths, sizes and times of change."""
         digest = hashlib.sha256()
         shard = self.shard(index, num_shards)
+        for example, stamp in zip(shard, self._mask_stamps[index::num_shards], strict=True):
+            if example.mask is not None:
+                digest.update(repr((example.mask, stamp)).encode())
         for example, stamp in zip(shard, self._stamps[index::num_shards], strict=True):
             arrays = (example.boxes, example.class_ids, example.is_crowd, example.areas)
             image = example.image if isinstance(example.image, bytes) else example.image.encode()

@@ -1,4 +1,4 @@
-"""Scenes of drawn shapes with exact boxes: data for the demo and the tests, from a seed.
+"""Scenes of drawn shapes with exact boxes and masks: data for the demo and the tests, from a seed.
 
 Three classes - disc, square, triangle - of any turn and size lie on a clouded, noisy ground, cover
 one another and run over the border. Colour hints at the class, for each has its own part of the
@@ -16,12 +16,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
+from edet.config.labels import BACKGROUND
 from edet.data.examples import Example
+from edet.data.masks import Mask, encode_mask
 from edet.data.sources import Tally
 from edet.errors import UserError
 
 LABELS = {1: "disc", 2: "square", 3: "triangle"}
-_VERSION = 2  # of the drawing; a new one makes old records out of date
+MASK_LABELS = {0: BACKGROUND} | LABELS
+_VERSION = 3  # of the drawing; a new one makes old records out of date
 _NORMALS = {2: 4, 3: 3}  # edges of the square and the triangle
 _HUES = 0.2  # half of a class's part of the colour circle; a sixth would not overlap
 _MIN_VISIBLE = 0.5  # share of a shape that must be seen
@@ -40,8 +43,17 @@ def make_scene(seed: int | Sequence[int], size: int) -> tuple[np.ndarray, np.nda
       class_ids: [n] int64, keys of LABELS.
     """
     image, owners, class_ids = draw_scene(seed, size)
-    boxes = [_tight_box(owners == index) for index in range(len(class_ids))]
-    return image, np.array(boxes, np.float32).reshape(-1, 4), np.array(class_ids, np.int64)
+    return image, _boxes(owners, len(class_ids)), np.array(class_ids, np.int64)
+
+
+def make_mask(owners: np.ndarray, class_ids: Sequence[int]) -> np.ndarray:
+    """Returns the mask of a scene of `draw_scene`, [H, W] uint8, keys of MASK_LABELS."""
+    return np.array([0, *class_ids], np.uint8)[owners + 1]
+
+
+def _boxes(owners: np.ndarray, count: int) -> np.ndarray:
+    boxes = [_tight_box(owners == index) for index in range(count)]
+    return np.array(boxes, np.float32).reshape(-1, 4)
 
 
 def draw_scene(seed: int | Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
@@ -128,7 +140,7 @@ class SyntheticSet:
       seed: scene i has the seed (seed, i), so sets of different seeds share none.
     """
 
-    labels = LABELS
+    labels, mask_labels = LABELS, MASK_LABELS
 
     def __init__(self, num_images: int, size: int = 128, seed: int = 0):
         if num_images < 1:
@@ -150,15 +162,16 @@ class SyntheticSet:
     def shard(self, index: int, num_shards: int) -> Iterator[Example]:
         """Draws every num_shards-th scene from `index` on."""
         for number in range(index, self._num_images, num_shards):
-            image, boxes, class_ids = make_scene((self._seed, number), self._size)
+            image, owners, class_ids = draw_scene((self._seed, number), self._size)
             file = io.BytesIO()
             Image.fromarray(image).save(file, "jpeg", quality=95)
             yield Example(
                 image=file.getvalue(),
                 source_id=f"{self._seed}-{number}",
-                boxes=boxes,
+                boxes=_boxes(owners, len(class_ids)),
                 class_ids=class_ids,
                 filename=f"{number:06d}.jpg",
+                mask=Mask(encode_mask(make_mask(owners, class_ids))),
             )
 
     def fingerprint(self, index: int, num_shards: int) -> str:

@@ -62,6 +62,7 @@ class TfdsSet:
         self._objects, self._label = _object_features(builder)
         names = builder.info.features[self._objects].feature[self._label].names
         self.labels = dict(enumerate(names, start=1))
+        self.mask_labels: dict[int, str] = {}
         self.tally = Tally()
 
     def __len__(self) -> int:

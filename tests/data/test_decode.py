@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from edet.data.decode import decode_image, exif_orientation, turn_upright
+from edet.data.decode import decode_image, decode_stored_pixels, exif_orientation, turn_upright
 
 _SPEC = tf.TensorSpec([], tf.string)
 decode = tf.function(decode_image, input_signature=[_SPEC])
@@ -156,6 +156,36 @@ def test_jpeg_is_close_to_pillow(mode, progressive):
     expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).astype(int)
     difference = np.abs(decode(encoded).numpy() - expected)
     assert difference.mean() < JPEG_MEAN and difference.max() <= 8
+
+
+@pytest.mark.parametrize(
+    ("target", "size"),
+    [
+        ((80, 120), (80, 120)),
+        ((41, 61), (80, 120)),  # a half would have to be magnified
+        ((40, 60), (40, 60)),
+        ((40, 1000), (40, 60)),  # the height decides
+        ((20, 30), (20, 30)),
+        ((1, 1), (10, 15)),
+    ],
+)
+def test_a_jpeg_is_decoded_at_a_fraction_that_fills_the_target(target, size):
+    pixels = picture(80, 120)
+    encoded = encode(Image.fromarray(pixels), "JPEG", quality=98, subsampling=0)
+    decoded = decode_stored_pixels(tf.constant(encoded), tf.constant(target)).numpy().astype(int)
+    assert decoded.shape == (*size, 3)
+    ratio = 80 // size[0]
+    means = pixels.reshape(size[0], ratio, size[1], ratio, 3).mean((1, 3))
+    assert np.abs(decoded - means).max() <= 6
+
+
+def test_a_fraction_of_an_odd_size_is_rounded_up_and_other_formats_are_whole():
+    image, target = Image.fromarray(picture(81, 121)), tf.constant([31, 31])
+    jpeg, png = (tf.constant(encode(image, kind)) for kind in ("JPEG", "PNG"))
+    assert decode_stored_pixels(jpeg, target).shape == (41, 61, 3)
+    assert decode_stored_pixels(png, target).shape == (81, 121, 3)
+    # As stored, a half would do (50 / 121 of the size), but not turned upright (62 / 121).
+    assert decode_stored_pixels(jpeg, tf.constant([62, 50])).shape == (81, 121, 3)
 
 
 def test_16_bit_png_is_scaled_to_8_bits():

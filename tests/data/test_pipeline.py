@@ -9,10 +9,11 @@ from PIL import Image
 
 from edet.config import schema
 from edet.data import reading
+from edet.data.decode import decode_image
 from edet.data.examples import Example, encode_example
 from edet.data.pipeline import make_eval_dataset, make_train_dataset
 from edet.data.reading import user_errors
-from edet.data.resize import normalize_images
+from edet.data.resize import letterbox, normalize_images
 from edet.errors import UserError
 
 LABELS = {1: "one", 3: "three"}
@@ -185,16 +186,54 @@ def test_skipping_steps_equals_running_them(files, stream, skip_steps):
     assert_same(stream[skip_steps : skip_steps + 4], batches(resumed, 4))
 
 
-@pytest.mark.parametrize(("hosts", "counts"), [(2, [7, 6]), (3, [5, 4, 4])])
-def test_hosts_share_out_an_epoch(files, hosts, counts):
-    # Three hosts have a file each. Two share the records of each: 3 + 2 + 2 and 2 + 2 + 2.
-    seen = []
+@pytest.mark.parametrize(
+    ("num_files", "counts"),
+    [
+        (3, [5, 4, 4]),  # a file for each host
+        (2, [5, 4]),
+        (3, [7, 6]),  # the records of each file are shared: 3 + 2 + 2 and 2 + 2 + 2
+        (1, [2, 2, 1]),  # fewer files than hosts
+        (3, [3, 3, 3, 3, 1]),
+    ],
+)
+def test_hosts_share_out_an_epoch(files, num_files, counts):
+    seen, hosts, files = [], len(counts), files[:num_files]
     for host, count in enumerate(counts):
         share = make_train_dataset(config(batch_size=hosts), files, context(host, hosts))
         seen.append(ids(batches(share, 2 * count)))
         assert sorted(seen[host][:count]) == sorted(seen[host][count:])
     every = [i for images in seen for i in set(images)]
-    assert len(every) == len(set(every)) == 13
+    assert len(every) == len(set(every)) == sum(counts) == sum((5, 4, 4)[:num_files])
+
+
+def test_a_host_without_records_is_an_error_and_not_an_endless_wait(files):
+    make_train_dataset(config(batch_size=8), files, context(4, 8))  # has the first file's fifth
+    with pytest.raises(UserError, match="host 5 of 8 gets no records of 3 files .* 8 divides"):
+        make_train_dataset(config(batch_size=8), files, context(5, 8))
+
+
+def test_large_jpegs_are_decoded_smaller_in_training_alone(tmp_path):
+    """64 x 96 fits into 16 x 16 at 11 x 16: a quarter is decoded, 16 x 24."""
+    y, x = np.mgrid[:64, :96]
+    smooth = np.stack([3 * y, 2 * x, 190 - 2 * x], -1).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(smooth).save(stream, "JPEG", quality=95, subsampling=0)
+    file = write(tmp_path / "a", [record(1, image=stream.getvalue(), size=(64, 96))])
+
+    def train(scaled_decode, **others):
+        settings = schema.replace(still(**others), data={"scaled_decode": scaled_decode})
+        return batches(make_train_dataset(settings, [file]), 1)[0]
+
+    scaled, whole = (train(flag, size=16, batch_size=1) for flag in (True, False))
+    np.testing.assert_allclose(scaled["gt_boxes"], whole["gt_boxes"], atol=1e-5)
+    difference = np.abs(scaled["images"].astype(int) - whole["images"])
+    assert 0 < difference.max() <= 8  # a smooth picture: a quarter's pixel is the mean of 4 x 4
+    # Where all pixels are needed, all are decoded.
+    scaled, whole = (train(flag, size=64, batch_size=1) for flag in (True, False))
+    assert_same([scaled], [whole])
+    (found,) = batches(make_eval_dataset(still(size=16), [file], 1), 1)
+    expected, _ = letterbox(decode_image(stream.getvalue()), (16, 16), (123.675, 116.28, 103.53))
+    np.testing.assert_array_equal(found["images"][0], expected)
 
 
 @pytest.mark.parametrize("hosts", [2, 3])
@@ -383,3 +422,8 @@ def test_a_record_annotated_on_the_stored_pixels_is_not_turned(tmp_path):
     is_padding = np.isclose(batch["images"][..., 0], 123.675)
     assert is_padding[0, :, 24:].all() and not is_padding[0, :, :24].any()
     assert is_padding[1, 24:].all() and not is_padding[1, :24].any()
+    # A quarter of the size, too, of which the annotated size is four times as large.
+    batch = batches(make_train_dataset(still(size=8, batch_size=2), [file]), 1)[0]
+    is_padding = (batch["images"][np.argsort(batch["image_ids"])] == [124, 116, 104]).all(-1)
+    assert is_padding[0, :, 6:].all() and not is_padding[0, :, :6].any()
+    assert is_padding[1, 6:].all() and not is_padding[1, :6].any()
