@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from edet.config.schema import ModelConfig
-from edet.models.fusion_graph import FEATURE_NETWORKS
-from edet.models.layers import NearestResize, activation, batch_norm
+from edet.models.fusion_graph import FEATURE_NETWORKS, Node, name_prefix
+from edet.models.layers import FILTERS, NearestResize, activation, batch_norm
 
 Pyramid = dict[int, keras.KerasTensor]  # level -> [B, H, W, C]
 
@@ -67,12 +67,33 @@ class WeightedFusion(keras.layers.Layer):
         return super().get_config() | {"method": self.method}
 
 
+@keras.saving.register_keras_serializable("edet")
+class GlobalAttention(keras.layers.Layer):
+    """Adds feature maps of one shape, the second times a gate (NAS-FPN, arXiv 1904.07392).
+
+    The gate of a channel is the sigmoid of the first map's largest value in it, anywhere in the
+    picture; the published architecture calls this global pooling.
+    """
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """Maps two or more tensors [B, H, W, C] to one of the same shape."""
+        coarse, fine, *others = inputs
+        gate = keras.ops.sigmoid(keras.ops.max(coarse, axis=(1, 2), keepdims=True))
+        return sum(others, coarse + fine * gate)
+
+
 def extend(features: Pyramid, config: ModelConfig) -> Pyramid:
     """Adds the levels above the backbone's, each half as large, and keeps the configured range.
 
-    P6 is projected to the pyramid's width and pooled; P7 and beyond are only pooled.
+    P6 is projected to the pyramid's width and pooled; P7 and beyond are only pooled. With
+    `model.project_once` the backbone's levels are projected here, too.
     """
-    pyramid = {level: features[level] for level in range(config.min_level, 6)}
+    pyramid = {level: features[level] for level in range(config.pyramid_levels[0], 6)}
+    if config.project_once:
+        pyramid = {
+            level: resample(x, x.shape[1:3], config, f"pyramid.p{level}")
+            for level, x in pyramid.items()
+        }
     for level in range(6, config.max_level + 1):
         below = pyramid[level - 1]
         size = [(side + 1) // 2 for side in below.shape[1:3]]
@@ -82,19 +103,20 @@ def extend(features: Pyramid, config: ModelConfig) -> Pyramid:
 
 def cell(pyramid: Pyramid, config: ModelConfig, index: int) -> Pyramid:
     """Applies one cell of the feature network; every level keeps its size and gets its width."""
-    made = [pyramid[level] for level in config.levels]
+    made = [pyramid[level] for level in config.pyramid_levels]
     outputs: Pyramid = {}
-    sizes = {level: pyramid[level].shape[1:3] for level in config.levels}
-    for node in FEATURE_NETWORKS[config.feature_network](config.levels):
-        name = f"pyramid.cell{index}.node{len(made)}"
-        # Every use of an input has its own projection, also where two nodes read the same one.
+    sizes = {level: pyramid[level].shape[1:3] for level in config.pyramid_levels}
+    for node in FEATURE_NETWORKS[config.feature_network](config.pyramid_levels):
+        name = f"pyramid.cell{index}.{name_prefix(config.feature_network)}node{len(made)}"
+        # Every use of an input has its own projection, also where two nodes read the same one,
+        # unless it has been projected before.
         inputs = [
             resample(made[i], sizes[node.level], config, f"{name}.input{position}")
             for position, i in enumerate(node.inputs)
         ]
-        outputs[node.level] = _fuse(inputs, config, name)
+        outputs[node.level] = _filter(_merge(inputs, node, config, name), config, name)
         made.append(outputs[node.level])
-    return {level: outputs[level] for level in config.levels}
+    return {level: outputs[level] for level in config.pyramid_levels}
 
 
 def resample(
@@ -118,14 +140,22 @@ def resample(
     return NearestResize(to_height, to_width, name=f"{name}_upsample")(x)
 
 
-def _fuse(inputs: list[keras.KerasTensor], config: ModelConfig, name: str) -> keras.KerasTensor:
-    """Fuses, activates, filters, normalises; the activation comes before the convolution."""
+def _merge(
+    inputs: list[keras.KerasTensor], node: Node, config: ModelConfig, name: str
+) -> keras.KerasTensor:
+    """Makes one feature map of what a node reads."""
+    if len(inputs) == 1:
+        return inputs[0]
+    if node.attends:
+        return GlobalAttention(name=f"{name}.attention")(inputs)
     if config.fusion == "sum":
-        x = keras.layers.Add(name=f"{name}.fusion")(inputs)
-    else:
-        x = WeightedFusion(config.fusion, name=f"{name}.fusion")(inputs)
+        return keras.layers.Add(name=f"{name}.fusion")(inputs)
+    return WeightedFusion(config.fusion, name=f"{name}.fusion")(inputs)
+
+
+def _filter(x: keras.KerasTensor, config: ModelConfig, name: str) -> keras.KerasTensor:
+    """Activates, filters, normalises; the activation comes before the convolution."""
     x = activation(x, config, f"{name}.activation")
-    x = keras.layers.SeparableConv2D(config.pyramid_width, 3, padding="same", name=f"{name}.conv")(
-        x
-    )
+    conv = FILTERS[config.convolution]
+    x = conv(config.pyramid_width, 3, padding="same", name=f"{name}.conv")(x)
     return batch_norm(x, config, f"{name}.bn")

@@ -1,4 +1,4 @@
-"""Fusion rules by hand, and what resampling does to shapes."""
+"""Fusion rules by hand, what resampling does to shapes, and feature networks that are connected."""
 
 import keras
 import numpy as np
@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from edet.config.schema import FUSIONS, ModelConfig
 from edet.models.efficientdet import build_network
-from edet.models.pyramid import WeightedFusion, resample
+from edet.models.fusion_graph import FEATURE_NETWORKS
+from edet.models.pyramid import GlobalAttention, WeightedFusion, cell, resample
+from tests.models.test_fusion_graph import LEVELS, REACHED
 from tests.small import small_model
 
 
@@ -72,3 +74,42 @@ def test_resampling_reaches_any_size_and_projects_only_another_width(size, targe
         projection = ["x_conv", "x_bn"] if channels != 16 else []
         assert [layer.name for layer in model.layers[1:]] == projection + layers
         assert model.output_shape == (None, *target, 16)
+
+
+def test_global_attention_by_hand():
+    coarse = tf.constant([-5.0, np.log(3.0)], shape=(1, 2, 1, 1))  # its largest gives a gate of 3/4
+    fine, rest = tf.constant([8.0, 4.0], shape=(1, 2, 1, 1)), tf.fill((1, 2, 1, 1), 0.5)
+    merged = GlobalAttention()([coarse, fine])
+    np.testing.assert_allclose(merged[0, :, 0, 0], [-5 + 6, np.log(3.0) + 3], rtol=1e-6)
+    merged = GlobalAttention()([coarse, fine, rest])
+    np.testing.assert_allclose(merged[0, :, 0, 0], [1.5, np.log(3.0) + 3.5], rtol=1e-6)
+
+
+def test_the_gate_of_global_attention_belongs_to_a_channel_of_an_image():
+    coarse = np.zeros((2, 2, 2, 2), "float32")
+    coarse[1, 0, 0, 1] = 50.0  # only here the gate is 1 instead of 1/2
+    added = GlobalAttention()([tf.constant(coarse), tf.ones((2, 2, 2, 2))]) - coarse
+    np.testing.assert_allclose(added[0], 0.5)
+    np.testing.assert_allclose(added[1, :, :, 0], 0.5)
+    np.testing.assert_allclose(added[1, :, :, 1], 1.0)
+
+
+@pytest.mark.parametrize("network", FEATURE_NETWORKS)
+def test_a_cell_computes_each_output_from_the_levels_of_its_drawing_and_no_other(network):
+    """By changing one input at a time; the widths differ from the pyramid's at some levels."""
+    config = ModelConfig(feature_network=network, pyramid_width=6)
+    inputs = {
+        level: keras.Input((2 ** (7 - level), 2 ** (8 - level), 6 if level > 4 else 5))
+        for level in LEVELS
+    }
+    outputs = cell(inputs, config, 0)
+    model = keras.Model(list(inputs.values()), list(outputs.values()))
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=(1, *x.shape[1:])).astype("float32") for x in inputs.values()]
+    usual = model(values)
+    for k, changed in enumerate(LEVELS):
+        others = [values[i] + (1.0 if i == k else 0.0) for i in range(len(values))]
+        for level, before, after in zip(LEVELS, usual, model(others), strict=True):
+            moved = float(np.abs(after - before).max()) > 1e-6
+            assert moved == (changed in REACHED[network][level]), (changed, level)
+    assert [y.shape for y in usual] == [(1, *inputs[level].shape[1:3], 6) for level in LEVELS]
