@@ -1,13 +1,15 @@
 """Prints the paper's tables with our figures beside them, and keeps the README's table in step.
 
-  python tools/paper_tables.py            Tables 1 and 2 of arXiv 1911.09070, then the lite models
+  python tools/paper_tables.py            Tables 1, 2, 4 and 5 of arXiv 1911.09070, the lite models,
+                                          and the costs behind Figures 6 and 9
   python tools/paper_tables.py --readme   rewrites the model table of README.md
   python tools/paper_tables.py --check    exit code 2 if that table is stale
   python tools/paper_tables.py --count    counts all networks anew first, in minutes
 
 Parameters and multiply-adds are ours: edet.models.complexity counts them in the networks' graphs,
-and docs/model_costs.json keeps them. AP is never ours: "paper" is what the paper prints, "released"
-is what the authors' README says of the released weights (edet.weights.zoo).
+and docs/model_costs.json and docs/paper/feature_networks.json keep them. AP is never ours: "paper"
+is what the paper prints, "released" is what the authors' README says of the released weights
+(edet.weights.zoo).
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
 from edet.weights.zoo import ZOO
 from tools.common import run
+from tools.paper import costs as paper_costs
+from tools.paper import figure_6, figure_9, table_4, table_5
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 README = os.path.join(_ROOT, "README.md")
@@ -102,6 +106,7 @@ def paper_tables(options: flags.FlagValues) -> None:
     """Does what the flags ask for; without --readme and --check it prints the tables."""
     if options.count:
         write_json(COSTS, {name: count(name) for name in track(list_models(), "counting")})
+        write_json(table_5.COSTS, table_5.count())
     costs = read_costs()
     if options.readme:
         before, _, after = _parts_of_readme()
@@ -111,7 +116,8 @@ def paper_tables(options: flags.FlagValues) -> None:
             f"the model table of {README} is stale; run python tools/paper_tables.py --readme"
         )
     if not options.readme and not options.check:
-        print(table_1(), table_2(costs), lite_table(costs), sep="\n")
+        print(table_1(), table_2(costs), lite_table(costs), *measured(), *feature_networks(),
+              sep="\n")  # fmt: skip
         for model, what, source, published, ours in disagreements(costs):
             print(f"{what.replace('_', '-')} of {model}: ours {ours:#.4g}, {source} {published}")
 
@@ -190,6 +196,31 @@ def lite_table(costs: Costs) -> str:
             f"{ours['multiply_adds']:#.4g}", f"{release.ap_val:.2f}", f"{release.ap_int8:.2f}",
         ])  # fmt: skip
     return "Lite models: cost, and the AP that was published\n\n" + markdown(headings, rows)
+
+
+def measured() -> list[str]:
+    """Returns Table 4 and the costs behind Figures 6 and 9, of tools/measure_networks.py."""
+    found = paper_costs.read()
+    tables = {
+        "Table 4: backbone and feature network": table_4.table(found),
+        "Figure 6: compound scaling, and one dimension alone": figure_6.table(found),
+        "Figure 9: scaled resolution, and 640 for all": figure_9.table(found),
+    }
+    return [f"{title}\n\n{markdown(rows[0], rows[1:])}" for title, rows in tables.items()]
+
+
+def feature_networks() -> list[str]:
+    """Returns Table 5, and the search for the number of cells that it was made with."""
+    costs = table_5.read()
+    titles = (
+        "Table 5: cost of the feature networks beside the top-down FPN's",
+        f"Table 5 at other numbers of cells in {table_5.MODEL}: parameters / multiply-adds",
+    )
+    tables = (table_5.table(costs), table_5.search(costs))
+    return [
+        f"{title}\n\n{markdown(rows[0], rows[1:])}"
+        for title, rows in zip(titles, tables, strict=True)
+    ]
 
 
 def readme_table(costs: Costs) -> str:

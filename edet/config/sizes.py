@@ -2,12 +2,16 @@
 
 `MODELS` is the hparams factory's table: a model's name -> the fields of ModelConfig (and of the
 schedule) in which it differs from the defaults. The released weights decide every number.
+
+Beside those, names may be made up: "efficientdet-phi1.5" is what the equations alone give for a
+compound coefficient, "efficientdet-phi3-depth" is phi = 0 with one dimension as at phi = 3.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from typing import Any
 
 from edet.config.schema import AnchorConfig, Config, ConfigError, replace
@@ -31,6 +35,56 @@ def head_repeats(phi: float) -> int:
 def image_side(phi: float) -> float:
     """Side of the square input in pixels: 512 + 128 * phi (equation 3)."""
     return 512 + 128 * phi
+
+
+# (width, depth) multipliers of EfficientNet-B0 to B7 (arXiv 1905.11946)
+BACKBONE_SCALES = (
+    (1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8), (1.6, 2.2), (1.8, 2.6), (2.0, 3.1),
+)  # fmt: skip
+DIMENSIONS = ("resolution", "depth", "width", "channels")
+_SCALED_NAME = re.compile(r"efficientdet-phi(\d+(?:\.\d+)?)(?:-(\w+))?")
+
+
+def backbone_scales(phi: float) -> tuple[float, float]:
+    """(width, depth) multipliers: EfficientNet-B<phi>'s, and what lies on the line between two.
+
+    Above 7 the last line goes on; it meets the published B8, (2.2, 3.6).
+    """
+    below = min(int(phi), len(BACKBONE_SCALES) - 2)
+    pairs = zip(BACKBONE_SCALES[below], BACKBONE_SCALES[below + 1], strict=True)
+    width, depth = (round(low + (phi - below) * (high - low), 4) for low, high in pairs)
+    return width, depth
+
+
+def scaled_fields(phi: float, dimension: str | None = None) -> dict[str, Any]:
+    """Returns the fields of ModelConfig that the equations alone give.
+
+    Counts of layers are rounded to whole numbers (halves up), channels to multiples of 8 and the
+    side to a multiple of 128, so that every level up to P7 halves evenly (paper 4.2).
+
+    Args:
+      phi: the compound coefficient, 0 or more.
+      dimension: one of DIMENSIONS, to scale it alone: "resolution" of the input, "depth" of
+        backbone, feature network and heads, "width" of the backbone, "channels" of the feature
+        network and the heads. Together they are compound scaling, which is the default.
+    """
+    at = {each: phi if dimension in (None, each) else 0.0 for each in DIMENSIONS}
+    scales = (backbone_scales(at["width"])[0], backbone_scales(at["depth"])[1])
+    known = scales in BACKBONE_SCALES
+    backbone = f"b{BACKBONE_SCALES.index(scales)}" if known else "w{:g}-d{:g}".format(*scales)
+    return {
+        "backbone": f"efficientnet-{backbone}",
+        "image_size": _round(image_side(at["resolution"]), 128),
+        "pyramid_width": _round(pyramid_width(at["channels"]), 8),
+        "pyramid_repeats": _round(pyramid_repeats(at["depth"]), 1),
+        "head_repeats": head_repeats(at["depth"]),
+        "drop_connect_rate": 0.0 if backbone == "b0" else Config().model.drop_connect_rate,
+    }
+
+
+def _round(value: float, step: int) -> int:
+    """The nearest multiple of `step`, the upper one of two."""
+    return step * int(value / step + 0.5)
 
 
 # Table 1 of the paper. Where it rounds otherwise than the equations, the table holds, because the
@@ -79,28 +133,65 @@ MODELS |= {
     }
     for name, row in _LITE.items()
 }
+# What the paper's Tables 2 and 4 compare with: RetinaNet (arXiv 1708.02002) at 640 x 640. Its
+# pixels are those of keras.applications' ResNets: mean colours taken away, not divided.
+BASELINES: dict[str, dict[str, Any]] = {
+    f"retinanet-{backbone}": {
+        "backbone": backbone,
+        "image_size": 640,
+        "feature_network": "fpn",
+        "fusion": "sum",
+        "convolution": "full",
+        "pyramid_width": 256,
+        "pyramid_repeats": 1,
+        "head_repeats": 4,
+        "activation": "relu",
+        "mean_rgb": (123.68, 116.779, 103.939),
+        "stddev_rgb": (1.0, 1.0, 1.0),
+    }
+    for backbone in ("resnet50", "resnet101")
+}
 # The two largest were trained twice as long (reference README).
 _EPOCHS = {"efficientdet-d7": 600, "efficientdet-d7x": 600}
 
 
 def list_models() -> list[str]:
-    """Returns the names that `load_config(model=...)` and `--model` take, small to large."""
+    """Returns the names of the released models, small to large.
+
+    `load_config(model=...)` and `--model` also take those of `BASELINES` and made-up ones.
+    """
     return list(MODELS)
 
 
 def sized_config(name: str) -> Config:
     """Returns the configuration of a named model; everything else keeps its default.
 
+    Args:
+      name: of a released model, of one of `BASELINES`, or made up: "efficientdet-phi1.5",
+        "efficientdet-phi3-depth" (see `scaled_fields`).
+
     Raises:
       ConfigError: no model has this name; the message gives the nearest one.
     """
-    if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(MODELS)}."
-        raise ConfigError(f"there is no model {name!r}; {hint}")
-    return replace(
-        Config(), model={"name": name} | MODELS[name], train={"epochs": scratch_epochs(name)}
-    )
+    fields = _fields(name)
+    return replace(Config(), model={"name": name} | fields, train={"epochs": scratch_epochs(name)})
+
+
+def _fields(name: str) -> dict[str, Any]:
+    known = MODELS | BASELINES
+    if name in known:
+        return known[name]
+    scaled = _SCALED_NAME.fullmatch(name)
+    if scaled and scaled[2] in (None, *DIMENSIONS):
+        return scaled_fields(float(scaled[1]), scaled[2])
+    if scaled:
+        raise ConfigError(
+            f"model {name!r} scales {scaled[2]!r} alone; the dimensions are "
+            f"{', '.join(DIMENSIONS)}."
+        )
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}."
+    raise ConfigError(f"there is no model {name!r}; {hint}")
 
 
 def scratch_epochs(name: str) -> float:

@@ -5,6 +5,7 @@ Nothing is computed, so the largest model at its full size is counted in seconds
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from edet.models.blocks import calls_of, outputs_of_blocks
 from edet.models.efficientdet import PARTS, part_of
+from edet.models.layers import DropConnect
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,44 @@ def count_cost(network: keras.Model) -> dict[str, Cost]:
         for part in PARTS
     }
     return parts | {"total": _sum(parts.values())}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Numbers of values in one block of `models.blocks`, for one image."""
+
+    inside: int  # what the block's gradient reads
+    outputs: int  # what other blocks read
+    largest: int  # the largest feature map
+
+
+# What they give is read by no gradient: it has the values of another tensor, or is added only.
+_NOT_KEPT = (
+    keras.layers.Reshape, keras.layers.Concatenate, keras.layers.Add, DropConnect,
+)  # fmt: skip
+
+
+def count_kept(network: keras.Model) -> dict[str, Kept]:
+    """Returns for each block how many values training keeps until its gradient is done."""
+    calls, results = calls_of(network)
+    inside: dict[str, list[int]] = {call.block: [0] for call in calls}
+    for call in calls:
+        size = math.prod(call.output.shape[1:])
+        if not (isinstance(call.layer, _NOT_KEPT) or _is_clipping(call.layer)):
+            inside[call.block].append(size)
+        if isinstance(call.layer, keras.layers.SeparableConv2D):
+            inside[call.block].append(size // call.output.shape[-1] * call.inputs[0].shape[-1])
+    outputs = outputs_of_blocks(calls, results.values())
+    return {
+        block: Kept(sum(sizes), sum(math.prod(x.shape[1:]) for x in outputs[block]), max(sizes))
+        for block, sizes in inside.items()
+    }
+
+
+def _is_clipping(layer: keras.layers.Layer) -> bool:
+    """Whether its gradient reads what it gave and not what it got, which is then not kept."""
+    clipping = (keras.activations.relu, keras.activations.relu6)
+    return isinstance(layer, keras.layers.Activation) and layer.activation in clipping
 
 
 # What a runtime keeps between operations; cheap element-wise operations are fused into these.

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import keras
 
 from edet.config.schema import ModelConfig
-from edet.models.efficientnet import efficientnet
+from edet.models.backbones import backbone
 from edet.models.heads import head
 from edet.models.pyramid import cell, extend
+from edet.models.segmentation import segmentation_head
 
 PARTS = ("backbone", "pyramid", "heads")
 # Every anchor starts at this probability of each class, so that the many negatives do not swamp
@@ -23,15 +24,17 @@ def build_network(config: ModelConfig, precision: str = "float32") -> keras.Mode
 
     Args:
       config: the model's section of a Config.
-      precision: "float32", or "bfloat16" for activations; variables and outputs stay float32.
+      precision: "float32", or "bfloat16" or "float16" for activations; variables and outputs stay
+        float32.
 
     Returns:
       A Keras model from normalised images, float32 [B, H, W, 3], to
       {"class_logits": float32 [B, A, K], "box_deltas": float32 [B, A, 4] (ty, tx, th, tw)}, with
-      the A anchors in the order level, y, x, octave, aspect. H x W is `config.image_size`. Its
-      `model_config` is the given configuration.
+      the A anchors in the order level, y, x, octave, aspect. H x W is `config.image_size`. Where
+      `config.heads` says so, there is "segmentation_logits" float32 [B, H / 4, W / 4, C] too, or
+      alone. Its `model_config` is the given configuration.
     """
-    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
+    policy = precision if precision == "float32" else f"mixed_{precision}"
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -42,14 +45,19 @@ def build_network(config: ModelConfig, precision: str = "float32") -> keras.Mode
 
 def _build(config: ModelConfig) -> keras.Model:
     images = keras.Input((*config.image_size, 3), dtype="float32", name="images")
-    pyramid = extend(efficientnet(images, config), config)
+    pyramid = extend(backbone(images, config), config)
     for index in range(config.pyramid_repeats):
         pyramid = cell(pyramid, config, index)
-    prior_logit = -math.log((1 - _PRIOR) / _PRIOR)
-    outputs = {
-        "class_logits": head(pyramid, config, config.num_classes, "class_head", prior_logit),
-        "box_deltas": head(pyramid, config, 4, "box_head"),
-    }
+    outputs = {}
+    if config.detects:
+        levels = {level: pyramid[level] for level in config.levels}
+        prior_logit = -math.log((1 - _PRIOR) / _PRIOR)
+        outputs = {
+            "class_logits": head(levels, config, config.num_classes, "class_head", prior_logit),
+            "box_deltas": head(levels, config, 4, "box_head"),
+        }
+    if config.segments:
+        outputs["segmentation_logits"] = segmentation_head(pyramid, config)
     outputs = {
         name: keras.layers.Activation("linear", dtype="float32", name=name)(value)
         for name, value in outputs.items()

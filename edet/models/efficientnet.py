@@ -10,11 +10,13 @@ keras.applications' EfficientNet behind the prefix "backbone.".
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import keras
 
 from edet.config.schema import ConfigError, ModelConfig
+from edet.config.sizes import BACKBONE_SCALES
 from edet.models.layers import DropConnect, activation, batch_norm
 
 # (repeats, kernel, stride, expansion, channels out), before scaling
@@ -32,20 +34,15 @@ _SQUEEZE_RATIO = 0.25  # of a block's input channels
 
 # (width, depth) multipliers
 BACKBONES: dict[str, tuple[float, float]] = {
-    "efficientnet-b0": (1.0, 1.0),
-    "efficientnet-b1": (1.0, 1.1),
-    "efficientnet-b2": (1.1, 1.2),
-    "efficientnet-b3": (1.2, 1.4),
-    "efficientnet-b4": (1.4, 1.8),
-    "efficientnet-b5": (1.6, 2.2),
-    "efficientnet-b6": (1.8, 2.6),
-    "efficientnet-b7": (2.0, 3.1),
+    **{f"efficientnet-b{phi}": scales for phi, scales in enumerate(BACKBONE_SCALES)},
     "efficientnet-lite0": (1.0, 1.0),
     "efficientnet-lite1": (1.0, 1.1),
     "efficientnet-lite2": (1.1, 1.2),
     "efficientnet-lite3": (1.2, 1.4),
     "efficientnet-lite4": (1.4, 1.8),
 }
+# Any other multipliers by name, such as "efficientnet-w1.1-d1.3".
+_FREE_NAME = re.compile(r"efficientnet-w(\d+(?:\.\d+)?)-d(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,7 @@ def blocks_of(backbone: str) -> list[Block]:
     Raises:
       ConfigError: there is no such backbone.
     """
-    if backbone not in BACKBONES:
-        raise ConfigError(f"model.backbone is {backbone!r}; choose one of {', '.join(BACKBONES)}.")
-    width, depth = BACKBONES[backbone]
+    width, depth = multipliers(backbone)
     lite = "lite" in backbone
     channels_in = stem_channels(backbone)
     blocks = []
@@ -90,6 +85,25 @@ def blocks_of(backbone: str) -> list[Block]:
     return blocks
 
 
+def multipliers(backbone: str) -> tuple[float, float]:
+    """Returns the (width, depth) multipliers of a backbone.
+
+    Raises:
+      ConfigError: there is no such EfficientNet.
+    """
+    if backbone in BACKBONES:
+        return BACKBONES[backbone]
+    found = _FREE_NAME.fullmatch(backbone)
+    scales = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    if not all(scales):
+        raise ConfigError(
+            f"model.backbone is {backbone!r}; choose one of {', '.join(BACKBONES)}, "
+            "resnet50, resnet101, or name the width and depth multipliers of an EfficientNet, as "
+            "efficientnet-w1.1-d1.3 does."
+        )
+    return scales
+
+
 def round_channels(channels: int, width: float) -> int:
     """Scales a channel count and rounds it to a multiple of 8, never down by more than 10 %."""
     scaled = channels * width
@@ -99,7 +113,7 @@ def round_channels(channels: int, width: float) -> int:
 
 def stem_channels(backbone: str) -> int:
     """Returns the channels of the first convolution; lite networks do not scale it."""
-    width = 1.0 if "lite" in backbone else BACKBONES[backbone][0]
+    width = 1.0 if "lite" in backbone else multipliers(backbone)[0]
     return round_channels(_STEM_CHANNELS, width)
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import keras
 
 from edet.config.schema import ModelConfig
-from edet.models.layers import activation, batch_norm
+from edet.models.layers import FILTERS, activation, batch_norm
 from edet.models.pyramid import Pyramid
+
+_RETINANET_STDDEV = 0.01  # of full convolutions in the heads (arXiv 1708.02002, section 4.1)
 
 
 def head(
@@ -31,10 +33,10 @@ def head(
       [B, A, values], anchors in the order level, y, x, octave, aspect.
     """
     convs = [
-        _separable_conv(config.pyramid_width, f"{name}.conv{repeat}")
+        head_conv(config, config.pyramid_width, f"{name}.conv{repeat}")
         for repeat in range(config.head_repeats)
     ]
-    predict = _separable_conv(config.anchors.per_location * values, f"{name}.predict", bias)
+    predict = head_conv(config, config.anchors.per_location * values, f"{name}.predict", bias)
     flat = []
     for level, x in pyramid.items():
         for repeat, conv in enumerate(convs):
@@ -49,9 +51,17 @@ def head(
     return keras.layers.Concatenate(axis=1, name=f"{name}.concat")(flat)
 
 
-def _separable_conv(channels: int, name: str, bias: float = 0.0) -> keras.layers.Layer:
-    return keras.layers.SeparableConv2D(
+def head_conv(
+    config: ModelConfig, channels: int, name: str, bias: float = 0.0
+) -> keras.layers.Layer:
+    """Returns the 3 x 3 convolution that heads are made of, `config.convolution`."""
+    initializers = {
+        "separable": dict.fromkeys(
+            ("depthwise_initializer", "pointwise_initializer"), "variance_scaling"
+        ),
+        "full": {"kernel_initializer": keras.initializers.RandomNormal(stddev=_RETINANET_STDDEV)},
+    }[config.convolution]
+    return FILTERS[config.convolution](
         channels, 3, padding="same", name=name,
-        depthwise_initializer="variance_scaling", pointwise_initializer="variance_scaling",
-        bias_initializer=keras.initializers.Constant(bias),
+        bias_initializer=keras.initializers.Constant(bias), **initializers,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -14,12 +14,26 @@ import tensorflow as tf
 
 from edet.config.labels import NAMED_LABELS
 from edet.config.loading import load_config
+from edet.config.schema import ModelConfig
 from edet.errors import UserError
 from edet.files import reason
 from edet.weights.archives import extract
 from edet.weights.download import fetch
-from edet.weights.imagenet import pytorch_names, to_keras_layout
-from edet.weights.own import find_checkpoint, is_own, read_weights, run_labels, stored_names
+from edet.weights.imagenet import (
+    from_keras_resnet,
+    is_keras_resnet,
+    keras_resnet_names,
+    pytorch_names,
+    to_keras_layout,
+)
+from edet.weights.own import (
+    find_checkpoint,
+    is_own,
+    read_weights,
+    run_labels,
+    skipped_checkpoints,
+    stored_names,
+)
 from edet.weights.reference_names import reference_names
 from edet.weights.released import find_released, on_disk, read_released, without_model_scope
 from edet.weights.report import LoadReport, assign_weights
@@ -45,7 +59,8 @@ def load_weights(
           (".../ckpt-100");
         - what google/automl writes: a name-based (TF1) or object-based (TF2) checkpoint, a Keras
           .h5 file, a folder or .tar.gz that holds one of them; also ImageNet EfficientNets;
-        - an .npz of ImageNet weights for a lite backbone under their PyTorch names.
+        - an .npz of ImageNet weights for a lite backbone under their PyTorch names;
+        - an .h5 of keras.applications' ResNet50 or ResNet101 for such a backbone.
         gs:// works.
       average: takes the moving averages where the source holds the raw weights too.
 
@@ -65,8 +80,13 @@ def load_weights(
         if not path.endswith(".h5") and is_own(path):
             values = read_weights(path, "average" if average else "raw")
             names = {name: [name] for name in values}
-            return assign_weights(network, values, names, path, run_labels(path))
+            notes = skipped_checkpoints(source) if path != source else ()
+            return assign_weights(network, values, names, path, run_labels(path), notes)
         values, style = read_released(path, average)
+        if is_keras_resnet(network, values):
+            names = {ours: [k] for ours, k in keras_resnet_names(network, values, source).items()}
+            notes = _pixel_expectations(network)
+            return assign_weights(network, from_keras_resnet(values), names, source, notes=notes)
         names = reference_names(network, network.model_config, style)
         values = without_model_scope(values)
         labels = _released_labels(values, network)
@@ -74,7 +94,7 @@ def load_weights(
 
 
 def holds_detector(source: str | os.PathLike) -> bool:
-    """Returns whether a source of `load_weights` has heads, not only a backbone.
+    """Returns whether a source of `load_weights` has heads of ours or the reference's.
 
     Raises:
       UserError: it cannot be read.
@@ -86,7 +106,8 @@ def holds_detector(source: str | os.PathLike) -> bool:
             names = list(read_released(path)[0])
         else:
             names = stored_names(path)
-    return any("box_head" in name or "box_net" in name for name in names)
+    heads = ("box_head", "box_net", "segmentation_head")
+    return any(head in name for head in heads for name in names)
 
 
 @contextlib.contextmanager
@@ -132,14 +153,28 @@ def _expectations(network: keras.Model, release: Release) -> tuple[str, ...]:
     if release.is_backbone:
         return ()
     expected = load_config(release.model, overrides=release.settings).model
+    keys = ("anchors", "mean_rgb", "stddev_rgb", "padding")
+    wanted = ", ".join(release.settings) or f"the defaults of {release.model}"
+    return _differing(network, expected, keys, wanted)
+
+
+def _pixel_expectations(network: keras.Model) -> tuple[str, ...]:
+    """A sentence if a ResNet does not get the pixels of keras.applications."""
+    expected = load_config(f"retinanet-{network.model_config.backbone}").model
+    wanted = (f"model.{key}={list(getattr(expected, key))}" for key in ("mean_rgb", "stddev_rgb"))
+    return _differing(network, expected, ("mean_rgb", "stddev_rgb"), " and ".join(wanted))
+
+
+def _differing(
+    network: keras.Model, expected: ModelConfig, keys: Sequence[str], wanted: str
+) -> tuple[str, ...]:
     differing = [
         f"model.{key}"
-        for key in ("anchors", "mean_rgb", "stddev_rgb", "padding")
+        for key in keys
         if getattr(expected, key) != getattr(network.model_config, key)
     ]
     if not differing:
         return ()
-    wanted = ", ".join(release.settings) or f"the defaults of {release.model}"
     return (
         f"these weights were trained with another {' and '.join(differing)} than the "
         f"configuration has; they expect {wanted}",

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from edet.checkpoint_files import UNREADABLE, find_damage, list_checkpoints
 from edet.config.labels import labels_of
 from edet.config.loading import load_config
 from edet.errors import UserError
@@ -18,16 +19,30 @@ _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 def find_checkpoint(workdir: str, prefer: str = "best") -> str | None:
     """Returns the path of a workdir's checkpoint: the best one if asked and there, else the last.
 
+    A damaged checkpoint is passed over while there is a whole one; `skipped_checkpoints` says so.
+
     Args:
       workdir: a folder written by training.
       prefer: "best" or "last".
     """
+    found = _candidates(workdir, prefer)
+    return next((path for path in found if not find_damage(path)), found[0] if found else None)
+
+
+def skipped_checkpoints(workdir: str) -> list[str]:
+    """Returns a sentence for each damaged checkpoint that `find_checkpoint` passes over."""
+    sentences = []
+    for path in _candidates(workdir, "best"):
+        why = find_damage(path)
+        if not why:
+            break
+        sentences.append(f"{path} is damaged ({why}) and was skipped")
+    return sentences
+
+
+def _candidates(workdir: str, prefer: str) -> list[str]:
     folders = ["best", "checkpoints"] if prefer == "best" else ["checkpoints"]
-    for folder in folders:
-        path = tf.train.latest_checkpoint(os.path.join(workdir, folder))
-        if path is not None:
-            return path
-    return None
+    return [path for name in folders for path in list_checkpoints(os.path.join(workdir, name))]
 
 
 def is_own(checkpoint: str) -> bool:
@@ -43,7 +58,7 @@ def stored_names(checkpoint: str) -> list[str]:
     """
     try:
         return list(tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map())
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise UserError(f"cannot read the checkpoint {checkpoint}: {reason(error)}") from error
 
 
@@ -72,7 +87,7 @@ def read_weights(checkpoint: str, kind: str = "average") -> dict[str, np.ndarray
             for key in keys
             if key.endswith(_VALUE)
         }
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise UserError(f"cannot read the checkpoint {checkpoint}: {reason(error)}") from error
     if not weights:
         raise UserError(f"{checkpoint} holds no {kind} weights; it was not written by edet.")

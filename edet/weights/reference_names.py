@@ -19,7 +19,8 @@ import numpy as np
 
 from edet.config.schema import ModelConfig
 from edet.models.efficientnet import blocks_of
-from edet.models.fusion_graph import FEATURE_NETWORKS
+from edet.models.fusion_graph import FEATURE_NETWORKS, name_prefix
+from edet.models.resnet import RESNETS
 
 Style = Literal["graph", "object"]
 
@@ -30,12 +31,16 @@ def reference_names(
     """Returns {our variable's path: its names in the reference}.
 
     Every variable has one name, but for fusion weights: ours hold all n inputs in one variable
-    [n, ...], the reference has one per input (WSM, WSM_1, WSM_2).
+    [n, ...], the reference has one per input (WSM, WSM_1, WSM_2). What it does not have, such as
+    a ResNet or a head for segmentation, keeps our names.
     """
     layers = {ours: {"graph": graph, "object": key}[style] for ours, graph, key in _layers(config)}
     names: dict[str, list[str]] = {}
     for variable in network.variables:
         layer, _, leaf = variable.path.rpartition("/")
+        if layer not in layers:
+            names[variable.path] = [variable.path]
+            continue
         if leaf == "fusion_weights":
             names[variable.path] = [
                 f"{layers[layer]}/WSM{_suffix(k)}" for k in range(variable.shape[0])
@@ -81,6 +86,8 @@ def _layers(config: ModelConfig) -> Iterator[tuple[str, str, str]]:
 
 def _backbone(config: ModelConfig) -> Iterator[tuple[str, str, str]]:
     """In the graph, convolutions and batch norms count up within a block, in order of use."""
+    if config.backbone in RESNETS:
+        return
     root, norm = config.backbone, "tpu_batch_normalization"
     yield "backbone.stem_conv", f"{root}/stem/conv2d", "backbone/_stem/_conv_stem"
     yield "backbone.stem_bn", f"{root}/stem/{norm}", "backbone/_stem/_bn"
@@ -104,13 +111,16 @@ def _pyramid(config: ModelConfig) -> Iterator[tuple[str, str, str]]:
         graph, key = f"resample_p{level}", f"resample_layers/{level - 6}"
         for ours, leaf in (("conv", "conv2d"), ("bn", "bn")):
             yield f"pyramid.p{level}_{ours}", f"{graph}/{leaf}", f"{key}/{leaf}"
-    levels = len(config.levels)
+    if config.pyramid_levels != config.levels:  # other nodes than any released one's
+        return
+    # What the reference does not have gets names that none of its checkpoints has.
+    levels, prefix = len(config.levels), name_prefix(config.feature_network)
     for cell in range(config.pyramid_repeats):
         for order, node in enumerate(FEATURE_NETWORKS[config.feature_network](config.levels)):
             made = levels + order
-            ours = f"pyramid.cell{cell}.node{made}"
-            graph = f"fpn_cells/cell_{cell}/fnode{order}"
-            key = f"fpn_cells/cells/{cell}/fnodes/{order}"
+            ours = f"pyramid.cell{cell}.{prefix}node{made}"
+            graph = f"fpn_cells/cell_{cell}/{prefix}fnode{order}"
+            key = f"fpn_cells/cells/{cell}/{prefix}fnodes/{order}"
             yield f"{ours}.fusion", graph, key
             combine = f"{graph}/op_after_combine{made}"
             yield f"{ours}.conv", f"{combine}/conv", f"{key}/op_after_combine/conv_op"

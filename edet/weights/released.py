@@ -89,13 +89,21 @@ def without_model_scope(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _read_h5(path: str) -> dict[str, np.ndarray]:
-    """Reads the file of Keras 2's `save_weights`: a group a layer, each listing its weights."""
+    """Reads the file of Keras 2's `save_weights`: a group a layer, each listing its weights.
+
+    A whole model in such a file has these groups below "model_weights".
+    """
     with on_disk(path) as local, h5py.File(local, "r") as file:
         return {
             name.removesuffix(":0"): group[name][()]
-            for group in file.values()
-            for name in group.attrs["weight_names"]
+            for group in file.get("model_weights", file).values()
+            for name in map(_text, group.attrs["weight_names"])
         }
+
+
+def _text(name: str | bytes) -> str:
+    """h5py gives text of a fixed length as bytes."""
+    return name.decode() if isinstance(name, bytes) else name
 
 
 @contextlib.contextmanager

@@ -13,7 +13,9 @@ import numpy as np
 
 from edet.config.labels import labels_of
 
-CLASS_PREDICTION = ("class_head.predict/pointwise_kernel", "class_head.predict/bias")
+_BIAS = "class_head.predict/bias"
+# of a separable and of a full convolution
+_KERNELS = ("class_head.predict/pointwise_kernel", "class_head.predict/kernel")
 
 
 def transfer_classes(
@@ -35,16 +37,16 @@ def transfer_classes(
     """
     model = network.model_config
     source, target = list(source_labels.values()), list(labels_of(model).values())
-    if source == target or not all(path in found for path in CLASS_PREDICTION):
+    variables = {v.path: v for v in network.variables if v.path in (*_KERNELS, _BIAS)}
+    if source == target or not all(path in found for path in variables):
         return None
     if not model.labels and len(source) == len(target):
         return None
     per_location = model.anchors.per_location
     place = {_plain(name): k for k, name in enumerate(source) if name}
     pairs = [(k, place[_plain(name)]) for k, name in enumerate(target) if _plain(name) in place]
-    if found[CLASS_PREDICTION[1]].size != per_location * len(source):
+    if found[_BIAS].size != per_location * len(source):
         pairs = []  # another number of anchors: its logits mean something else
-    variables = {v.path: v for v in network.variables if v.path in CLASS_PREDICTION}
     for path, variable in variables.items():
         old = found.pop(path)
         if not pairs or old.shape[:-1] != tuple(variable.shape[:-1]):
@@ -54,7 +56,7 @@ def transfer_classes(
         for k, k_source in pairs:
             new[..., k] = old[..., k_source]
         found[path] = new.reshape(variable.shape)
-    kept = {k for k, _ in pairs} if CLASS_PREDICTION[0] in found else set()
+    kept = {k for k, _ in pairs} if any(path in found for path in _KERNELS) else set()
     named = [(k, name) for k, name in enumerate(target) if name]
     return (
         tuple(name for k, name in named if k in kept),

@@ -4,6 +4,7 @@ import pytest
 
 from edet.config.schema import ConfigError
 from edet.models.efficientnet import BACKBONES, blocks_of, round_channels, stem_channels
+from edet.models.resnet import RESNETS
 
 # (stem, channels of stages 1-7, blocks, trap: input channels of block 0)
 TABLE = {
@@ -50,6 +51,14 @@ def test_channels_round_to_eight(channels, width, rounded):
     assert round_channels(channels, width) == rounded
 
 
-def test_an_unknown_backbone_is_named():
-    with pytest.raises(ConfigError, match="model.backbone is 'vgg'"):
-        blocks_of("vgg")
+def test_multipliers_in_the_name_are_as_good_as_the_published_name():
+    assert blocks_of("efficientnet-w1.2-d1.4") == blocks_of("efficientnet-b3")
+    assert stem_channels("efficientnet-w1.2-d1") == stem_channels("efficientnet-b3") == 40
+    assert len(blocks_of("efficientnet-w1-d1.3")) == 24  # repeats 2, 3, 3, 4, 4, 6, 2
+
+
+@pytest.mark.parametrize("name", ["vgg", "efficientnet-w0-d1", "efficientnet-w1.1", "resnet18"])
+def test_an_unknown_backbone_is_named(name):
+    with pytest.raises(ConfigError, match=f"model.backbone is '{name}'") as caught:
+        blocks_of(name)
+    assert all(resnet in str(caught.value) for resnet in RESNETS)

@@ -19,6 +19,7 @@ from edet.weights.imagenet import pytorch_names
 from edet.weights.loading import holds_detector, load_weights
 from edet.weights.reference_names import reference_names, split
 from edet.weights.released import write_released
+from edet.weights.transfer import transfer_classes
 from edet.weights.zoo import Release
 from tests.golden.fill import fill_with_golden_weights
 from tests.golden.filler import weight
@@ -312,6 +313,18 @@ def test_classes_of_the_same_name_keep_their_logits_whatever_their_place(tmp_pat
     np.testing.assert_array_equal(kernel.numpy()[0, 0, 2, 0::2], 2 * 27 + np.arange(9) * 3 + 1)
     assert "new classes: new" in str(report)
     assert not report.reinitialized
+
+
+def test_a_full_convolution_keeps_its_classes_too():
+    labels = {5: "traffic_light", 8: "new"}
+    network = build_network(small_model(labels=labels, num_classes=2, convolution="full"))
+    kernel, bias = "class_head.predict/kernel", "class_head.predict/bias"
+    size = 3 * 3 * 16 * 27
+    found = {kernel: np.arange(size).reshape(3, 3, 16, 27), bias: np.arange(27)}
+    source = {1: "a", 2: "Traffic light", 3: "c"}
+    assert transfer_classes(network, found, source) == (("traffic_light",), ("new",))
+    np.testing.assert_array_equal(found[bias][0::2], np.arange(9) * 3 + 1)
+    np.testing.assert_array_equal(found[kernel][0, 0, 2, 0::2], 2 * 27 + np.arange(9) * 3 + 1)
 
 
 def test_as_many_but_other_classes_start_anew(tmp_path):

@@ -6,6 +6,7 @@ import json
 from edet.config.loading import load_config
 from edet.models.efficientdet import build_network
 from edet.weights.reference_names import reference_names
+from tests.small import small_model
 
 
 def test_graph_names_and_object_keys_of_d0_are_the_reference_s(golden):
@@ -17,3 +18,17 @@ def test_graph_names_and_object_keys_of_d0_are_the_reference_s(golden):
     ours = {key: name for path in graph for key, name in zip(keys[path], graph[path], strict=True)}
     assert len(pairs) == 709
     assert ours == pairs
+
+
+def nodes_named(feature_network, style):
+    """The reference's names of all variables in the cells of a small network."""
+    model = small_model(feature_network=feature_network)
+    names = reference_names(build_network(model), model, style)
+    return {n for path, named in names.items() if path.startswith("pyramid.cell") for n in named}
+
+
+def test_a_quad_fpn_begins_with_the_bifpn_and_another_network_shares_no_node_with_it():
+    for style in ("graph", "object"):
+        bifpn = nodes_named("bifpn", style)
+        assert bifpn < nodes_named("quad_fpn", style)
+        assert not bifpn & nodes_named("panet", style)
