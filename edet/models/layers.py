@@ -20,8 +20,8 @@ class Randomness(NamedTuple):
     """What a training step draws its random numbers from."""
 
     seed: tf.Tensor  # int32 [2], different for each step
-    replica: tf.Tensor | int  # this replica's place among them
-    replicas: int  # that share the global batch
+    places: tf.Tensor  # int32 [B], of the images at hand in the global batch
+    total: int  # images of the global batch
 
 
 class _Sources(threading.local):
@@ -40,13 +40,25 @@ def randomness(source: Randomness) -> Iterator[None]:
 
     The training step is a pure function of tensors, so its randomness is an argument too. Numbers
     are drawn for the global batch and each replica takes those of its images: replicas differ, and
-    any number of them drops what one would drop. (Keras' generators give all the same mask.)
+    any number of them drops what one would drop, in micro-batches or not. (Keras' generators give
+    all the same mask.)
     """
     _sources.stack.append(source)
     try:
         yield
     finally:
         _sources.stack.pop()
+
+
+def current_randomness() -> Randomness:
+    """Returns the innermost source, for code that will call a layer again later on.
+
+    Raises:
+      ValueError: outside any block of `randomness`.
+    """
+    if not _sources.stack:
+        raise ValueError("needs a block of edet.models.layers.randomness around it")
+    return _sources.stack[-1]
 
 
 @keras.saving.register_keras_serializable("edet")
@@ -66,14 +78,12 @@ class DropConnect(keras.layers.Layer):
         """Maps [B, H, W, C] to the same shape; the identity outside training."""
         if not training or self.rate == 0.0:
             return x
-        images = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
         if _sources.stack:
-            seed, replica, replicas = _sources.stack[-1]
+            seed, places, total = _sources.stack[-1]
             seed = seed + tf.constant([self.index, 0])
-            uniform = tf.random.stateless_uniform([replicas * images, 1, 1, 1], seed)
-            uniform = tf.slice(uniform, [replica * images, 0, 0, 0], [images, 1, 1, 1])
+            uniform = tf.gather(tf.random.stateless_uniform([total, 1, 1, 1], seed), places)
         else:
-            uniform = tf.random.uniform([images, 1, 1, 1])
+            uniform = tf.random.uniform([tf.shape(x)[0], 1, 1, 1])
         keep = 1.0 - self.rate
         return x * tf.cast(tf.floor(keep + uniform) / keep, x.dtype)
 
@@ -201,4 +211,6 @@ def activation(x: keras.KerasTensor, config: ModelConfig, name: str) -> keras.Ke
     return keras.layers.Activation(_ACTIVATIONS[config.activation], name=name)(x)
 
 
+# by `model.convolution`: the 3 x 3 convolutions of the feature network and the heads
+FILTERS = {"separable": keras.layers.SeparableConv2D, "full": keras.layers.Conv2D}
 _ACTIVATIONS = {"swish": "silu", "hswish": "hard_swish", "relu": "relu", "relu6": "relu6"}

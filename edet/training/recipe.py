@@ -33,6 +33,7 @@ class Recipe:
     """What the run does, in steps and absolute numbers."""
 
     finetuning: bool  # the run starts from a whole detector
+    precision: str  # of activations: float32, bfloat16 or float16
     epochs: float
     steps_per_epoch: int
     total_steps: int
@@ -53,6 +54,7 @@ class Recipe:
             "finetuning": f"train.init {config.train.init}"
             if config.train.init
             else "no train.init",
+            "precision": f"train.precision {config.train.precision}",
             "epochs": self._epochs_note(config),
             "steps_per_epoch": f"images // batch of {batch}",
             "total_steps": "train.steps" if config.train.steps else "epochs x steps_per_epoch",
@@ -87,13 +89,16 @@ def finetuning_epochs(num_examples: int) -> float:
     return max(1.0, round(50 * math.sqrt(5717 / max(1, num_examples))))
 
 
-def resolve_recipe(config: Config, num_examples: int, finetuning: bool = False) -> Recipe:
+def resolve_recipe(
+    config: Config, num_examples: int, finetuning: bool = False, on_tpu: bool = False
+) -> Recipe:
     """Works out a run's numbers for a training set of `num_examples` images.
 
     Args:
       config: the experiment.
       num_examples: images of one epoch.
       finetuning: the run starts from a whole detector, not from scratch or from a backbone.
+      on_tpu: `train.precision` auto is bfloat16 there, which is what its matrix units multiply.
     """
     train, batch = config.train, config.data.batch_size
     steps_per_epoch = max(1, num_examples // batch)
@@ -112,6 +117,7 @@ def resolve_recipe(config: Config, num_examples: int, finetuning: bool = False) 
     scale = batch / 64  # the reference's learning rates are for a batch of 64
     return Recipe(
         finetuning=finetuning,
+        precision=_precision(config, on_tpu),
         epochs=train.steps / steps_per_epoch if train.steps else epochs,
         steps_per_epoch=steps_per_epoch,
         total_steps=total,
@@ -125,3 +131,9 @@ def resolve_recipe(config: Config, num_examples: int, finetuning: bool = False) 
         save_every=train.save_every or math.ceil(total / 20),
         log_every=train.log_every or max(1, min(100, total // 200)),
     )
+
+
+def _precision(config: Config, on_tpu: bool) -> str:
+    if config.train.precision != "auto":
+        return config.train.precision
+    return "bfloat16" if on_tpu else "float32"

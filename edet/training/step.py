@@ -3,7 +3,7 @@
 Nothing is read from or assigned to a variable here, so the step can be tested on its own, gives
 the same update on any number of replicas, and compiles for a TPU without one.
 
-Letters: B images of one replica, N padded boxes.
+Letters: B images of one replica, M micro-batches.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import tensorflow as tf
 
 from edet.config.schema import Config
 from edet.data.resize import normalize_images
-from edet.geometry.anchors import make_anchors
-from edet.geometry.targets import assign_targets
+from edet.models.blocks import RematerializedNetwork
 from edet.models.layers import Randomness, randomness
-from edet.training.losses import detection_losses, is_kernel, l2_loss, loss_normalizer
+from edet.training.accumulation import sum_over_parts
+from edet.training.loss_scale import LossScale, next_loss_scale
+from edet.training.losses import is_kernel, l2_loss
 from edet.training.optimizer import clip_factors, moving_average, sgd
 from edet.training.recipe import Recipe
 from edet.training.schedules import learning_rate
+from edet.training.tasks import tasks_of
 
 Tensors = list[tf.Tensor]
 Batch = dict[str, tf.Tensor]
@@ -36,24 +38,32 @@ class State(NamedTuple):
     non_trainable: Tensors  # batch-norm statistics, and whatever is frozen
     velocities: Tensors  # of the trainable ones
     averages: Tensors  # of the trainable, then of the non-trainable ones
+    loss_scale: LossScale | tuple[()] = ()  # of a float16 network
 
 
 class TrainingStep:
     """The training step of a network.
 
     Called with a State and the batch of one replica: "images" uint8 or float32 [B, H, W, 3] in
-    0-255, "gt_boxes" float32 [B, N, 4] yxyx in pixels and "gt_classes" int32 [B, N], -1 in padding
-    rows. In a replica context it sums over the replicas, so that N replicas of B / N images do
-    what one does with B: losses are normalised by the positives of the global batch, and clipping
-    sees the summed gradient. A step whose loss or gradient is not finite changes nothing but the
-    count; its metrics say so.
+    0-255, and the ground truth that `training.tasks` takes. In a replica context it sums over the
+    replicas, so that n replicas of B / n images do what one does with B: losses are normalised by
+    the objects or pixels of the global batch, and clipping sees the summed gradient.
+
+    `train.micro_batches` works through the B images in M parts, whose gradients are summed before
+    anything else is done with them. Batch norm alone tells that from the whole batch: it normalises
+    with the statistics of B / M images (of all replicas), and the moving statistics follow their
+    mean. `train.remat` computes activations twice instead of keeping them; the result is the same.
+
+    A step whose loss or gradient is not finite changes nothing but the count; its metrics say so.
+    Only a float16 gradient that its scale has made overflow is no fault: the scale is halved, and
+    the gradient's norm is given as 0.
     """
 
     def __init__(self, network: keras.Model, config: Config, recipe: Recipe):
         self.network, self.config, self.recipe = network, config, recipe
-        self.anchors = make_anchors(
-            config.model.image_size, config.model.levels, config.model.anchors
-        )
+        self.tasks = tasks_of(config)
+        self._forward = RematerializedNetwork(network) if config.train.remat else network
+        self._loss_names = [*(name for task in self.tasks for name in task.loss_names), "total"]
         paths = [variable.path for variable in network.trainable_variables]
         self.is_kernel = [is_kernel(path) for path in paths]
         # One of our fusion variables holds the weights of all inputs; the reference has a variable
@@ -62,50 +72,104 @@ class TrainingStep:
 
     def __call__(self, state: State, batch: Batch) -> tuple[State, Metrics]:
         """Returns the state after one update, and scalar metrics that agree on every replica."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(state.trainable)
-            losses, non_trainable, positives = self._losses(state, batch)
-        gradients = tape.gradient(
-            losses["total"], state.trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        # The scopes name these parts in profiles and in what compilers say of memory.
+        with tf.name_scope("targets"):
+            targets = [task.targets(batch) for task in self.tasks]
+        pairs = zip(self.tasks, targets, strict=True)
+        counts = _sum_over_replicas([task.count(own) for task, own in pairs])
+        gradients, packed, non_trainable = self._differentiate(
+            state, batch["images"], targets, counts
         )
-        *gradients, packed = _sum_over_replicas([*gradients, tf.stack(list(losses.values()))])
-        losses = dict(zip(losses, tf.unstack(packed), strict=True))
+        *gradients, packed = _sum_over_replicas([*gradients, packed])
+        losses = dict(zip(self._loss_names, tf.unstack(packed), strict=True))
         gradients = self._add_weight_decay(gradients, state.trainable, losses)
         factors, norm = clip_factors(gradients, self.config.train.clip_norm, self.is_fusion)
         rate = self._learning_rate(state.step)
         losses["total_loss"] = losses.pop("total")
+        loss_is_finite = tf.math.is_finite(losses["total_loss"])
+        is_finite = loss_is_finite & tf.math.is_finite(norm)
         new = tf.cond(
-            tf.math.is_finite(losses["total_loss"]) & tf.math.is_finite(norm),
+            is_finite,
             lambda: self._update(
-                state, gradients, [rate * factor for factor in factors], list(non_trainable)
+                state, gradients, [rate * factor for factor in factors], non_trainable
             ),
             lambda: state,
         )
-        metrics = losses | {"learning_rate": rate, "gradient_norm": norm, "positives": positives}
+        if state.loss_scale:
+            overflows = loss_is_finite & ~is_finite & (state.loss_scale.scale > 1.0)
+            norm = tf.where(overflows, 0.0, norm)
+            new = new._replace(loss_scale=next_loss_scale(state.loss_scale, is_finite))
+        metrics = losses | {"learning_rate": rate, "gradient_norm": norm}
+        metrics |= {task.count_name: n for task, n in zip(self.tasks, counts, strict=True)}
         return new._replace(step=state.step + 1), metrics
 
-    def _losses(self, state: State, batch: Batch) -> tuple[Metrics, Tensors, tf.Tensor]:
-        """Returns this replica's share of the losses, the new statistics, and all positives."""
+    def _differentiate(
+        self, state: State, images: tf.Tensor, targets: list, counts: Tensors
+    ) -> tuple[Tensors, tf.Tensor, Tensors]:
+        """Returns this replica's share of the gradients and losses, and the new statistics."""
+        count = self.config.train.micro_batches
+        # Every M-th image: the parts of N replicas together hold the images of one replica's.
+        parts = tf.nest.map_structure(
+            lambda x: tf.reshape(x, [x.shape[0] // count, count, *x.shape[1:]]), (images, targets)
+        )
+        scale = state.loss_scale.scale if state.loss_scale else 1.0
+
+        def part(k: tf.Tensor | int) -> Tensors:
+            own_images, own_targets = tf.nest.map_structure(lambda x: x[:, k], parts)
+            weights = [tf.identity(weight) for weight in state.trainable]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(weights)
+                losses, statistics = self._losses(
+                    state._replace(trainable=weights), own_images, own_targets, counts, k
+                )
+                goal = losses["total"] * scale
+            gradients = tape.gradient(
+                goal, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            if count > 1:
+                # Averaged as movements, because what is frozen moves by exactly 0.
+                pairs = zip(statistics, state.non_trainable, strict=True)
+                statistics = [(new - old) / count for new, old in pairs]
+            values = tf.stack([losses[name] for name in self._loss_names])
+            return [*gradients, *statistics, values]
+
+        zeros = [tf.zeros_like(x) for x in (*state.trainable, *state.non_trainable)]
+        sums = sum_over_parts(part, count, [*zeros, tf.zeros(len(self._loss_names))])
+        n = len(state.trainable)
+        gradients, statistics, values = sums[:n], sums[n:-1], sums[-1]
+        if count > 1:
+            pairs = zip(state.non_trainable, statistics, strict=True)
+            statistics = [old + moved for old, moved in pairs]
+        if state.loss_scale:
+            gradients = [gradient / scale for gradient in gradients]
+        return gradients, values, statistics
+
+    def _losses(
+        self, state: State, images: tf.Tensor, targets: list, counts: Tensors, part: tf.Tensor | int
+    ) -> tuple[Metrics, Tensors]:
+        """Returns the losses of one part of this replica's images, and the new statistics."""
         context = tf.distribute.get_replica_context()
         replica, replicas = 0, 1
         if context is not None:
             replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
+        count = self.config.train.micro_batches
+        own = images.shape[0]
         # Every DropConnect adds its index to the first number; there are fewer than 1000.
         seed = tf.stack([state.step * 1000, self.config.train.seed])
-        images = normalize_images(batch["images"], self.config.model)
-        with randomness(Randomness(seed, replica, replicas)):
-            outputs, non_trainable = self.network.stateless_call(
+        places = replica * own * count + part + count * tf.range(own)
+        with tf.name_scope("images"):
+            images = normalize_images(images, self.config.model)
+        with randomness(Randomness(seed, places, replicas * own * count)):
+            outputs, non_trainable = self._forward.stateless_call(
                 state.trainable, state.non_trainable, images, training=True
             )
-        targets = assign_targets(
-            self.anchors, batch["gt_boxes"], batch["gt_classes"], self.config.loss.positive_iou
-        )
-        positives = _sum_over_replicas([tf.reduce_sum(targets.num_positives)])[0]
-        losses = detection_losses(
-            outputs["class_logits"], outputs["box_deltas"], targets, self.anchors,
-            normalizer=loss_normalizer(positives), config=self.config.loss,
-        )  # fmt: skip
-        return losses, non_trainable, positives
+        with tf.name_scope("losses"):
+            losses = {"total": tf.zeros([])}
+            for task, own, n in zip(self.tasks, targets, counts, strict=True):
+                found = task.losses(outputs, own, n)
+                losses["total"] += found.pop("total")
+                losses |= found
+        return losses, list(non_trainable)
 
     def _add_weight_decay(self, gradients: Tensors, trainable: Tensors, losses: Metrics) -> Tensors:
         """Adds the L2 term to the losses and its gradient: once, not a share on each replica."""
@@ -133,7 +197,10 @@ class TrainingStep:
         )
         values = [*trainable, *non_trainable]
         averages = moving_average(state.averages, values, state.step, self.recipe.ema_decay)
-        return State(state.step, trainable, non_trainable, velocities, averages)
+        return state._replace(
+            trainable=trainable, non_trainable=non_trainable, velocities=velocities,
+            averages=averages,
+        )  # fmt: skip
 
 
 def _sum_over_replicas(tensors: Tensors) -> Tensors:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from edet.training.loss_scale import LossScale, initial_loss_scale
 from edet.training.step import State
 
 
@@ -22,6 +23,11 @@ class TrainingVariables:
             tf.Variable(tf.zeros(v.shape), trainable=False) for v in network.trainable_variables
         ]
         self.averages = [tf.Variable(v.numpy(), trainable=False) for v in self._weights]
+        self.loss_scale: LossScale | tuple[()] = ()
+        if any(layer.compute_dtype == "float16" for layer in network.layers):
+            self.loss_scale = LossScale(
+                *(tf.Variable(value, trainable=False) for value in initial_loss_scale())
+            )
 
     @property
     def _weights(self) -> list[keras.Variable]:
@@ -40,6 +46,7 @@ class TrainingVariables:
                     self.averages,
                 )
             ),
+            LossScale(*map(tf.convert_to_tensor, self.loss_scale)) if self.loss_scale else (),
         )
 
     def assign(self, state: State) -> None:
@@ -52,6 +59,8 @@ class TrainingVariables:
         for variable, value in zip(self.averages, state.averages, strict=True):
             variable.assign(value)
         for variable, value in zip(self.velocities, state.velocities, strict=True):
+            variable.assign(value)
+        for variable, value in zip(self.loss_scale, state.loss_scale, strict=True):
             variable.assign(value)
 
     def restart_averages(self) -> None:
@@ -66,9 +75,13 @@ class TrainingVariables:
             variable.assign(_first_replica(by_path[variable.path]))
 
     def by_name(self) -> dict[str, tf.Variable | dict[str, tf.Variable]]:
-        """Returns the state as a checkpoint stores it: three maps of paths to variables."""
+        """Returns the state as a checkpoint stores it: maps of paths to variables, and the step.
+
+        "loss_scale" is there for float16 networks only.
+        """
         trainable = self.network.trainable_variables
-        return {
+        scale = {"loss_scale": self.loss_scale._asdict()} if self.loss_scale else {}
+        return scale | {
             "step": self.step,
             "raw": {v.path: v.value for v in self._weights},
             "average": {v.path: a for v, a in zip(self._weights, self.averages, strict=True)},

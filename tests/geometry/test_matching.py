@@ -1,5 +1,8 @@
 """Matching on a line of anchors where every overlap can be counted."""
 
+import math
+import re
+
 import hypothesis
 import numpy as np
 import pytest
@@ -142,3 +145,16 @@ def test_an_unknown_batch_size_is_fine():
     )
     boxes = random_scene(0)[None]
     assert matching(boxes, np.ones((1, 12), bool)).shape == (1, len(SCENE_ANCHORS))
+
+
+def test_no_tensor_holds_the_overlaps_of_all_anchors_with_all_boxes():
+    """Of 500 anchors and 40 boxes in 2 images, 40,000; the anchors' coordinates are 2,000."""
+    anchors = np.tile(ANCHORS, (125, 1))
+    match = tf.function(
+        lambda boxes, valid: match_anchors(anchors, boxes, valid, 0.5), jit_compile=True
+    )
+    lower = match.experimental_get_compiler_ir(tf.zeros((2, 40, 4)), tf.zeros((2, 40), tf.bool))
+    shapes = re.findall(r"\b(?:f32|s32|pred)\[([\d,]+)\]", lower(stage="hlo"))
+    sizes = {math.prod(map(int, shape.split(","))) for shape in shapes}
+    assert 1000 in sizes  # two images' anchors
+    assert max(sizes) <= 2000

@@ -13,7 +13,7 @@ def ones(images: int) -> tf.Tensor:
 
 
 def test_drop_connect_drops_whole_images_and_scales_the_rest():
-    with randomness(Randomness(tf.constant([1, 2]), 0, 1)):
+    with randomness(Randomness(tf.constant([1, 2]), tf.range(4000), 4000)):
         dropped = DropConnect(0.25, index=0)(ones(4000), training=True).numpy()
     assert set(np.unique(dropped)) == {0.0, np.float32(1 / 0.75)}
     assert (dropped == dropped[:, :1, :1, :1]).all()  # an image is kept or dropped as a whole
@@ -26,7 +26,7 @@ def test_drop_connect_does_nothing_outside_training():
 
 def test_drop_connect_draws_by_seed_and_by_index():
     def masks(seed: int, index: int) -> np.ndarray:
-        with randomness(Randomness(tf.constant([seed, 0]), 0, 1)):
+        with randomness(Randomness(tf.constant([seed, 0]), tf.range(64), 64)):
             return DropConnect(0.5, index)(ones(64), training=True).numpy()
 
     np.testing.assert_array_equal(masks(1, 0), masks(1, 0))
@@ -34,14 +34,15 @@ def test_drop_connect_draws_by_seed_and_by_index():
     assert (masks(1, 0) != masks(1, 1)).any()
 
 
-def test_replicas_drop_what_one_device_would_drop():
-    def drop(images: int, replica: int, replicas: int) -> np.ndarray:
-        with randomness(Randomness(tf.constant([3, 4]), replica, replicas)):
-            return DropConnect(0.5, index=1)(ones(images), training=True).numpy()
+def test_an_image_is_dropped_by_its_place_in_the_global_batch():
+    def drop(places: tf.Tensor) -> np.ndarray:
+        with randomness(Randomness(tf.constant([3, 4]), places, total=16)):
+            return DropConnect(0.5, index=1)(ones(len(places)), training=True).numpy()
 
-    parts = [drop(8, replica, 2) for replica in range(2)]
-    np.testing.assert_array_equal(np.concatenate(parts), drop(16, 0, 1))
-    assert (parts[0] != parts[1]).any()
+    replicas = [drop(tf.range(8)), drop(tf.range(8, 16))]
+    np.testing.assert_array_equal(np.concatenate(replicas), drop(tf.range(16)))
+    assert (replicas[0] != replicas[1]).any()
+    np.testing.assert_array_equal(drop(tf.range(1, 16, 2)), drop(tf.range(16))[1::2])
 
 
 def test_batch_norm_normalises_with_the_biased_and_remembers_the_unbiased_variance():

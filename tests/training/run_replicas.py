@@ -1,58 +1,149 @@
-"""Runs six training steps on N logical devices and saves every variable: run_replicas.py N FILE."""
+"""Trains a small network on N replicas and saves every variable of the final state as float32.
 
+  run_replicas.py FILE '{"replicas": 2, "precision": "bfloat16", ...}'
+
+The settings are those of `Case`, all optional. If TF_CONFIG is set, this process is one of several
+workers with one replica each; worker K writes FILE.K.npz.
+"""
+
+import dataclasses
+import json
+import os
 import sys
 
 import numpy as np
 import tensorflow as tf
 
+from edet.config.schema import Config, replace
+from edet.data.pipeline import make_train_dataset
+from edet.models.efficientnet import BACKBONES
+from edet.serving.batches import detect_batches
 from edet.training.loop import METRICS, make_stretch
 from edet.training.step import TrainingStep
 from edet.training.strategy import make_strategy
 from edet.training.variables import TrainingVariables
 from tests.training.small import make_batch, seeded_network, small_config, small_recipe
 
-STEPS, BATCH, SIDE = 6, 8, (96, 96)
+BATCH = 8
+# Both end in a level of 2 x 2 cells: batch norm over fewer than 32 numbers would blow the last
+# digit's rounding up by a thousand in some steps. "d0" is D0 in small: squeeze and excitation,
+# swish, drop connect, five levels; "d0-deep" has its three cells and head convolutions, too.
+BACKBONES["efficientnet-tiny"] = (0.35, 0.3)
+SHAPES = {
+    "small": {"image_size": (96, 96), "max_level": 6},
+    "d0": {"image_size": (192, 192), "backbone": "efficientnet-tiny", "activation": "swish"},
+    "d0-deep": {
+        "image_size": (192, 192), "backbone": "efficientnet-tiny", "activation": "swish",
+        "pyramid_repeats": 3, "head_repeats": 3,
+    },
+}  # fmt: skip
 
 
-def main(replicas: int, path: str) -> None:
-    strategy = make_strategy("cpu" if replicas == 1 else "mirrored", devices=replicas)
-    # The coarsest level has 2 x 2 cells: batch norm over fewer than 32 numbers would blow the last
-    # digit's rounding up by a thousand in six steps.
+@dataclasses.dataclass
+class Case:
+    """What is trained, and on what."""
+
+    replicas: int = 1  # logical devices of this process
+    shape: str = "small"  # of SHAPES
+    precision: str = "float32"
+    micro_batches: int = 1
+    remat: bool = False
+    records: str = ""  # TFRecords; empty: random pictures
+    augment: bool = False
+    steps: int = 8
+
+
+def main(path: str, case: Case) -> None:
     config = small_config(
-        model={"image_size": SIDE, "max_level": 6}, data={"batch_size": BATCH},
-        train={"learning_rate": 0.01},
+        model=SHAPES[case.shape], data={"batch_size": BATCH},
+        train={
+            "learning_rate": 0.01, "precision": case.precision, "remat": case.remat,
+            "micro_batches": case.micro_batches,
+        },
     )  # fmt: skip
+    if not case.augment:
+        still = {"horizontal_flip": False, "jitter_min": 1.0, "jitter_max": 1.0}
+        config = replace(config, augment=still)
+    strategy = _strategy(case.replicas)
     with strategy.scope():
-        network = seeded_network(config)
+        network = seeded_network(config, case.precision)
         variables = TrainingVariables(network)
     step = TrainingStep(network, config, small_recipe(config))
     stretch = make_stretch(strategy, variables, step)
-    values, _ = stretch(iter(strategy.distribute_datasets_from_function(make_dataset)), STEPS)
+    dataset = strategy.distribute_datasets_from_function(
+        lambda context: batches(context, config, case)
+    )
+    values, _ = stretch(iter(dataset), tf.constant(case.steps))
     norms = values.numpy()[:, METRICS.index("gradient_norm")]
     found = {"clipped": str((norms > config.train.clip_norm).all()).lower()}
     for name, group in variables.by_name().items():
         if name != "step":
             for variable_path, variable in group.items():
-                copies = [copy.numpy() for copy in strategy.experimental_local_results(variable)]
+                copies = strategy.experimental_local_results(variable)
+                copies = [tf.cast(copy, tf.float32).numpy() for copy in copies]
                 for copy in copies[1:]:
                     np.testing.assert_array_equal(copy, copies[0], err_msg=variable_path)
                 found[f"{name}/{variable_path}"] = copies[0]
-    np.savez(path, **found)
+    np.savez(path, detected=_detected_images(strategy), **found)
 
 
-def make_dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
-    """The same six global batches, whatever the number of replicas."""
+class ScoreOfBrightness:
+    """Stands in for a Detector, whose network would take its time."""
+
+    def detect(self, images: tf.Tensor, scales: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": tf.reduce_mean(images, [1, 2, 3]) * scales}
+
+
+def _detected_images(strategy: tf.distribute.Strategy) -> np.ndarray:
+    """Scores of five images in steps of four: what this process gets to see of them, by number."""
+
+    def make_dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        count, size = context.num_input_pipelines, 4 // context.num_input_pipelines
+        index = np.array([[0, 1, 2, 3], [4, -1, -1, -1]]).reshape(2, count, size)
+        own = index[:, context.input_pipeline_id].reshape(-1).astype(np.int32)
+        rows = {
+            "images": np.tile(own[:, None, None, None], (1, 2, 2, 3)).astype(np.float32),
+            "image_scales": np.full(len(own), 10.0, np.float32),
+            "image_index": own,
+        }
+        dataset = tf.data.Dataset.from_tensor_slices(rows)
+        return dataset.batch(context.get_per_replica_batch_size(4), drop_remainder=True)
+
+    found = list(detect_batches(strategy, ScoreOfBrightness(), make_dataset))
+    index = np.concatenate([batch["image_index"] for batch in found])
+    return np.concatenate([batch["scores"] for batch in found])[np.argsort(index)]
+
+
+def _strategy(replicas: int) -> tf.distribute.Strategy:
+    if "TF_CONFIG" in os.environ:
+        return make_strategy("multi_worker")
+    return make_strategy("cpu" if replicas == 1 else "mirrored", devices=replicas)
+
+
+def batches(context: tf.distribute.InputContext, config: Config, case: Case) -> tf.data.Dataset:
+    """The same global batches, whatever the number of replicas and workers."""
+    if case.records:
+        whole = make_train_dataset(config, [case.records])
+    else:
+        side = config.model.image_size
+        made = [_random_batch(seed, side) for seed in range(case.steps)]
+        rows = {name: tf.concat([batch[name] for batch in made], 0) for name in made[0]}
+        whole = tf.data.Dataset.from_tensor_slices(rows).batch(BATCH, drop_remainder=True)
+    first, size = (
+        number * BATCH // context.num_input_pipelines for number in (context.input_pipeline_id, 1)
+    )
+    own = whole.map(lambda batch: {name: x[first : first + size] for name, x in batch.items()})
     per_replica = context.get_per_replica_batch_size(BATCH)
-    batches = [make_batch(seed, BATCH, SIDE) for seed in range(STEPS)]
-    rows = {name: tf.concat([batch[name] for batch in batches], 0) for name in batches[0]}
-    count = STEPS * BATCH
-    rows |= {
-        "image_ids": tf.range(count, dtype=tf.int64),
-        "num_dropped_boxes": tf.zeros(count, tf.int32),
-        "is_replaced": tf.zeros(count, tf.bool),
+    return own.unbatch().batch(per_replica, drop_remainder=True)
+
+
+def _random_batch(seed: int, side: tuple[int, int]) -> dict[str, tf.Tensor]:
+    return make_batch(seed, BATCH, side) | {
+        "image_ids": tf.range(BATCH, dtype=tf.int64),
+        "num_dropped_boxes": tf.zeros(BATCH, tf.int32),
+        "is_replaced": tf.zeros(BATCH, tf.bool),
     }
-    return tf.data.Dataset.from_tensor_slices(rows).batch(per_replica, drop_remainder=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(sys.argv[1], Case(**json.loads(sys.argv[2])))

@@ -1,12 +1,16 @@
 """Checkpoints hold everything, go on exactly, and say what is wrong with them."""
 
+import resource
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from edet.errors import UserError
 from edet.training.checkpoints import Checkpoints
 from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables
+from edet.weights.loading import load_weights
 from edet.weights.own import find_checkpoint, read_weights
 from tests.training.small import make_batch, seeded_network, small_config, small_recipe
 
@@ -84,10 +88,165 @@ def test_a_checkpoint_of_another_model_is_refused_by_name(tmp_path):
         Run(tmp_path, other).checkpoints.restore_last()
 
 
-def test_a_truncated_checkpoint_is_named(tmp_path):
+class FewVariables:
+    """What Checkpoints needs of a run's variables, 600 kB that are made in no time."""
+
+    def __init__(self, folder):
+        self.step = tf.Variable(0)
+        self.values = {
+            kind: {"layer/kernel": tf.Variable(tf.range(50_000.0))}
+            for kind in ("raw", "average", "velocity")
+        }
+        self.checkpoints = Checkpoints(str(folder), self, keep=2)
+
+    def by_name(self):
+        return {"step": self.step} | self.values
+
+
+def cut(path, keep):
+    path.write_bytes(path.read_bytes()[:keep])
+
+
+def flip_a_byte(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda index, data: cut(data, 1000),
+        lambda index, data: cut(data, -1),
+        lambda index, data: cut(data, 0),
+        lambda index, data: data.unlink(),
+        lambda index, data: cut(index, 100),
+        lambda index, data: cut(index, 0),
+        lambda index, data: flip_a_byte(data),
+    ],
+    ids=["short", "a byte short", "empty", "no data", "short index", "empty index", "flipped"],
+)
+def test_a_damaged_newest_checkpoint_is_skipped_with_a_sentence(tmp_path, damage):
+    run = FewVariables(tmp_path)
+    for step in (3, 6):
+        run.step.assign(step)
+        run.checkpoints.save()
+    folder = tmp_path / "checkpoints"
+    damage(folder / "ckpt-6.index", folder / "ckpt-6.data-00000-of-00001")
+    told = []
+    again = FewVariables(tmp_path)
+    assert again.checkpoints.restore_last(told.append)
+    assert int(again.step) == 3
+    assert len(told) == 1
+    assert "ckpt-6 is damaged" in told[0]
+    again.step.assign(4)
+    again.checkpoints.save()
+    assert sorted(path.name for path in folder.glob("ckpt-*.index")) == [
+        "ckpt-3.index", "ckpt-4.index",
+    ]  # fmt: skip
+
+
+def test_other_modes_pass_over_a_damaged_checkpoint_too(tmp_path):
     run = Run(tmp_path)
     run.checkpoints.save()
-    data = next((tmp_path / "checkpoints").glob("*.data*"))
-    data.write_bytes(data.read_bytes()[:1000])
-    with pytest.raises(UserError, match="ckpt-0"):
-        Run(tmp_path).checkpoints.restore_last()
+    run.variables.step.assign(5)
+    run.checkpoints.save_if_best(0.5)
+    cut(tmp_path / "best" / "ckpt-5.data-00000-of-00001", 1000)
+    assert find_checkpoint(str(tmp_path)).endswith("checkpoints/ckpt-0")
+    report = load_weights(run.network, str(tmp_path))
+    assert len(report.notes) == 1
+    assert "best/ckpt-5 is damaged (only 1000 of" in report.notes[0]
+
+
+def test_the_files_count_and_not_the_list_of_them(tmp_path):
+    run = FewVariables(tmp_path)
+    for step in (3, 6):
+        run.step.assign(step)
+        run.checkpoints.save()
+    folder = tmp_path / "checkpoints"
+    assert tf.train.latest_checkpoint(str(folder)) == str(folder / "ckpt-6")
+    for path in folder.glob("ckpt-6*"):
+        path.unlink()  # the list still names it
+    again, told = FewVariables(tmp_path), []
+    assert again.checkpoints.restore_last(told.append)
+    assert (int(again.step), told) == (3, [])
+    (folder / "checkpoint").unlink()
+    assert FewVariables(tmp_path).checkpoints.restore_last()
+
+
+def test_a_run_without_any_whole_checkpoint_does_not_silently_start_anew(tmp_path):
+    run = FewVariables(tmp_path)
+    run.checkpoints.save()
+    cut(tmp_path / "checkpoints" / "ckpt-0.data-00000-of-00001", 1000)
+    with pytest.raises(UserError, match="no checkpoint in .* is whole; remove that folder"):
+        FewVariables(tmp_path).checkpoints.restore_last()
+    with pytest.raises(UserError, match="cannot read the checkpoint .*ckpt-0"):
+        read_weights(find_checkpoint(str(tmp_path)))
+
+
+def test_what_a_kill_left_of_a_write_is_cleared_away_by_the_next(tmp_path):
+    run = FewVariables(tmp_path)
+    run.checkpoints.save()
+    folder = tmp_path / "checkpoints"
+    (folder / "ckpt-3_temp").mkdir()
+    (folder / "ckpt-3_temp" / "part-00000-of-00001.data-00000-of-00001").write_bytes(b"half")
+    (folder / "ckpt-3.data-00000-of-00001").write_bytes(b"without an index")
+    (folder / "ckpt-notes.txt").write_text("somebody's own")
+    again = FewVariables(tmp_path)
+    assert again.checkpoints.restore_last()
+    again.step.assign(2)
+    again.checkpoints.save()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint", "ckpt-0.data-00000-of-00001", "ckpt-0.index",
+        "ckpt-2.data-00000-of-00001", "ckpt-2.index", "ckpt-notes.txt",
+    ]  # fmt: skip
+
+
+def test_the_old_ones_stay_until_the_new_one_is_whole(tmp_path, monkeypatch):
+    run = FewVariables(tmp_path)
+    for step in (1, 2):
+        run.step.assign(step)
+        run.checkpoints.save()
+    write = tf.train.Checkpoint.write
+
+    def write_half(self, path):
+        write(self, path)
+        cut(tmp_path / "checkpoints" / "ckpt-3.data-00000-of-00001", 1000)
+
+    monkeypatch.setattr(tf.train.Checkpoint, "write", write_half)
+    run.step.assign(3)
+    with pytest.raises(UserError, match=r"cannot write .*only 1000 of .* earlier ones are unto"):
+        run.checkpoints.save()
+    again = FewVariables(tmp_path)
+    assert again.checkpoints.restore_last()
+    assert int(again.step) == 2
+    assert (tmp_path / "checkpoints" / "ckpt-1.index").exists()
+
+
+def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(tmp_path):
+    """For real: the system refuses files beyond 64 kB, as it refuses what does not fit."""
+    run = FewVariables(tmp_path)
+    run.checkpoints.save()
+    run.step.assign(3)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65536, before[1]))
+        with pytest.raises(
+            UserError,
+            match=r"checkpoints: \S*ckpt-3\S*; File too large; the earlier ones are untouched",
+        ):
+            run.checkpoints.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        "checkpoint", "ckpt-0.data-00000-of-00001", "ckpt-0.index",
+    ]  # fmt: skip
+    assert FewVariables(tmp_path).checkpoints.restore_last()
+
+
+def test_only_the_chief_writes(tmp_path):
+    run = FewVariables(tmp_path)
+    others = Checkpoints(str(tmp_path), run, keep=2, is_chief=False)
+    others.save()
+    assert not others.save_if_best(0.5)
+    assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from rich.console import Console
 
-from edet.training.hooks import COLUMNS, History, Reporter, append_evaluation, read_history
+from edet.training.hooks import COLUMNS, Evaluations, History, Reporter, read_history
 from edet.training.loop import METRICS
 
 
@@ -32,28 +32,49 @@ def test_a_row_cut_off_by_a_kill_is_forgotten(tmp_path):
     assert steps_of(path) == [0, 1]
     History(str(path), first_step=2).add(rows(2))
     assert steps_of(path) == [0, 1, 2]
+    assert read_history(str(path))[2]["total_loss"] == "1.5"
+
+
+def test_workers_that_are_not_the_chief_write_nothing(tmp_path, capsys):
+    reporter = Reporter(str(tmp_path), 0, total_steps=10, batch_size=4, is_chief=False)
+    metrics = {name: np.full(5, 2.0) for name in METRICS}
+    reporter.add(5, metrics, np.zeros((5, 4), np.int64), seconds=0.01)
+    reporter.tell()
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().out == ""
 
 
 def test_a_line_has_the_loss_and_the_time_left(tmp_path):
     reporter = Reporter(str(tmp_path), first_step=0, total_steps=10, batch_size=4)
     reporter.console = Console(file=io.StringIO(), width=200)
-    reporter.start_interval()
     metrics = {name: np.full(5, 2.0) for name in METRICS} | {"replaced_images": np.zeros(5)}
-    reporter.end_interval(5, metrics)
+    images = np.arange(20).reshape(5, 4)
+    for first, last in ((0, 2), (2, 5)):
+        part = {name: values[first:last] for name, values in metrics.items()}
+        reporter.add(last, part, images[first:last], seconds=0.01)
+        assert reporter.console.file.getvalue() == ""
+    reporter.tell()
     text = reporter.console.file.getvalue()
     assert "step 5/10" in text
     assert "loss 2.0000" in text
     assert "left 0:00:00" in text
     assert "10 boxes did not fit into data.max_boxes" in text
     assert "could not be decoded" not in text
+    assert "400.0 images/s" in text
     assert steps_of(tmp_path / "history.csv") == [0, 1, 2, 3, 4]
+    batches = {row["images_crc32"] for row in read_history(str(tmp_path / "history.csv"))}
+    assert len(batches) == 5
     assert list((tmp_path / "tensorboard").iterdir())
 
 
-def test_an_evaluation_made_again_replaces_its_row(tmp_path):
+def test_every_evaluation_has_one_row_whatever_is_made_again(tmp_path):
     path = str(tmp_path / "evaluations.csv")
-    for step, ap in ((10, 0.1), (20, 0.2), (20, 0.3)):
-        append_evaluation(path, step, {"AP": ap})
+    evaluations = Evaluations(path, last_step=0)
+    for step, ap in ((10, 0.1), (20, 0.2), (20, 0.3), (30, 0.4)):
+        evaluations.add(step, {"AP": ap})
+    again = Evaluations(path, last_step=20)  # the run goes on from step 20
+    assert [step in again for step in (10, 20, 30)] == [True, True, False]
+    again.add(25, {"AP": 0.5})
     assert [(r["step"], r["AP"]) for r in read_history(path)] == [
-        ("10", "0.100000"), ("20", "0.300000"),
+        ("10", "0.100000"), ("20", "0.300000"), ("25", "0.500000"),
     ]  # fmt: skip

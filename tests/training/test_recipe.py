@@ -71,3 +71,15 @@ def test_a_small_set_warms_up_for_longer_than_its_epoch():
     assert recipe.steps_per_epoch == 4
     assert recipe.warmup_steps == 30
     assert resolve_recipe(replace(Config(), train={"warmup_epochs": 0}), 292).warmup_steps == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "on_tpu", "precision"),
+    [
+        ("auto", False, "float32"), ("auto", True, "bfloat16"), ("float32", True, "float32"),
+        ("float16", False, "float16"),
+    ],
+)  # fmt: skip
+def test_activations_are_bfloat16_on_a_tpu_unless_asked_otherwise(asked, on_tpu, precision):
+    config = replace(Config(), train={"precision": asked})
+    assert resolve_recipe(config, 1000, on_tpu=on_tpu).precision == precision

@@ -1,18 +1,16 @@
 """One update: what it changes, that it learns, that it compiles, and what it refuses."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from edet.models.efficientdet import freeze, part_of
+from edet.models.layers import BatchNorm
 from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables
-from tests.conftest import REPOSITORY
+from tests.training.compare_replicas import differences, start, start_workers
 from tests.training.small import make_batch, seeded_network, small_config, small_recipe
 
 
@@ -125,12 +123,113 @@ def test_bfloat16_has_float32_losses_near_those_of_float32():
     assert results[1] == pytest.approx(results[0], rel=0.02)
 
 
+# Three levels and blocks that drop half of their images: what the tests below need, built quickly.
+SHORT = {"max_level": 5, "drop_connect_rate": 0.5}
+
+
+def one_step(precision="float32", batch=None, change=lambda network: None, model=SHORT, **train):
+    """The state and the metrics after one step with some settings."""
+    config = small_config(
+        model=vars(small_config().model) | model,
+        train=vars(small_config().train) | {"precision": precision} | train,
+    )
+    network = seeded_network(config, precision)
+    change(network)
+    step = TrainingStep(network, config, small_recipe(config))
+    return tf.function(step)(TrainingVariables(network).read(), batch or make_batch(0))
+
+
+def freeze_batch_norm(network):
+    for layer in network.layers:
+        layer.trainable = not isinstance(layer, BatchNorm)
+
+
+def assert_equal_states(found, expected, atol):
+    for name in ("trainable", "non_trainable", "velocities", "averages"):
+        for a, b in zip(getattr(found, name), getattr(expected, name), strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=atol, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return one_step()
+
+
+def test_rematerialisation_changes_nothing(plain):
+    """The same operations on the same numbers; seen is a difference of 0."""
+    assert_equal_states(one_step(remat=True)[0], plain[0], atol=1e-7)
+
+
+def test_micro_batches_equal_the_batch_where_batch_norm_is_frozen():
+    """Losses, one normaliser, one clipping, drop connect and all updates; frozen bit for bit."""
+    whole, parts = (
+        one_step(change=freeze_batch_norm, micro_batches=count, remat=count > 1) for count in (1, 2)
+    )
+    assert float(whole[1]["gradient_norm"]) > 0.5, "the test must exercise clipping"
+    assert_equal_states(parts[0], whole[0], atol=1e-6)
+    for frozen, before in zip(parts[0].non_trainable, whole[0].non_trainable, strict=True):
+        np.testing.assert_array_equal(frozen, before)
+    for name, value in whole[1].items():
+        np.testing.assert_allclose(parts[1][name], value, rtol=2e-6, err_msg=name)
+
+
+def test_micro_batches_of_the_same_images_equal_the_batch_with_batch_norm():
+    """Statistics of a part are those of the whole then; but for n / (n - 1) of the variance."""
+    rows = make_batch(0, size=2)
+    twice = {name: tf.repeat(x, 2, axis=0) for name, x in rows.items()}  # every part: both images
+    model = {"max_level": 5, "drop_connect_rate": 0.0}
+    whole, parts = (one_step(batch=twice, model=model, micro_batches=n)[0] for n in (1, 2))
+    # Tolerance: batch norm over as few as 8 numbers makes much of the last digit.
+    for a, b in zip(parts.trainable, whole.trainable, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
+
+
+def test_batch_norm_remembers_the_mean_of_its_micro_batches():
+    """What the docstring says is different: statistics are those of the parts."""
+    batch = make_batch(0)
+    parts = [{name: x[k::2] for name, x in batch.items()} for k in range(2)]
+    model = {"max_level": 5, "drop_connect_rate": 0.0}
+    separate = [one_step(batch=part, model=model)[0].non_trainable for part in parts]
+    together = one_step(batch=batch, model=model, micro_batches=2)[0].non_trainable
+    for a, b, found in zip(*separate, together, strict=True):
+        np.testing.assert_allclose(found, (a + b) / 2, rtol=1e-5, atol=1e-6)
+
+
+def test_float16_scales_the_loss_until_its_gradient_is_finite():
+    """An overflow is not a fault: the step is skipped, and the next one has half the scale."""
+    config = small_config(model=vars(small_config().model) | SHORT)
+    network = seeded_network(config, "float16")
+    step, variables = (
+        TrainingStep(network, config, small_recipe(config)), TrainingVariables(network)
+    )  # fmt: skip
+    update, state = tf.function(step), variables.read()
+    assert float(state.loss_scale.scale) == 2.0**15
+    norms = []
+    while not norms or (norms[-1] == 0 and len(norms) < 12):
+        before = state
+        state, metrics = update(state, make_batch(0))
+        norms.append(float(metrics["gradient_norm"]))
+        assert np.isfinite(norms[-1])
+    assert norms[:-1] == [0.0] * (len(norms) - 1)
+    assert 2 <= len(norms) < 12
+    assert float(state.loss_scale.scale) == 2.0 ** (15 - len(norms) + 1)
+    assert int(state.loss_scale.good_updates) == 1
+    np.testing.assert_allclose(metrics["total_loss"], one_step()[1]["total_loss"], rtol=0.02)
+    assert any(
+        bool(tf.reduce_any(a != b)) for a, b in zip(state.trainable, before.trainable, strict=True)
+    )
+    nan = make_batch(0) | {"images": tf.fill([4, 32, 48, 3], np.float32("nan"))}
+    _, metrics = step(state, nan)
+    assert not np.isfinite(float(metrics["total_loss"]))  # that is one
+
+
 def test_the_step_compiles_under_xla_and_gives_the_same_state():
     """Static shapes and no host operation: XLA on the CPU accepts what a TPU accepts.
 
+    With blocks computed again and two micro-batches, which hold all that the plain step has.
     Tolerance: XLA adds in another order, which moves float32 by about 1e-6 of its size.
     """
-    _, variables, step = make(small_config())
+    _, variables, step = make(small_config(train={"remat": True, "micro_batches": 2}))
     state, batch = variables.read(), make_batch(2)
     expected, _ = tf.function(step)(state, batch)
     found, _ = tf.function(step, jit_compile=True)(state, batch)
@@ -141,30 +240,34 @@ def test_the_step_compiles_under_xla_and_gives_the_same_state():
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory):
-    """The final variables of the same six steps on 1, 2 and 4 logical devices.
+    """The final variables of the same steps on one device, on two, and in two workers.
 
-    A process can hold one strategy only, so each count runs in a process of its own.
+    A process can hold one strategy only, so each runs in processes of its own.
     """
     folder = tmp_path_factory.mktemp("replicas")
-    script = REPOSITORY / "tests" / "training" / "run_replicas.py"
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    runs = [
-        subprocess.Popen([sys.executable, script, str(n), folder / f"{n}.npz"], env=environment)
-        for n in (1, 2, 4)
-    ]
-    assert [run.wait() for run in runs] == [0, 0, 0]
-    return {n: dict(np.load(folder / f"{n}.npz")) for n in (1, 2, 4)}
+    parts = {"micro_batches": 2, "remat": True, "steps": 4}
+    for name, replicas in (("1", 1), ("2", 2)):
+        assert start(folder / f"{name}.npz", {"steps": 6, "replicas": replicas}).wait() == 0
+    assert start(folder / "parts.npz", parts).wait() == 0
+    assert [run.wait() for run in start_workers(folder, parts)] == [0, 0]
+    return folder
 
 
-@pytest.mark.parametrize("replicas", [2, 4])
-def test_any_number_of_replicas_ends_in_the_same_weights(states, replicas):
-    """Six steps with synchronised batch norm, clipping that clips, decay and averages.
+@pytest.mark.parametrize(
+    ("several", "one"), [("2", "1"), ("worker0", "parts"), ("worker1", "parts")]
+)
+def test_any_number_of_replicas_and_workers_ends_in_the_same_weights(states, several, one):
+    """Steps with synchronised batch norm, clipping that clips, drop connect, decay and averages.
 
-    Tolerance 1e-5: sums over replicas round otherwise; about 1e-6 is seen.
+    The workers with micro-batches whose blocks are computed again. Tolerance 1e-5: sums over
+    replicas round otherwise; about 1e-6 is seen. tests/training/compare_replicas.py has more cases.
     """
-    assert json.loads(str(states[1]["clipped"])), "the test must exercise clipping"
-    for name, expected in states[1].items():
-        if name != "clipped":
-            np.testing.assert_allclose(
-                states[replicas][name], expected, rtol=0, atol=1e-5, err_msg=name
-            )
+    clipped = np.load(states / f"{one}.npz")["clipped"]
+    assert json.loads(str(clipped)), "the test must exercise clipping"
+    assert max(differences(states / f"{several}.npz", states / f"{one}.npz").values()) < 1e-5
+
+
+@pytest.mark.parametrize("process", ["1", "2", "worker0", "worker1"])
+def test_an_evaluation_counts_every_image_once_on_replicas_and_workers(states, process):
+    """Five images in steps of four; a picture of brightness k has the score 10 k."""
+    assert np.load(states / f"{process}.npz")["detected"].tolist() == [0, 10, 20, 30, 40]

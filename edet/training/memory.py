@@ -1,0 +1,111 @@
+"""What a run will need in memory, worked out before it starts.
+
+Numbers of one device. They are those of a runtime that keeps whatever the gradient reads, as
+TensorFlow's does on CPUs and GPUs; XLA fuses and needs less. docs/memory.md compares them with
+measured ones.
+
+Letters: B images of a micro-batch on one device, A anchors, K classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import keras
+import rich.table
+
+from edet.config.schema import Config
+from edet.models.complexity import count_kept
+
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+# Values of the focal loss that its gradient reads, float32 for each of [B, A, K]: logits, signed
+# logits, cross entropy, modulator and products of them.
+_LOSS_COPIES = 7
+# Of [B, H, W, C], float32: enlarged logits, their softmax, and the gradient of both.
+_PIXEL_LOSS_COPIES = 3
+# Of the largest feature map, while the gradient passes it: the gradients on both sides of a layer,
+# and the convolution's own space.
+_GRADIENT_COPIES = 3
+
+
+@dataclass(frozen=True)
+class ExpectedMemory:
+    """Bytes on one device."""
+
+    weights: int
+    velocities: int
+    averages: int
+    gradients: int  # and while they are clipped and applied, the new values of all of these
+    activations: int  # of one micro-batch, kept from its forward to its backward pass
+    temporary: int  # beside them at the worst moment: of the losses, or of a block's gradient
+
+    @property
+    def standing(self) -> int:
+        """What is there between two steps, too."""
+        return self.weights + self.velocities + self.averages
+
+    @property
+    def total(self) -> int:
+        """All of it, in bytes."""
+        return sum(dataclasses.astuple(self))
+
+    def table(self) -> rich.table.Table:
+        """Returns the parts as a table, in MiB."""
+        table = rich.table.Table(title="memory that this run is expected to need")
+        table.add_column("on one device")
+        table.add_column("MiB", justify="right")
+        for name, value in (*dataclasses.asdict(self).items(), ("total", self.total)):
+            table.add_row(name, f"{value / 2**20:,.0f}")
+        return table
+
+
+def expected_memory(
+    network: keras.Model, config: Config, precision: str, replicas: int
+) -> ExpectedMemory:
+    """Returns what training a network is expected to need on each of its devices.
+
+    Args:
+      network: its image size and frozen layers count.
+      config: batch size, micro-batches, rematerialisation.
+      precision: of activations, as `Recipe.precision`.
+      replicas: devices that share the batch.
+    """
+    trainable, others = (
+        4 * sum(math.prod(variable.shape) for variable in variables)
+        for variables in (network.trainable_variables, network.non_trainable_variables)
+    )
+    images = config.data.batch_size // replicas
+    at_once = images // config.train.micro_batches
+    blocks = count_kept(network).values()
+    value = at_once * _BYTES[precision]
+    targets = loss = 0  # bytes of an image
+    if config.model.detects:
+        anchors, classes = network.output["class_logits"].shape[1:]
+        targets += anchors * (1 + 4) * 4  # class and deltas
+        loss += anchors * classes * 4 * _LOSS_COPIES
+    if config.model.segments:
+        pixels = math.prod(config.model.image_size)
+        targets += pixels  # the mask
+        loss += pixels * config.model.segmentation.num_classes * 4 * _PIXEL_LOSS_COPIES
+    loss *= at_once
+    gradient = _GRADIENT_COPIES * max(block.largest for block in blocks) * value
+    if config.train.remat:
+        activations = sum(block.outputs for block in blocks) * value
+        # When the blocks of large maps are computed again, few of the outputs are still there.
+        again = max(block.inside for block in blocks) * value
+        temporary = max(loss, again + gradient - activations)
+    else:
+        activations = sum(block.inside for block in blocks) * value
+        temporary = max(loss, gradient)
+    temporary += images * targets  # of the whole batch
+    new_values = 3 * trainable + 2 * others  # weights, velocities, averages after the update
+    return ExpectedMemory(
+        weights=trainable + others,
+        velocities=trainable,
+        averages=trainable + others,
+        gradients=trainable + new_values,
+        activations=activations,
+        temporary=temporary,
+    )

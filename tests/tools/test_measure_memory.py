@@ -1,0 +1,42 @@
+"""The measurement on a network that takes a step in no time."""
+
+import json
+
+import pytest
+
+from edet.config.schema import ConfigError
+from tests.training.small import small_config
+from tools import measure_memory
+from tools.common import parsed
+
+
+def test_a_step_needs_about_what_was_expected_and_parts_need_less(monkeypatch, tmp_path, capsys):
+    """A batch of 16, whole and in four parts."""
+    seen = []
+
+    def load(model, overrides):
+        seen.append((model, overrides))
+        parts = int(overrides[2].partition("=")[2])
+        return small_config(
+            model=vars(small_config().model) | {"image_size": (64, 64), "max_level": 5},
+            data={"batch_size": 16}, train={"micro_batches": parts},
+        )  # fmt: skip
+
+    monkeypatch.setattr(measure_memory, "load_config", load)
+    monkeypatch.setattr(measure_memory, "_REMAT", (False,))
+    arguments = ["--batch_size=16", "--micro_batches=4", f"--output={tmp_path / 'figures.json'}"]
+    measure_memory.measure(parsed(measure_memory.define_flags, arguments))
+    whole, parts = json.loads((tmp_path / "figures.json").read_text())["steps"]
+    assert parts["peak_mib"] < 0.6 * whole["peak_mib"]
+    assert whole["expected_mib"] == pytest.approx(whole["peak_mib"], rel=0.5)
+    assert "efficientdet-d0" in capsys.readouterr().out
+    assert seen[0] == (
+        "efficientdet-d0",
+        ["data.batch_size=16", "train.remat=False", "train.micro_batches=1"],
+    )
+
+
+def test_a_batch_that_parts_cannot_share_is_refused():
+    config = small_config(data={"batch_size": 4}, train={"micro_batches": 3})
+    with pytest.raises(ConfigError, match="use 3 or 6"):
+        measure_memory.measure_step(config, "CPU:0")

@@ -1,0 +1,129 @@
+"""The loop without a network: when it stops, how long it stays away, and what it makes up for."""
+
+import os
+import signal
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from edet.errors import Interrupted
+from edet.training import loop
+from edet.training.interruption import Workers
+
+
+class Run:
+    """A loop whose steps only count; `on_step` is called during each, the clock is our own."""
+
+    def __init__(self, monkeypatch, first=0, on_step=lambda step: None):
+        self.step = tf.Variable(first)
+        self.saved, self.evaluated, self.stretches, self.seconds = [], [], [], 0.0
+        self.recipe = types.SimpleNamespace(
+            total_steps=60, log_every=50, save_every=30, eval_every=20
+        )
+
+        def stretch(_, steps):
+            self.stretches.append(int(steps))
+            for _ in range(int(steps)):
+                on_step(int(self.step))
+                self.step.assign_add(1)
+                self.seconds += 1.5
+            images = tf.zeros((steps, 2), tf.int64)
+            return tf.zeros((steps, len(loop.METRICS))), images
+
+        monkeypatch.setattr(loop, "make_stretch", lambda *_: stretch)
+        monkeypatch.setattr(loop.time, "monotonic", lambda: self.seconds)
+
+    def save(self):
+        self.saved.append(int(self.step))
+
+    def train(self, evaluate=None):
+        reporter = types.SimpleNamespace(add=lambda *_: None, tell=lambda: None)
+        loop.train(
+            tf.distribute.get_strategy(), self, None, self.recipe, iter(()), self, reporter,
+            lambda ids: [], evaluate or (lambda step, check: self.evaluated.append(step)),
+        )  # fmt: skip
+
+
+def terminate(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_an_undisturbed_run_saves_and_evaluates_when_it_is_due(monkeypatch):
+    run = Run(monkeypatch)
+    run.train()
+    assert run.saved == [20, 30, 40, 60]  # before an evaluation too, which may take long
+    assert run.evaluated == [20, 40, 60]
+
+
+def test_no_stretch_lasts_longer_than_ten_seconds(monkeypatch):
+    """Steps of 1.5 seconds: the first alone, then six at a time, fewer before what is due."""
+    run = Run(monkeypatch)
+    run.train()
+    assert run.stretches[:5] == [1, 6, 6, 6, 1]
+    assert sum(run.stretches) == 60
+    assert max(run.stretches) == 6
+
+
+def test_sigterm_saves_at_the_end_of_the_stretch_and_ends_the_run(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    run = Run(monkeypatch, on_step=lambda step: step == 9 and terminate())
+    with pytest.raises(Interrupted, match="stopped by SIGTERM after step 13, which is saved"):
+        run.train()
+    assert run.saved == [13]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_ends_an_evaluation_before_its_next_batch(monkeypatch):
+    def evaluate(step, check):
+        check()
+        terminate()
+        check()
+        pytest.fail("the evaluation went on")
+
+    run = Run(monkeypatch)
+    with pytest.raises(Interrupted, match="step 20 is saved"):
+        run.train(evaluate)
+    assert run.saved == [20]
+
+
+def test_an_evaluation_that_was_broken_off_comes_first(monkeypatch):
+    run = Run(monkeypatch, first=40)
+    run.train()
+    assert run.evaluated == [40, 60]
+    complete = Run(monkeypatch, first=60)
+    complete.train()
+    assert (complete.evaluated, complete.stretches, complete.saved) == ([60], [], [])
+
+
+def test_workers_at_different_steps_do_not_train_together(monkeypatch):
+    monkeypatch.setattr(Workers, "mean", lambda self, *values: np.array([10.0, 125.0]))
+    run = Run(monkeypatch, first=5)  # the other one is at step 15
+    with pytest.raises(Interrupted, match="at step 5, another one is not; --workdir must be"):
+        run.train()
+    assert run.stretches == []
+
+
+def test_all_workers_stop_when_one_has_got_the_signal(monkeypatch):
+    """The other of two has: the mean of both is a half."""
+    means = iter([np.array([0.0, 0.0]), np.array([0.0, 1.5]), np.array([0.5, 1.5])])
+    monkeypatch.setattr(Workers, "mean", lambda self, *values: next(means))
+    run = Run(monkeypatch)
+    with pytest.raises(Interrupted, match="after step 6"):
+        run.train()
+    assert run.saved == [6]
+
+
+def test_the_loss_of_another_worker_is_a_sentence_where_there_are_others():
+    words = "Graph execution error:\n\nCollective ops is aborted by: Socket closed\n\t [[while]]"
+    error = tf.errors.UnavailableError(None, None, words)
+    workers = Workers(tf.distribute.get_strategy())
+    with pytest.raises(tf.errors.UnavailableError), workers.watched():
+        raise error
+    workers._are_several = True
+    with (
+        pytest.raises(Interrupted, match=r"another worker is gone \(Socket closed\); start all"),
+        workers.watched(),
+    ):
+        raise error
