@@ -19,7 +19,7 @@ from absl import app, flags, logging
 
 from edet import workflows
 from edet.config.schema import Config
-from edet.errors import UserError
+from edet.errors import Interrupted, UserError
 from edet.files import write_json
 from edet.training.strategy import STRATEGIES, make_strategy
 from edet.workdir import run_config
@@ -43,6 +43,8 @@ _SET = flags.DEFINE_multi_string("set", [], "section.key=value; may be repeated.
 _WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; may be gs://.")
 _STRATEGY = flags.DEFINE_enum("strategy", "auto", STRATEGIES, "The devices to use.")
 _TPU = flags.DEFINE_string("tpu", "", "Name or address of the TPU; 'local' on a TPU VM.")
+_ZONE = flags.DEFINE_string("zone", "", "Zone of a TPU given by name; default: this machine's.")
+_PROJECT = flags.DEFINE_string("project", "", "Cloud project of a TPU given by name; likewise.")
 _DEVICES = flags.DEFINE_integer("devices", 0, "Devices of --strategy=mirrored; 0: all.", 0)
 _WEIGHTS = flags.DEFINE_string(
     "weights",
@@ -53,7 +55,9 @@ _OUTPUT = flags.DEFINE_string("output", "", "Where predict and export write; def
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs one mode; a mistake of the user ends with a sentence and exit code 2."""
+    """Runs one mode. A sentence and exit code 2 end it after a mistake of the user, 143 after a
+    training was stopped from outside: then the same command goes on with it.
+    """
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("ERROR")  # its warnings are about TensorFlow, not about the user
     try:
@@ -64,11 +68,14 @@ def main(argv: Sequence[str]) -> int:
             )
         config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value, _WEIGHTS.value)
         result = _run(config, inputs)
-        if _WORKDIR.value:
+        if _WORKDIR.value and result:
             write_json(os.path.join(_WORKDIR.value, f"{_MODE.value}.json"), result)
     except UserError as error:
         print(f"edet: {error}", file=sys.stderr)
         return 2
+    except Interrupted as error:
+        print(f"edet: {error}", file=sys.stderr)
+        return error.exit_code
     return 0
 
 
@@ -80,7 +87,9 @@ def _run(config: Config, inputs: Sequence[str]) -> dict:
         return workflows.check_data(config, workdir)
     if mode == "benchmark":
         return workflows.benchmark(config, workdir, weights, inputs)
-    strategy = make_strategy(_STRATEGY.value, _TPU.value, _DEVICES.value)
+    strategy = make_strategy(
+        _STRATEGY.value, _TPU.value, _DEVICES.value, _ZONE.value, _PROJECT.value
+    )
     if mode in ("train", "train_and_eval"):
         return workflows.train(config, workdir, strategy, evaluate_too=mode == "train_and_eval")
     if not (workdir or weights):

@@ -1,4 +1,4 @@
-"""The one exception that means: the person at the keyboard can put this right."""
+"""The two exceptions that end a command with a sentence instead of a traceback."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,13 @@ class UserError(ValueError):
 
     main.py and the tools print the message without a traceback and exit with code 2.
     """
+
+
+class Interrupted(Exception):
+    """A run was stopped from outside and goes on when the same command is given again.
+
+    Its message is one sentence. main.py exits with code 143, as a shell or a manager of containers
+    sees it of any process that SIGTERM has ended (128 + 15).
+    """
+
+    exit_code = 143

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import tensorflow as tf
 
 from edet.errors import UserError
+
+_NODE_NAMES = re.compile(r"\{\{.*?\}\} | \[Op:\w+\]")  # TensorFlow's, which tell a user nothing
 
 
 def find_files(pattern: str, what: str) -> list[str]:
@@ -62,6 +65,7 @@ def written_aside(path: str | os.PathLike) -> Iterator[str]:
 def reason(error: BaseException) -> str:
     """The system's own words for a failed read or write, on one line."""
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    text = _NODE_NAMES.sub("", text)
     return text.splitlines()[0] if text else type(error).__name__
 
 

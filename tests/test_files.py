@@ -3,9 +3,10 @@
 import pathlib
 
 import pytest
+import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import find_files, read_text, write_json, write_text, written_aside
+from edet.files import find_files, read_text, reason, write_json, write_text, written_aside
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_scrap(tmp_path):
@@ -52,3 +53,10 @@ def test_no_files_is_an_error_that_names_the_setting(pattern):
 def test_a_missing_file_is_named():
     with pytest.raises(UserError, match="cannot read config nowhere.yaml"):
         read_text("nowhere.yaml", "config")
+
+
+def test_names_of_tensorflow_nodes_are_not_told():
+    error = tf.errors.UnknownError(
+        None, None, "{{function_node __wrapped__SaveV2}} ckpt-3; File too large [Op:SaveV2]"
+    )
+    assert reason(error) == "ckpt-3; File too large"

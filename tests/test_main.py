@@ -10,6 +10,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 import main
+from edet.errors import Interrupted
 from tests.conftest import REPOSITORY
 
 
@@ -71,6 +72,15 @@ def test_a_workdir_that_cannot_be_written_is_named(edet, tmp_path):
     )  # fmt: skip
     assert code == 2
     assert str(workdir) in error
+
+
+def test_a_training_stopped_from_outside_is_one_sentence_and_exit_code_143(edet, monkeypatch):
+    def stopped(*_, **__):
+        raise Interrupted("stopped by SIGTERM after step 7, which is saved.")
+
+    monkeypatch.setattr(main.workflows, "train", stopped)
+    code, error = edet("--mode=train", "--model=efficientdet-d0", "--workdir=nowhere")
+    assert (code, error) == (143, "edet: stopped by SIGTERM after step 7, which is saved.\n")
 
 
 def test_inspect_prints_a_table_and_writes_json(tmp_path):

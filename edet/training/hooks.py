@@ -1,4 +1,4 @@
-"""What a run tells while it goes: lines with the time left, history.csv, TensorBoard."""
+"""What a run tells while it goes: lines with the time left, its CSV files, TensorBoard."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import datetime
 import io
 import os
-import time
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,10 +15,13 @@ from rich.console import Console
 
 from edet.errors import UserError
 from edet.files import read_text, reason, write_text
+from edet.training.fusion_log import FusionLog
 
 COLUMNS = (
-    "step", "total_loss", "class_loss", "box_loss", "iou_loss", "l2_loss", "learning_rate",
-    "gradient_norm", "positives", "dropped_boxes", "replaced_images", "images_per_second",
+    "step", "total_loss", "class_loss", "box_loss", "iou_loss", "segmentation_loss", "l2_loss",
+    "learning_rate", "gradient_norm", "positives", "dropped_boxes", "replaced_images",
+    "images_per_second",
+    "images_crc32",  # of the ids of the step's images, in order: the same batch, the same number
 )  # fmt: skip
 
 
@@ -37,10 +40,10 @@ class History:
         if not tf.io.gfile.exists(path):
             write_text(path, ",".join(COLUMNS) + "\n")
             return
-        rows = read_history(path)
-        kept = [row for row in rows if int(row["step"]) < first_step]
-        if len(kept) < len(rows):
-            write_text(path, _to_csv(kept, header=True))
+        kept = [row for row in read_history(path) if int(row["step"]) < first_step]
+        text = _to_csv(kept, header=True)
+        if text != read_text(path, "history"):  # rows that come again, or half of one
+            write_text(path, text)
 
     def add(self, rows: Sequence[dict[str, float]]) -> None:
         """Appends rows."""
@@ -54,7 +57,11 @@ class History:
 def read_history(path: str) -> list[dict[str, str]]:
     """Returns the complete rows of a history.csv, in order; a half-written last one is left out."""
     rows = csv.DictReader(io.StringIO(read_text(path, "history")))
-    return [row for row in rows if None not in row.values() and row["step"].isdigit()]
+    return [
+        row
+        for row in rows
+        if None not in row and None not in row.values() and row["step"].isdigit()
+    ]
 
 
 def _to_csv(rows: Sequence[dict], header: bool, columns: Sequence[str] = COLUMNS) -> str:
@@ -67,44 +74,70 @@ def _to_csv(rows: Sequence[dict], header: bool, columns: Sequence[str] = COLUMNS
 
 
 class Reporter:
-    """Prints a line an interval with the time left, and writes the history and TensorBoard."""
+    """Writes the history and TensorBoard, and prints lines with the time left."""
 
-    def __init__(self, workdir: str, first_step: int, total_steps: int, batch_size: int):
-        self.total_steps, self.batch_size = total_steps, batch_size
-        self.console = Console(soft_wrap=True)
-        self.history = History(os.path.join(workdir, "history.csv"), first_step)
-        self.board = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
+    def __init__(
+        self, workdir: str, first_step: int, total_steps: int, batch_size: int,
+        is_chief: bool = True, fusion: FusionLog | None = None,
+    ):  # fmt: skip
+        """Args: `is_chief`, whether this process writes and prints; of several workers one does."""
+        self.fusion = fusion
+        self.total_steps, self.batch_size, self._is_chief = total_steps, batch_size, is_chief
+        self.console = Console(soft_wrap=True, quiet=not is_chief)
+        if is_chief:
+            self.history = History(os.path.join(workdir, "history.csv"), first_step)
+            self.board = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
+        self._step = first_step
+        self._untold: list[dict[str, np.ndarray]] = []  # the stretches since the last line
         self._rates: list[float] = []
         self._warned: set[str] = set()
-        self._started = time.monotonic()
 
-    def start_interval(self) -> None:
-        """Starts the clock; what lies between two intervals is not training time."""
-        self._started = time.monotonic()
-
-    def end_interval(self, last_step: int, metrics: dict[str, np.ndarray]) -> None:
-        """Records the steps of an interval.
+    def add(
+        self, last_step: int, metrics: dict[str, np.ndarray], images: np.ndarray, seconds: float
+    ) -> None:
+        """Records the steps of a stretch.
 
         Args:
           last_step: updates done by now.
           metrics: {name: [n]} of the last n steps.
+          images: [n, B] ids of their images.
+          seconds: a step took.
         """
-        count = len(metrics["total_loss"])
-        rate = count * self.batch_size / (time.monotonic() - self._started)
-        self._rates.append(rate)
+        if not self._is_chief:
+            return
+        count = len(images)
+        self._step = last_step
+        self._rates += [self.batch_size / seconds] * count
         rows = [
             {name: f"{values[i]:.7g}" for name, values in metrics.items()}
-            | {"step": last_step - count + i, "images_per_second": f"{rate:.2f}"}
+            | {
+                "step": last_step - count + i,
+                "images_per_second": f"{self._rates[-1]:.2f}",
+                "images_crc32": zlib.crc32(images[i].tobytes()),
+            }
             for i in range(count)
         ]
         self.history.add(rows)
+        self._untold.append(metrics)
+
+    def tell(self) -> None:
+        """Prints a line about the steps since the last line; their means go to TensorBoard."""
+        if not self._is_chief:
+            return
+        metrics = {
+            name: np.concatenate([part[name] for part in self._untold]) for name in self._untold[0]
+        }
+        self._untold = []
         means = {name: float(np.mean(values)) for name, values in metrics.items()}
-        with self.board.as_default(last_step):
+        rate = float(np.median(self._rates[-len(metrics["total_loss"]) :]))
+        with self.board.as_default(self._step):
             for name, value in means.items():
                 tf.summary.scalar(f"train/{name}", value)
             tf.summary.scalar("train/images_per_second", rate)
-        self.board.flush()
-        self.console.print(self._line(last_step, means, rate), highlight=False)
+        if self.fusion is not None:
+            self.fusion.add(self._step, self.board)
+        self._flush()
+        self.console.print(self._line(self._step, means, rate), highlight=False)
         self._warn_once(metrics)
 
     def _warn_once(self, metrics: dict[str, np.ndarray]) -> None:
@@ -118,36 +151,61 @@ class Reporter:
                 )  # fmt: skip
 
     def _line(self, step: int, means: dict[str, float], rate: float) -> str:
-        # The first interval holds the compilation; the estimate forgets it as soon as it can.
-        usual = float(np.median(self._rates[1:] or self._rates))
-        left = round((self.total_steps - step) * self.batch_size / usual)
+        left = round((self.total_steps - step) * self.batch_size / self._usual_rate())
+        terms = f"class {means['class_loss']:.4f} box {means['box_loss']:.5f} "
+        if means["segmentation_loss"]:  # a network without detection has no other
+            terms = f"{terms if means['class_loss'] else ''}pixel {means['segmentation_loss']:.4f} "
         return (
-            f"step {step}/{self.total_steps}  loss {means['total_loss']:.4f} (class "
-            f"{means['class_loss']:.4f} box {means['box_loss']:.5f} L2 {means['l2_loss']:.4f})  "
+            f"step {step}/{self.total_steps}  loss {means['total_loss']:.4f} ({terms}"
+            f"L2 {means['l2_loss']:.4f})  "
             f"rate {means['learning_rate']:.4g}  {rate:.1f} images/s  "
             f"left {datetime.timedelta(seconds=left)}"
         )
 
     def evaluation(self, step: int, metrics: dict[str, float], picture: str) -> None:
         """Shows an evaluation's numbers and its page of drawn examples (a PNG) in TensorBoard."""
+        if not self._is_chief:
+            return
         with self.board.as_default(step):
             for name, value in metrics.items():
                 tf.summary.scalar(f"eval/{name}", value)
             page = tf.io.decode_png(tf.io.read_file(picture), channels=3)
             tf.summary.image("eval/examples", page[None])
-        self.board.flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        try:
+            self.board.flush()
+        except (OSError, tf.errors.OpError) as error:
+            raise UserError(f"cannot write TensorBoard's files: {reason(error)}") from error
 
     def summary(self) -> dict[str, float]:
         """Returns the usual speed of the run."""
-        usual = float(np.median(self._rates[1:] or self._rates)) if self._rates else 0.0
-        return {"images_per_second": round(usual, 2)}
+        return {"images_per_second": round(self._usual_rate(), 2)}
+
+    def _usual_rate(self) -> float:
+        # The first step compiles; it is forgotten as soon as there is another.
+        rates = self._rates[1:] or self._rates
+        return float(np.median(rates)) if rates else 0.0
 
 
-def append_evaluation(path: str, step: int, metrics: dict[str, float]) -> None:
-    """Adds a row to evaluations.csv; a row of the same step, from before a restart, is replaced."""
-    rows = []
-    if tf.io.gfile.exists(path):
-        rows = list(csv.DictReader(io.StringIO(read_text(path, "evaluations"))))
-    rows = [row for row in rows if int(row["step"]) < step]
-    rows.append({"step": step} | {name: f"{value:.6f}" for name, value in metrics.items()})
-    write_text(path, _to_csv(rows, header=True, columns=list(rows[-1])))
+class Evaluations:
+    """evaluations.csv: one row an evaluation, kept in order as the history is."""
+
+    def __init__(self, path: str, last_step: int):
+        """Reads the file; rows after `last_step` are forgotten when the next one is added."""
+        self.path = path
+        self._rows: list[dict[str, str]] = []
+        if tf.io.gfile.exists(path):
+            rows = csv.DictReader(io.StringIO(read_text(path, "evaluations")))
+            self._rows = [row for row in rows if int(row["step"]) <= last_step]
+
+    def __contains__(self, step: int) -> bool:
+        return any(int(row["step"]) == step for row in self._rows)
+
+    def add(self, step: int, metrics: dict[str, float]) -> None:
+        """Adds a row and writes the file."""
+        self._rows = [row for row in self._rows if int(row["step"]) < step]
+        values = {name: f"{value:.6f}" for name, value in metrics.items()}
+        self._rows.append({"step": str(step)} | values)
+        write_text(self.path, _to_csv(self._rows, header=True, columns=list(self._rows[-1])))

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from edet.errors import UserError
+from edet.errors import Interrupted, UserError
 from edet.training.checkpoints import Checkpoints
 from edet.training.hooks import Reporter
+from edet.training.interruption import AGAIN, StopRequest, Workers
 from edet.training.recipe import Recipe
 from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables
 
 METRICS = (
-    "total_loss", "class_loss", "box_loss", "iou_loss", "l2_loss", "learning_rate", "gradient_norm",
-    "positives", "dropped_boxes", "replaced_images",
+    "total_loss", "class_loss", "box_loss", "iou_loss", "segmentation_loss", "l2_loss",
+    "learning_rate", "gradient_norm", "positives", "dropped_boxes", "replaced_images",
 )  # fmt: skip
+
+_LONGEST_STRETCH = 10.0  # seconds; between SIGTERM and SIGKILL clouds leave 30
 
 
 def make_stretch(
@@ -64,37 +68,56 @@ def train(
     checkpoints: Checkpoints,
     reporter: Reporter,
     name_images: Callable[[np.ndarray], list[str]],
-    evaluate: Callable[[int], None] | None = None,
+    evaluate: Callable[[int, Callable[[], None]], None] | None = None,
 ) -> None:
     """Trains until the recipe's last step, from wherever the variables are.
 
     Args:
       batches: iterator over the global batches, starting with that of the current step.
       name_images: names the images of a batch from their ids, for the non-finite guard.
-      evaluate: called with the step after every `recipe.eval_every` steps and at the end.
+      evaluate: called with the step after every `recipe.eval_every` steps and at the end, and first
+        of all where the run goes on, for an evaluation that was broken off. It calls its second
+        argument often, which raises Interrupted when the run is to stop.
 
     Raises:
       UserError: a loss or gradient is not finite; the weights are those before that step.
+      Interrupted: SIGTERM has come, and the step that is done is saved.
     """
     stretch = make_stretch(strategy, variables, step)
-    done = int(variables.step.numpy())
-    while done < recipe.total_steps:
-        stop = min(
-            _next_multiple(done, every)
-            for every in (recipe.log_every, recipe.save_every, recipe.eval_every)
-        )
-        count = min(stop, recipe.total_steps) - done
-        reporter.start_interval()
-        values, images = (part.numpy() for part in stretch(batches, tf.constant(count)))
-        metrics = dict(zip(METRICS, values.T, strict=True))
-        _stop_if_not_finite(done, metrics, images, name_images)
-        done += count
-        reporter.end_interval(done, metrics)
-        last = done == recipe.total_steps
-        if last or done % recipe.save_every == 0:
-            checkpoints.save()
-        if evaluate is not None and (last or done % recipe.eval_every == 0):
-            evaluate(done)
+    workers = Workers(strategy)
+    done, total = int(variables.step.numpy()), recipe.total_steps
+    seconds = _LONGEST_STRETCH  # of a step; the first stretch is one step, and compiles
+
+    def is_due(every: int) -> bool:
+        return done == total or done % every == 0
+
+    def evaluate_if_due() -> None:
+        if evaluate is not None and done and is_due(recipe.eval_every):
+            evaluate(done, lambda: stop.check(done))
+
+    with StopRequest() as stop:
+        workers.check_same_step(done)
+        evaluate_if_due()
+        while done < total:
+            stops, seconds = workers.mean(stop.is_made, seconds)
+            if stops:
+                checkpoints.save()
+                raise Interrupted(f"stopped by SIGTERM after step {done}, which is saved; {AGAIN}.")
+            ends = (recipe.log_every, recipe.save_every, recipe.eval_every)
+            count = min(*(_next_multiple(done, every) - done for every in ends), total - done)
+            count = max(1, min(count, int(_LONGEST_STRETCH / seconds)))
+            started = time.monotonic()
+            values, images = (part.numpy() for part in stretch(batches, tf.constant(count)))
+            seconds = (time.monotonic() - started) / count
+            metrics = dict(zip(METRICS, values.T, strict=True))
+            _stop_if_not_finite(done, metrics, images, name_images)
+            done += count
+            reporter.add(done, metrics, images, seconds)
+            if is_due(recipe.log_every):
+                reporter.tell()
+            if is_due(recipe.save_every) or (evaluate and is_due(recipe.eval_every)):
+                checkpoints.save()
+            evaluate_if_due()
 
 
 def _next_multiple(value: int, of: int) -> int:
@@ -114,7 +137,14 @@ def _stop_if_not_finite(
     bad = int(np.argmin(finite))
     parts = ", ".join(
         f"{name} {metrics[name][bad]:.6g}"
-        for name in ("class_loss", "box_loss", "iou_loss", "l2_loss", "gradient_norm")
+        for name in (
+            "class_loss",
+            "box_loss",
+            "iou_loss",
+            "segmentation_loss",
+            "l2_loss",
+            "gradient_norm",
+        )
     )
     names = ", ".join(name_images(images[bad]))
     raise UserError(

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import keras
 from rich.console import Console
 
 from edet.config.labels import class_ids
 from edet.config.schema import Config
 from edet.data.examples import check_records, count_records
+from edet.data.masks import check_masks
+from edet.errors import UserError
 from edet.files import find_files
 from edet.models.efficientdet import build_network
 from edet.serving.detector import Detector
-from edet.serving.exported import ExportedDetector, is_exported
+from edet.serving.exported import (
+    ExportedDetector,
+    ExportedSegmenter,
+    exported_config,
+    is_exported,
+)
+from edet.serving.segmenter import Segmenter
 from edet.weights.loading import load_weights
 
 console = Console(soft_wrap=True)
@@ -18,19 +29,59 @@ console = Console(soft_wrap=True)
 _CHECK_ALL_BELOW = 20_000  # records; a larger set has only the first record of each shard checked
 
 
-def load_detector(config: Config, weights: str) -> Detector:
-    """Builds the detector of a configuration with weights of a workdir, checkpoint or file."""
+class Heads(NamedTuple):
+    """What looks at pictures: one of both, or both with one network."""
+
+    detector: Detector | None
+    segmenter: Segmenter | None
+
+    @classmethod
+    def of(cls, network: keras.Model, config: Config) -> Heads:
+        """Returns those that `model.heads` names."""
+        model = config.model
+        return cls(
+            Detector(network, config) if model.detects else None,
+            Segmenter(network, config) if model.segments else None,
+        )
+
+    @property
+    def network(self) -> keras.Model:
+        """Their network."""
+        return (self.detector or self.segmenter).network
+
+
+def load_heads(config: Config, weights: str) -> Heads:
+    """Builds the network of a configuration with weights of a workdir, checkpoint or file."""
     if is_exported(weights):
-        return ExportedDetector(weights, config)
+        model = exported_config(weights).model
+        return Heads(
+            ExportedDetector(weights, config) if model.detects else None,
+            ExportedSegmenter(weights, config) if model.segments else None,
+        )
     network = build_network(config.model)
     console.print(str(load_weights(network, weights)), highlight=False)
-    return Detector(network, config)
+    return Heads.of(network, config)
 
 
-def checked_records(config: Config, key: str) -> list[str]:
-    """Returns the shards of `data.<key>` after looking into them; see `check_records`."""
+def load_detector(config: Config, weights: str) -> Detector:
+    """As `load_heads`, where only boxes are of use.
+
+    Raises:
+      UserError: the network has none.
+    """
+    detector = load_heads(config, weights).detector
+    if detector is None:
+        raise UserError("model.heads has no detection, and this command finds objects only.")
+    return detector
+
+
+def checked_records(config: Config, key: str) -> tuple[list[str], int]:
+    """Returns the shards of `data.<key>` and the number of their records, after `check_records`."""
     what = f"data.{key}"
     files = find_files(getattr(config.data, key), what)
-    every_record = count_records(files) < _CHECK_ALL_BELOW
-    check_records(files, class_ids(config.model), every_record)
-    return files
+    count = count_records(files)
+    ids = class_ids(config.model) if config.model.detects else None
+    check_records(files, ids, every_record=count < _CHECK_ALL_BELOW)
+    if config.model.segments:
+        check_masks(files, what)
+    return files, count

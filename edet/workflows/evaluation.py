@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,19 +13,20 @@ import tensorflow as tf
 from edet.config.schema import Config
 from edet.data.decode import decode_image
 from edet.data.examples import parse_example
-from edet.data.lookup import read_ground_truth
+from edet.data.lookup import GroundTruth, read_ground_truth
 from edet.data.reading import user_errors
 from edet.evaluation.coco import CocoEvaluator, EvaluationResult
 from edet.evaluation.diagnosis import diagnose
 from edet.evaluation.plots import Picture, save_gallery
 from edet.evaluation.report import print_report, write_report
 from edet.files import find_files
-from edet.serving.batches import detect_records
+from edet.serving.batches import Found, detection_of_records
 from edet.serving.detector import Detector
-from edet.serving.exported import ExportedDetector, is_exported
+from edet.serving.exported import exported_config, is_exported
 from edet.training.strategy import check_batch_size
 from edet.weights.own import find_checkpoint
-from edet.workflows.common import checked_records, console, load_detector
+from edet.workflows.common import Heads, checked_records, console, load_heads
+from edet.workflows.segmentation import make_segmentation_evaluation
 
 _GALLERY = 8  # pictures on the page that an evaluation draws
 
@@ -33,50 +36,129 @@ def evaluate(config: Config, workdir: str, strategy: tf.distribute.Strategy, wei
 
     Returns:
       What <workdir>/eval.json holds: COCO's twelve numbers, 0-1, AP per class, counts, and the
-      reasons where AP is low.
+      reasons where AP is low; under "segmentation" mIOU, IoU per class and the confusion matrix,
+      where the network segments. Of several workers only the chief writes and returns anything.
     """
     if is_exported(weights):
         return _evaluate_file(config, workdir, weights)
     check_batch_size(config, strategy.num_replicas_in_sync)
     checked_records(config, "eval_records")
     with strategy.scope():
-        detector = load_detector(config, weights or workdir)
-    result, reasons = evaluate_detector(config, workdir, strategy, detector, {})
-    return {**result.as_dict(), "diagnosis": reasons}
+        heads = load_heads(config, weights or workdir)
+    verdict = make_verdict(config, workdir, strategy, heads)({})
+    return verdict.summary if strategy.extended.should_checkpoint else {}
 
 
 def _evaluate_file(config: Config, workdir: str, path: str) -> dict:
-    """As `evaluate` for an exported file; also says how much AP the workdir's network has more."""
-    detector = ExportedDetector(path, config)
-    checked_records(detector.config, "eval_records")
+    """As `evaluate` for an exported file; also says how much better the workdir's network is."""
+    heads = load_heads(config, path)
+    config = dataclasses.replace(config, model=exported_config(path).model)
+    checked_records(config, "eval_records")
     here = tf.distribute.get_strategy()  # a file runs on this machine's CPU
-    result, reasons = evaluate_detector(detector.config, workdir, here, detector, {"file": path})
-    summary = {**result.as_dict(), "diagnosis": reasons, "file": path}
+    verdict = make_verdict(config, workdir, here, heads)({"file": path})
+    summary = {**verdict.summary, "file": path}
     if workdir and find_checkpoint(workdir):
-        network = load_detector(detector.config, workdir)
-        summary["network"] = evaluate_detector(detector.config, "", here, network, {})[0].metrics
-        for name in ("AP", "AP50", "AP75"):
-            file_ap, network_ap = 100 * result.metrics[name], 100 * summary["network"][name]
+        heads = load_heads(config, workdir)
+        summary["network"] = make_verdict(config, "", here, heads)({}).metrics
+        for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in verdict.metrics):
+            of_file, of_network = 100 * verdict.metrics[name], 100 * summary["network"][name]
             console.print(
-                f"{name:4}  {path} {file_ap:.2f}  {workdir} {network_ap:.2f}  difference "
-                f"{file_ap - network_ap:+.2f}"
+                f"{name:4}  {path} {of_file:.2f}  {workdir} {of_network:.2f}  difference "
+                f"{of_file - of_network:+.2f}"
             )
     return summary
 
 
-def evaluate_detector(
-    config: Config, workdir: str, strategy: tf.distribute.Strategy, detector: Detector, extra: dict
-) -> tuple[EvaluationResult, list[str]]:
-    """Detects in all evaluation records; prints and writes the result, why, and examples."""
+class Verdict(NamedTuple):
+    """What an evaluation of all heads says."""
+
+    metrics: dict[str, float]  # 0-1
+    summary: dict  # what eval.json holds
+    goal: tuple[str, float]  # what the best checkpoint is chosen by
+    page: str  # name of the drawn page in the workdir
+
+    @property
+    def sentence(self) -> str:
+        """The most telling metrics in percent."""
+        shown = ("AP", "AP50", "mIOU")
+        named = ((name, self.metrics[name]) for name in shown if name in self.metrics)
+        return "  ".join(f"{name} {100 * value:.1f}" for name, value in named)
+
+
+def make_verdict(
+    config: Config, workdir: str, strategy: tf.distribute.Strategy, heads: Heads
+) -> Callable[..., Verdict]:
+    """As `make_evaluation`, of all heads of a network."""
+    detection = pixels = None
+    if heads.detector:
+        detection = make_evaluation(config, workdir, strategy, heads.detector)
+    if heads.segmenter:
+        pixels = make_segmentation_evaluation(config, workdir, strategy, heads.segmenter)
+
+    def judge(extra: dict, check: Callable[[], None] = lambda: None) -> Verdict:
+        metrics, summary, goals, page = {}, {}, [], "segmentation.png"
+        if detection:
+            result, reasons = detection(extra, check)
+            metrics |= result.metrics
+            summary |= {**result.as_dict(), "diagnosis": reasons}
+            goals, page = ["AP"], "examples.png"
+        if pixels:
+            found = pixels(extra, check)
+            metrics |= found.metrics
+            summary["segmentation"] = found.as_dict()
+            goals.append("mIOU")
+        goal = "+".join(goals), sum(metrics[name] for name in goals)
+        return Verdict(metrics, summary, goal, page)
+
+    return judge
+
+
+Evaluation = Callable[..., tuple[EvaluationResult, list[str]]]
+
+
+def make_evaluation(
+    config: Config, workdir: str, strategy: tf.distribute.Strategy, detector: Detector
+) -> Evaluation:
+    """Returns a function that evaluates the detector, as often as its weights change.
+
+    The ground truth is read here, and the graph is built once. The function detects in all
+    evaluation records; prints and writes the result, why, and examples; and returns the first two.
+    It takes more entries for eval.json, and what it calls after every batch: that may end the
+    evaluation with an error of its own.
+    """
     files = find_files(config.data.eval_records, "data.eval_records")
     with user_errors(files):
         truth = read_ground_truth(files)
+    detect = detection_of_records(strategy, detector, files)
+
+    def evaluate_again(extra: dict, check: Callable[[], None] = lambda: None):
+        evaluator, found = _detect(detect, truth, detector, files, check)
+        result = evaluator.result()
+        reasons = diagnose(evaluator.dataset, evaluator.detections, result)
+        print_report(result, reasons, console)
+        if workdir and strategy.extended.should_checkpoint:
+            write_report(os.path.join(workdir, "eval.json"), result, reasons, extra)
+            save_gallery(
+                _gallery(config, files, truth, found, detector.labels),
+                os.path.join(workdir, "examples.png"), list(detector.labels.values()),
+            )  # fmt: skip
+        return result, reasons
+
+    return evaluate_again
+
+
+def _detect(
+    detect: Callable[[], Found], truth: list[GroundTruth], detector: Detector,
+    files: Sequence[str], check: Callable[[], None],
+) -> tuple[CocoEvaluator, dict[int, dict[str, np.ndarray]]]:  # fmt: skip
+    """Returns the evaluator with all detections in it, and those of the first pictures."""
     evaluator = CocoEvaluator(
         [{**vars(row), "image_id": row.source_id} for row in truth], detector.labels
     )
     found: dict[int, dict[str, np.ndarray]] = {}
     with user_errors(files):
-        for batch in detect_records(strategy, detector, files):
+        for batch in detect():
+            check()
             index = batch.pop("image_index")
             evaluator.add([truth[i].source_id for i in index], **batch)
             found |= {
@@ -84,16 +166,7 @@ def evaluate_detector(
                 for row, i in enumerate(index)
                 if i < _GALLERY
             }
-    result = evaluator.result()
-    reasons = diagnose(evaluator.dataset, evaluator.detections, result)
-    print_report(result, reasons, console)
-    if workdir:
-        write_report(os.path.join(workdir, "eval.json"), result, reasons, extra)
-        save_gallery(
-            _gallery(config, files, truth, found, detector.labels),
-            os.path.join(workdir, "examples.png"), list(detector.labels.values()),
-        )  # fmt: skip
-    return result, reasons
+    return evaluator, found
 
 
 def _gallery(config: Config, files: Sequence[str], truth, found, labels) -> list[Picture]:

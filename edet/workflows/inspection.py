@@ -36,8 +36,14 @@ def inspect(config: Config) -> dict:
             f"{cost.multiply_adds / 1e9:.3f} B", f"{cost.weight_bytes / 2**20:.1f} MiB",
             f"{cost.activation_bytes / 2**20:.1f} MiB",
         )  # fmt: skip
-    anchors = network.output["box_deltas"].shape[1]
-    console.print(table, f"{anchors:,} anchors, {config.model.num_classes} class logits each")
+    console.print(table)
+    anchors = 0
+    if config.model.detects:
+        anchors = network.output["box_deltas"].shape[1]
+        console.print(f"{anchors:,} anchors, {config.model.num_classes} class logits each")
+    if config.model.segments:
+        _, rows, columns, classes = network.output["segmentation_logits"].shape
+        console.print(f"{rows} x {columns} pixels are classified, {classes} logits each")
     return {
         "model": config.model.name,
         "image_size": list(config.model.image_size),

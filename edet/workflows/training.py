@@ -12,26 +12,27 @@ import tensorflow as tf
 
 from edet.config.loading import config_table
 from edet.config.schema import Config
-from edet.data.examples import count_records
 from edet.data.lookup import describe_images
 from edet.data.pipeline import make_train_dataset
 from edet.data.reading import user_errors
 from edet.evaluation.plots import plot_history
 from edet.files import read_text, write_json
 from edet.models.efficientdet import build_network, freeze
-from edet.serving.detector import Detector
 from edet.training.checkpoints import Checkpoints
-from edet.training.hooks import Reporter, append_evaluation
+from edet.training.fusion_log import FusionLog
+from edet.training.hooks import Evaluations, Reporter
+from edet.training.interruption import Workers
 from edet.training.loop import train as run_training
+from edet.training.memory import expected_memory
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
-from edet.training.strategy import check_batch_size
+from edet.training.strategy import check_batch_size, is_tpu
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import holds_detector, load_weights
 from edet.weights.own import find_checkpoint
 from edet.workdir import prepare_workdir
-from edet.workflows.common import checked_records, console
-from edet.workflows.evaluation import evaluate_detector
+from edet.workflows.common import Heads, checked_records, console
+from edet.workflows.evaluation import make_verdict
 
 
 def train(
@@ -46,33 +47,48 @@ def train(
       workdir: folder of the run.
       strategy: from `training.strategy.make_strategy`.
       evaluate_too: evaluates the moving average every `train.eval_every` steps and at the end, and
-        keeps the checkpoint with the best AP.
+        keeps the checkpoint with the best AP (mIOU, or their sum).
 
     Returns:
-      What <workdir>/train.json holds: steps, the best evaluation, images per second.
+      What <workdir>/train.json holds: steps, the best evaluation, images per second. Of several
+      workers only the chief writes and returns anything.
+
+    Raises:
+      Interrupted: SIGTERM has come, or another worker is gone; the same call goes on.
     """
-    files, recipe = _plan(config, workdir, strategy.num_replicas_in_sync, evaluate_too)
+    with Workers(strategy).watched():
+        return _train(config, workdir, strategy, evaluate_too)
+
+
+def _train(
+    config: Config, workdir: str, strategy: tf.distribute.Strategy, evaluate_too: bool
+) -> dict:
+    is_chief = strategy.extended.should_checkpoint
+    files, recipe = _plan(config, workdir, strategy, evaluate_too)
     keras.utils.set_random_seed(config.train.seed)
     model = dataclasses.replace(config.model, batch_norm_momentum=recipe.batch_norm_momentum)
     with strategy.scope():
-        network = build_network(model, config.train.precision)
+        network = build_network(model, recipe.precision)
         freeze(network, config.train.freeze)
         variables = TrainingVariables(network)
-    checkpoints = Checkpoints(workdir, variables, config.train.keep)
-    if checkpoints.restore_last():
+    replicas = strategy.num_replicas_in_sync
+    console.print(expected_memory(network, config, recipe.precision, replicas).table())
+    checkpoints = Checkpoints(workdir, variables, config.train.keep, is_chief)
+    if checkpoints.restore_last(tell=lambda sentence: console.print(sentence, style="yellow")):
         console.print(f"going on from step {int(variables.step.numpy())} of {workdir}")
     elif config.train.init:
         console.print(str(load_weights(network, config.train.init)), highlight=False)
         variables.restart_averages()
 
     done = int(variables.step.numpy())
-    reporter = Reporter(workdir, done, recipe.total_steps, config.data.batch_size)
+    fusion = FusionLog(network, workdir, done) if is_chief else None
+    reporter = Reporter(workdir, done, recipe.total_steps, config.data.batch_size, is_chief, fusion)
     evaluate_at = None
     if evaluate_too:
         with strategy.scope():
-            detector = Detector(build_network(model, config.train.precision), config)
+            heads = Heads.of(build_network(model, recipe.precision), config)
         evaluate_at = _evaluation_during_training(
-            config, workdir, strategy, detector, variables, checkpoints, reporter
+            config, workdir, strategy, heads, variables, checkpoints, reporter
         )
     batches = strategy.distribute_datasets_from_function(
         lambda context: make_train_dataset(config, files, context, skip_steps=done)
@@ -82,23 +98,28 @@ def train(
             strategy, variables, TrainingStep(network, config, recipe), recipe, iter(batches),
             checkpoints, reporter, lambda ids: describe_images(files, ids), evaluate_at,
         )  # fmt: skip
+    if not is_chief:
+        return {}
     plot_history(os.path.join(workdir, "history.csv"), os.path.join(workdir, "history.png"))
     return {"steps": recipe.total_steps, "best": checkpoints.best(), **reporter.summary()}
 
 
 def _plan(
-    config: Config, workdir: str, replicas: int, evaluate_too: bool
+    config: Config, workdir: str, strategy: tf.distribute.Strategy, evaluate_too: bool
 ) -> tuple[list[str], Recipe]:
     """Checks everything that can be checked beforehand, saves and prints what the run will do."""
-    check_batch_size(config, replicas)
-    files = checked_records(config, "train_records")
+    check_batch_size(config, strategy.num_replicas_in_sync)
+    files, count = checked_records(config, "train_records")
     if evaluate_too:
         checked_records(config, "eval_records")
     recipe = resolve_recipe(
         config,
-        config.data.num_train_examples or count_records(files),
+        config.data.num_train_examples or count,
         _starts_from_detector(config, workdir),
+        is_tpu(strategy),
     )
+    if not strategy.extended.should_checkpoint:
+        return files, recipe
     notes = prepare_workdir(workdir, config)
     write_json(os.path.join(workdir, "recipe.json"), dataclasses.asdict(recipe))
     console.print(config_table(config), recipe.table(config))
@@ -119,22 +140,28 @@ def _evaluation_during_training(
     config: Config,
     workdir: str,
     strategy: tf.distribute.Strategy,
-    detector: Detector,
+    heads: Heads,
     variables: TrainingVariables,
     checkpoints: Checkpoints,
     reporter: Reporter,
-) -> Callable[[int], None]:
+) -> Callable[[int, Callable[[], None]], None]:
     """Returns what the loop calls to evaluate the moving average and keep it if it is the best."""
+    done = int(variables.step.numpy())
+    evaluations = Evaluations(os.path.join(workdir, "evaluations.csv"), last_step=done)
+    evaluate = make_verdict(config, workdir, strategy, heads)
 
-    def evaluate_at(step: int) -> None:
-        variables.copy_averages_to(detector.network)
-        result, _ = evaluate_detector(config, workdir, strategy, detector, {"step": step})
-        is_best = checkpoints.save_if_best(result.metrics["AP"])
-        append_evaluation(os.path.join(workdir, "evaluations.csv"), step, result.metrics)
-        reporter.evaluation(step, result.metrics, os.path.join(workdir, "examples.png"))
-        console.print(
-            f"step {step}  AP {100 * result.metrics['AP']:.1f}  AP50 "
-            f"{100 * result.metrics['AP50']:.1f}{'  (best so far)' if is_best else ''}"
-        )
+    def evaluate_at(step: int, check: Callable[[], None]) -> None:
+        if step in evaluations:  # before the run was stopped
+            return
+        variables.copy_averages_to(heads.network)
+        verdict = evaluate({"step": step}, check)
+        if not strategy.extended.should_checkpoint:
+            return
+        goal, value = verdict.goal
+        is_best = checkpoints.save_if_best(value, goal)
+        evaluations.add(step, verdict.metrics)
+        reporter.evaluation(step, verdict.metrics, os.path.join(workdir, verdict.page))
+        best = "  (best so far)" if is_best else ""
+        console.print(f"step {step}  {verdict.sentence}{best}")
 
     return evaluate_at

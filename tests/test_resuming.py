@@ -1,0 +1,131 @@
+"""Nothing is lost: real processes are killed and told to stop, and the run goes on as if not.
+
+`python -m tools.kill_check` does the same at twenty moments, some inside writes and evaluations.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from edet import workflows
+from edet.config.loading import load_config
+from edet.data.records import write_records
+from edet.data.synthetic import SyntheticSet
+from edet.training.hooks import read_history
+from edet.weights.own import find_checkpoint, read_weights
+from tests import small
+from tests.conftest import REPOSITORY
+
+assert small.BACKBONES  # importing it makes its backbone known
+
+STEPS = 12
+SETTINGS = [
+    "model.image_size=64", "model.backbone=efficientnet-lite-tiny",
+    "model.labels={1: disc, 2: square, 3: triangle}", "model.pyramid_width=16",
+    "model.pyramid_repeats=1", "model.head_repeats=1", "model.max_level=5",
+    "data.batch_size=4", "data.eval_batch_size=4", f"train.steps={STEPS}", "train.save_every=4",
+    "train.log_every=2", "train.keep=3",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    write_records(SyntheticSet(10, size=64, seed=0), str(folder / "train"), num_shards=2)
+    records = f"data.train_records={folder}/train-*"
+    return load_config("efficientdet-lite0", overrides=[*SETTINGS, records])
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    """The workdir of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    workflows.train(config, str(folder), tf.distribute.get_strategy())
+    return folder
+
+
+def start(workdir, config, *arguments):
+    """Starts main.py; its output goes to <workdir>.log."""
+    records = f"--set=data.train_records={config.data.train_records}"
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
+    with open(f"{workdir}.log", "a") as log:
+        return subprocess.Popen(
+            [
+                sys.executable, "-m", "tests.small_main", "--mode=train", f"--workdir={workdir}",
+                "--model=efficientdet-lite0", records, *(f"--set={s}" for s in SETTINGS),
+                *arguments,
+            ],
+            cwd=REPOSITORY, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {
+                "PYTHONPATH": path,
+            },
+        )  # fmt: skip
+
+
+def wait_for_step(process, workdir, step):
+    history = workdir / "history.csv"
+    while not history.exists() or len(read_history(str(history))) <= step:
+        assert process.poll() is None, (workdir.parent / f"{workdir.name}.log").read_text()
+        time.sleep(0.002)
+
+
+def assert_same_run(found, expected, rtol=1e-5):
+    rows, wanted = (read_history(str(folder / "history.csv")) for folder in (found, expected))
+    assert [int(row["step"]) for row in rows] == list(range(STEPS))
+    assert [r["images_crc32"] for r in rows] == [r["images_crc32"] for r in wanted]
+    losses = [[float(row["total_loss"]) for row in part] for part in (rows, wanted)]
+    np.testing.assert_allclose(*losses, rtol=rtol)
+
+
+def test_a_run_that_was_terminated_and_then_killed_is_the_undisturbed_one(config, whole, tmp_path):
+    workdir = tmp_path / "run"
+    first = start(workdir, config, "--set=train.log_every=1", "--set=train.save_every=1000")
+    wait_for_step(first, workdir, 0)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait() == 143
+    log = (tmp_path / "run.log").read_text()
+    assert "stopped by SIGTERM after step" in log
+    assert "Traceback" not in log
+    saved = int(find_checkpoint(str(workdir), prefer="last").rpartition("-")[2])
+    assert 0 < saved < STEPS  # nothing but the signal made it save
+    second = start(workdir, config, "--set=train.log_every=1", "--set=train.save_every=1000")
+    wait_for_step(second, workdir, saved)
+    second.kill()
+    second.wait()
+    workflows.train(config, str(workdir), tf.distribute.get_strategy())
+    assert_same_run(workdir, whole)
+    for kind in ("raw", "average", "velocity"):
+        expected = read_weights(str(whole / "checkpoints" / f"ckpt-{STEPS}"), kind)
+        found = read_weights(str(workdir / "checkpoints" / f"ckpt-{STEPS}"), kind)
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_two_replicas_go_on_where_one_has_stopped(config, whole, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(whole, workdir)
+    for path in [*(workdir / "checkpoints").glob(f"ckpt-{STEPS}.*")]:
+        path.unlink()
+    process = start(workdir, config, "--strategy=mirrored", "--devices=2")
+    assert process.wait() == 0, (tmp_path / "run.log").read_text()
+    assert f"going on from step 8 of {workdir}" in (tmp_path / "run.log").read_text()
+    assert_same_run(workdir, whole, rtol=1e-3)
+
+
+def test_a_run_with_a_damaged_last_checkpoint_goes_on_from_the_one_before(
+    config, whole, tmp_path, capsys
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(whole, workdir)
+    data = next((workdir / "checkpoints").glob(f"ckpt-{STEPS}.data*"))
+    data.write_bytes(data.read_bytes()[:1000])
+    workflows.train(config, str(workdir), tf.distribute.get_strategy())
+    assert f"ckpt-{STEPS} is damaged" in capsys.readouterr().out.replace("\n", "")
+    assert_same_run(workdir, whole)
+    assert find_checkpoint(str(workdir), prefer="last").endswith(f"ckpt-{STEPS}")

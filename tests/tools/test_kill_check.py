@@ -1,0 +1,63 @@
+"""The check sees what it is to see; `tests/test_resuming.py` kills real processes."""
+
+from absl import flags
+
+from edet.config.loading import load_config
+from edet.training.hooks import COLUMNS, Evaluations, History
+from tools import kill_check
+
+
+def write_history(folder, losses, batch=7):
+    folder.mkdir(exist_ok=True)
+    rows = [
+        dict.fromkeys(COLUMNS, 1) | {"step": step, "total_loss": loss, "images_crc32": batch}
+        for step, loss in enumerate(losses)
+    ]
+    History(str(folder / "history.csv"), first_step=0).add(rows)
+
+
+def write_checkpoint(folder, step, suffixes=(".index", ".data-00000-of-00001")):
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    for suffix in suffixes:
+        (folder / "checkpoints" / f"ckpt-{step}{suffix}").write_text("")
+
+
+def test_another_loss_and_other_images_are_seen(tmp_path):
+    write_history(tmp_path / "whole", [4.0, 2.0, 1.0])
+    write_history(tmp_path / "same", [4.0, 2.0])
+    write_history(tmp_path / "other", [4.0, 2.5], batch=8)
+    compare = kill_check._compare
+    assert compare(tmp_path / "same", tmp_path / "whole") == (0.0, 0)
+    assert compare(tmp_path / "other", tmp_path / "whole") == (0.25, 2)
+
+
+def test_a_write_that_was_broken_off_is_seen_by_what_it_left(tmp_path):
+    write_checkpoint(tmp_path, 2)
+    assert kill_check._broken_writes(tmp_path) == set()
+    write_checkpoint(tmp_path, 4, suffixes=[".data-00000-of-00001"])
+    (tmp_path / "best" / "ckpt-4_temp").mkdir(parents=True)
+    assert kill_check._broken_writes(tmp_path) == {
+        "checkpoints/ckpt-4.data-00000-of-00001", "best/ckpt-4_temp",
+    }  # fmt: skip
+
+
+def test_an_evaluation_lasts_from_its_checkpoint_to_its_row(tmp_path):
+    def is_evaluating():
+        return kill_check._is_evaluating(tmp_path, every=4)
+
+    write_history(tmp_path, [3.0] * 4)
+    assert not is_evaluating()
+    write_checkpoint(tmp_path, 4)
+    assert is_evaluating()
+    Evaluations(str(tmp_path / "evaluations.csv"), last_step=4).add(4, {"AP": 0.5})
+    assert not is_evaluating()
+
+
+def test_the_settings_of_its_runs_exist(tmp_path):
+    options = flags.FlagValues()
+    kill_check.define_flags(options)
+    options(["kill_check", f"--output={tmp_path}", "--steps=40"])
+    command, every = kill_check._prepare(options, tmp_path)
+    assert every == 8
+    load_config("efficientdet-lite0", overrides=[a[6:] for a in command if a.startswith("--set=")])
+    assert len(list((tmp_path / "records").glob("*.tfrecord"))) == 2
