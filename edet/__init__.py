@@ -4,6 +4,14 @@ from edet.config.loading import load_config
 from edet.config.sizes import list_models
 from edet.models.efficientdet import build_network
 from edet.serving.detector import Detector
+from edet.serving.segmenter import Segmenter
 from edet.weights.loading import load_weights
 
-__all__ = ["Detector", "build_network", "list_models", "load_config", "load_weights"]
+__all__ = [
+    "Detector",
+    "Segmenter",
+    "build_network",
+    "list_models",
+    "load_config",
+    "load_weights",
+]

@@ -29,6 +29,7 @@ _VOC = (
     "aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,dog,horse,motorbike,"
     "person,pottedplant,sheep,sofa,train,tvmonitor"
 )
+BACKGROUND = "background"
 NAMED_LABELS: dict[str, dict[int, str]] = {
     key: dict(enumerate(names.split(","), start=1))
     for key, names in {"coco": _COCO, "voc": _VOC}.items()
@@ -52,15 +53,34 @@ def read_labels(value: Any) -> dict[int, str]:
         except yaml.YAMLError as error:
             raise ConfigError(f"{source} is not YAML: {error}".replace("\n", " ")) from error
     else:
-        source = "model.labels"
+        source = "the label map"
     if not isinstance(value, dict):
         raise ConfigError(f"{source} must be a map of ids to names, such as '1: person'.")
     for class_id, name in value.items():
         if not isinstance(class_id, int) or isinstance(class_id, bool):
-            raise ConfigError(f"{source} has the id {class_id!r}; ids are whole numbers from 1.")
+            raise ConfigError(f"{source} has the id {class_id!r}; ids are whole numbers.")
         if isinstance(name, dict | list):
             raise ConfigError(f"{source} gives id {class_id} the name {name!r}; a name is text.")
     return {class_id: "" if name is None else str(name) for class_id, name in value.items()}
+
+
+def read_mask_labels(value: Any) -> dict[int, str]:
+    """As `read_labels`, of `model.segmentation.labels`: "coco" and "voc" have a background, 0."""
+    labels = read_labels(value)
+    if isinstance(value, str) and value in NAMED_LABELS:
+        return {0: BACKGROUND} | {class_id: name for class_id, name in labels.items() if name}
+    return labels
+
+
+def mask_labels_of(model: ModelConfig) -> dict[int, str]:
+    """Returns {value of the masks: name} in the order of the segmentation's logits.
+
+    Without labels, 21 classes are VOC's, and any other number is values 0..C-1 named "class 0", ...
+    """
+    labels, count = model.segmentation.labels, model.segmentation.num_classes
+    if not labels and count == 1 + len(NAMED_LABELS["voc"]):
+        return read_mask_labels("voc")
+    return labels or {value: f"class {value}" for value in range(count)}
 
 
 def labels_of(model: ModelConfig) -> dict[int, str]:

@@ -16,7 +16,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from edet.config.labels import read_labels
+from edet.config.labels import read_labels, read_mask_labels
 from edet.config.schema import Config, ConfigError, parse_image_size
 from edet.config.sizes import as_dict, sized_config
 from edet.files import read_text, write_text
@@ -110,13 +110,16 @@ def _resolve_labels(layers: Sequence[dict[str, Any]]) -> None:
     The last layer's labels replace the earlier ones whole: two maps are never mixed. A number of
     classes given after the labels, or beside them, must agree; the schema checks it.
     """
-    labelled = [m for layer in layers if "labels" in (m := layer.get("model") or {})]
-    for earlier in labelled[:-1]:
-        del earlier["labels"]
-    for model in labelled[-1:]:
-        model["labels"] = read_labels(model["labels"])
-        if model["labels"]:
-            model.setdefault("num_classes", len(model["labels"]))
+    models = [layer.get("model") or {} for layer in layers]
+    heads = [model.get("segmentation") or {} for model in models]
+    for sections, read in ((models, read_labels), (heads, read_mask_labels)):
+        labelled = [s for s in sections if isinstance(s, dict) and "labels" in s]
+        for earlier in labelled[:-1]:
+            del earlier["labels"]
+        for section in labelled[-1:]:
+            section["labels"] = read(section["labels"])
+            if section["labels"]:
+                section.setdefault("num_classes", len(section["labels"]))
 
 
 def _resolve_image_size(layers: Sequence[dict[str, Any]]) -> None:

@@ -14,7 +14,9 @@ from typing import Any, Literal
 from edet.errors import UserError
 
 FUSIONS = ("fast", "softmax", "unbounded", "sum")
+FeatureNetwork = Literal["bifpn", "fpn", "panet", "nas_fpn", "fully_connected", "quad_fpn"]
 FUSION_PREFIXES = ("", "channel_", "pixel_")
+HEADS = ("detection", "segmentation")
 
 
 class ConfigError(UserError):
@@ -60,6 +62,49 @@ class AnchorConfig:
 
 
 @dataclass(frozen=True)
+class SegmentationConfig:
+    """The head that gives every pixel a class (paper 5.2); `model.heads` turns it on."""
+
+    num_classes: int = 21  # logits of a pixel; filled in from `labels` when those are given
+    # The values of the masks and their names: "voc", a YAML file of `value: name`, or the map
+    # itself. Logit k is the k-th value in rising order; 255 is no class but "leave it out".
+    # Empty: VOC's background and twenty classes for 21, otherwise 0..num_classes-1 without names.
+    labels: Any = field(default_factory=dict)
+    level: int = 2  # the one level that it reads, of stride 2^2; the pyramid reaches down to it
+    width: int = 256  # channels of its convolutions
+    repeats: int = 3  # convolutions before the last
+
+    def __post_init__(self):
+        _require(
+            isinstance(self.labels, dict),
+            f"model.segmentation.labels is {self.labels!r}; load it with edet.load_config, which "
+            "reads names and files.",
+        )
+        labels = {int(k): str(v) for k, v in sorted(self.labels.items())}
+        object.__setattr__(self, "labels", labels)
+        _require(
+            all(0 <= value <= 253 for value in labels),
+            f"model.segmentation.labels has the value {max(labels, default=0, key=abs)}; values of "
+            "masks are 0 to 253, and 255 for what is left out.",
+        )
+        _require(
+            2 <= self.num_classes <= 254,
+            f"model.segmentation.num_classes is {self.num_classes}; it must be 2 to 254.",
+        )
+        _require(
+            not labels or len(labels) == self.num_classes,
+            f"model.segmentation.num_classes is {self.num_classes} but its labels name "
+            f"{len(labels)} classes; set one of them, or make them agree.",
+        )
+        _require(
+            1 <= self.level <= 5,
+            f"model.segmentation.level is {self.level}; the backbone gives levels 1-5.",
+        )
+        _require(self.width >= 1, "model.segmentation.width must be at least 1.")
+        _require(self.repeats >= 0, "model.segmentation.repeats must not be negative.")
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """One network. The defaults are EfficientDet-D0; `sizes.py` has the others."""
 
@@ -74,11 +119,20 @@ class ModelConfig:
     labels: Any = field(default_factory=dict)
     min_level: int = 3  # P3 has stride 2^3
     max_level: int = 7
-    feature_network: Literal["bifpn"] = "bifpn"
+    # The nodes of a cell (paper Figure 2 and Table 5); models/fusion_graph.py draws them.
+    feature_network: FeatureNetwork = "bifpn"
     fusion: str = "fast"  # fast, softmax, unbounded or sum; channel_* and pixel_* variants (3.3)
     pyramid_width: int = 64  # channels of every level (paper Table 1)
     pyramid_repeats: int = 3  # cells of the feature network (paper Table 1)
+    # Brings each level of the backbone to the pyramid's width once. False: anew for every use of
+    # it, as in the released weights.
+    project_once: bool = False
     head_repeats: int = 3  # convolutions of each head before the last (paper Table 1)
+    heads: tuple[str, ...] = ("detection",)  # what the network gives: detection, segmentation
+    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
+    # Of the 3 x 3 convolutions in the feature network and the heads: by depth and then by point
+    # (paper 3.2), or full, as in RetinaNet.
+    convolution: Literal["separable", "full"] = "separable"
     activation: Literal["swish", "relu6", "relu", "hswish"] = "swish"
     drop_connect_rate: float = 0.2  # of the last block; grows linearly with depth; 0 turns it off
     batch_norm_momentum: float = 0.99  # reference; a short run shortens it, see training.recipe
@@ -92,8 +146,25 @@ class ModelConfig:
 
     @property
     def levels(self) -> range:
-        """The pyramid levels that the heads see, fine to coarse."""
+        """The pyramid levels that have anchors, fine to coarse."""
         return range(self.min_level, self.max_level + 1)
+
+    @property
+    def pyramid_levels(self) -> range:
+        """All levels of the pyramid, fine to coarse; segmentation may read a finer one."""
+        if self.segments:
+            return range(min(self.min_level, self.segmentation.level), self.max_level + 1)
+        return self.levels
+
+    @property
+    def detects(self) -> bool:
+        """Whether the network has class logits and box deltas."""
+        return "detection" in self.heads
+
+    @property
+    def segments(self) -> bool:
+        """Whether the network has logits of every pixel's class."""
+        return "segmentation" in self.heads
 
     @property
     def pad_color(self) -> tuple[float, ...]:
@@ -103,6 +174,7 @@ class ModelConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", parse_image_size(self.image_size))
+        object.__setattr__(self, "heads", tuple(self.heads))
         labels = self.labels
         _require(
             isinstance(labels, dict),
@@ -128,6 +200,16 @@ class ModelConfig:
             1 <= self.min_level <= 5 <= self.max_level <= 9,
             f"model levels {self.min_level}-{self.max_level} are not possible; the backbone gives "
             "levels 1-5 and the pyramid must reach at least level 5.",
+        )
+        _require(
+            self.feature_network != "nas_fpn" or self.pyramid_levels == range(3, 8),
+            "model.feature_network nas_fpn was searched for levels 3-7, not "
+            f"{self.pyramid_levels[0]}-{self.max_level}; leave model.min_level and max_level, or "
+            "choose another network.",
+        )
+        _require(
+            bool(self.heads) and set(self.heads) <= set(HEADS),
+            f"model.heads is {list(self.heads)}; name one or both of {', '.join(HEADS)}.",
         )
         base = self.fusion.removeprefix("channel_").removeprefix("pixel_")
         _require(
@@ -181,6 +263,9 @@ class DataConfig:
     max_boxes: int = 100  # ground-truth boxes kept per image (reference: max_instances_per_image)
     skip_crowd: bool = True  # leave COCO crowd boxes out of training (reference)
     shuffle_buffer: int = 1024  # examples (encoded) shuffled in memory; the reference has 64
+    # In training, JPEGs much larger than needed are decoded at 1/2, 1/4 or 1/8 of their size: that
+    # is faster, and smoother than the whole image resized (docs/input_pipeline.md).
+    scaled_decode: bool = True
     num_train_examples: int = 0  # images of one epoch; 0 counts the records
 
     def __post_init__(self):
@@ -228,6 +313,7 @@ class LossConfig:
     box_weight: float = 50.0  # Huber box loss against class loss (reference); 0 turns it off
     iou_loss: Literal["none", "iou", "giou", "diou", "ciou"] = "none"  # added to the Huber loss
     iou_weight: float = 1.0
+    segmentation_weight: float = 1.0  # cross-entropy of the pixels, beside detection or alone
     weight_decay: float = 4e-5  # L2 on kernels, part of the loss (paper 5.1)
 
     def __post_init__(self):
@@ -243,7 +329,7 @@ class LossConfig:
         _require(
             self.huber_delta > 0, f"loss.huber_delta is {self.huber_delta}; it must be positive."
         )
-        for key in ("gamma", "box_weight", "iou_weight", "weight_decay"):
+        for key in ("gamma", "box_weight", "iou_weight", "segmentation_weight", "weight_decay"):
             value = getattr(self, key)
             _require(value >= 0, f"loss.{key} is {value}; it must not be negative.")
 
@@ -272,7 +358,11 @@ class TrainConfig:
     # (they are made for 277,200 steps), and the default number of epochs when `init` is a whole
     # detector; what they became is printed and saved.
     adapt_to_length: bool = True
-    precision: Literal["float32", "bfloat16"] = "float32"  # of activations; losses stay float32
+    # Of activations; losses and updates stay float32. auto: bfloat16 on a TPU, otherwise float32.
+    # float16 is for GPUs without bfloat16 and scales the loss.
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    remat: bool = False  # compute each block again for its gradient instead of keeping it
+    micro_batches: int = 1  # parts that a replica works through its images in, in each step
 
     eval_every: int = 0  # steps between evaluations in train_and_eval; 0: after each tenth
     save_every: int = 0  # steps between checkpoints; 0: after each twentieth
@@ -292,7 +382,9 @@ class TrainConfig:
         for key in ("momentum", "ema_decay"):
             value = getattr(self, key)
             _require(0 <= value < 1, f"train.{key} is {value}; it must be in [0, 1).")
-        _require(self.keep >= 1, f"train.keep is {self.keep}; it must be at least 1.")
+        for key in ("keep", "micro_batches"):
+            value = getattr(self, key)
+            _require(value >= 1, f"train.{key} is {value}; it must be at least 1.")
         parts = {"backbone", "pyramid", "heads"}
         for part in self.freeze:
             _require(

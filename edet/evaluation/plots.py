@@ -35,7 +35,7 @@ PANEL_SIDE = 480  # longer side of one image in a gallery, in pixels
 _GAP = 8
 
 # DejaVu comes with matplotlib and has Latin, Greek, Cyrillic and more; Pillow's own font does not.
-_FONT = str(pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
+FONT = str(pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
 def draw_boxes(
@@ -82,7 +82,7 @@ def draw_boxes(
     for i, box in visible:
         draw.rectangle(box, outline=colors[names[i]], width=line)
     # Labels come after all boxes, so that no line crosses a word.
-    font = ImageFont.truetype(_FONT, max(12, round(max(image.shape) / 50)))
+    font = ImageFont.truetype(FONT, max(12, round(max(image.shape) / 50)))
     for i, box in visible:
         percent = "" if scores is None else f" {100 * scores[i]:.0f}%"
         _draw_label(draw, box, f"{names[i]}{percent}".strip(), colors[names[i]], font)
@@ -152,7 +152,7 @@ def plot_confusion_matrix(
         for (row, column), count in np.ndenumerate(matrix):
             color = "black" if share[row, column] > 0.5 else "white"
             axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_precision_recall(
@@ -186,7 +186,7 @@ def plot_precision_recall(
             axes.legend(loc="lower left", fontsize=8)
         else:
             axes.text(0.5, 0.5, "no ground truth", ha="center", va="center")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_history(history: str | os.PathLike, path: str | os.PathLike) -> None:
@@ -222,7 +222,7 @@ def plot_history(history: str | os.PathLike, path: str | os.PathLike) -> None:
             axes.legend(fontsize=8)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _read_history(path: str | os.PathLike) -> dict[str, list[tuple[float, float]]]:
@@ -233,7 +233,7 @@ def _read_history(path: str | os.PathLike) -> dict[str, list[tuple[float, float]
         raise UserError(f"history {os.fspath(path)} has no column 'step'; is it a training's CSV?")
     for row in reader:
         for name, cell in row.items():
-            if name in (None, "step") or not cell:
+            if name in (None, "step", "images_crc32") or not cell:
                 continue
             try:
                 columns.setdefault(name, []).append((float(row["step"]), float(cell)))
@@ -261,7 +261,7 @@ def _gallery_row(picture: Picture, classes: Sequence[str]) -> Image.Image:
     )
     header = 24
     row = Image.new("RGB", (2 * PANEL_SIDE + 3 * _GAP, size[1] + header + _GAP), "white")
-    draw, font = ImageDraw.Draw(row), ImageFont.truetype(_FONT, 13)
+    draw, font = ImageDraw.Draw(row), ImageFont.truetype(FONT, 13)
     for column, (panel, caption) in enumerate(((truth, "ground truth"), (found, picture.caption))):
         left = _GAP + column * (PANEL_SIDE + _GAP)
         draw.text((left, 4), f"{picture.title}: {caption}", fill="black", font=font)
@@ -317,7 +317,12 @@ def _curve(axes: Axes, precision: np.ndarray, label: str, color: str) -> None:
     axes.plot(np.linspace(0, 1, len(precision)), precision, label=label, color=color)
 
 
-def _save(figure: Figure, path: str | os.PathLike) -> None:
+def save_figure(figure: Figure, path: str | os.PathLike) -> None:
+    """Writes a figure as a PNG; gs:// works.
+
+    Raises:
+      UserError: the path cannot be written.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     _write(buffer, path)

@@ -12,12 +12,16 @@ from edet.data.views import make_view_dataset, read_pictures
 from edet.serving.detector import Detector
 
 MakeDataset = Callable[[tf.distribute.InputContext], tf.data.Dataset]
+Found = Iterator[dict[str, np.ndarray]]
 
 
-def detect_records(
+def detection_of_records(
     strategy: tf.distribute.Strategy, detector: Detector, files: Sequence[str]
-) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the detections in the pictures of records, as `detect_batches`.
+) -> Callable[[], Found]:
+    """Returns a function that yields the detections in the pictures of records.
+
+    See `detection_of_batches` for what it yields. It may be called again when the detector's
+    weights have changed; the graph is built once.
 
     Args:
       strategy: the detector's network lives in its scope.
@@ -27,46 +31,41 @@ def detect_records(
     config = detector.config
     size = config.data.eval_batch_size
     if config.detect.looks_once:
-        return detect_batches(
-            strategy, detector, lambda context: make_eval_dataset(config, files, size, context)
-        )
-    return detect_views(
-        strategy,
-        detector,
-        lambda context: make_view_dataset(read_pictures(files), config, size, context),
+        detect = detection_of_batches(strategy, detector)
+        return lambda: detect(lambda context: make_eval_dataset(config, files, size, context))
+    detect = detection_of_views(strategy, detector)
+    return lambda: detect(
+        lambda context: make_view_dataset(read_pictures(files), config, size, context)
     )
 
 
-def detect_pictures(
-    detector: Detector, pictures: tf.data.Dataset
-) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the detections in pictures of any sizes, as `detect_batches`, in their order.
+def detect_pictures(detector: Detector, pictures: tf.data.Dataset) -> Found:
+    """Yields the detections in pictures of any sizes, as `detection_of_batches`, in their order.
 
     Args:
       detector: its configuration says how often it looks, and how many views make a step.
       pictures: dicts of "image" uint8 [H, W, 3] and "image_index" int32.
     """
     config = detector.config
-    detect = detect_batches if config.detect.looks_once else detect_views
-    return detect(
-        tf.distribute.get_strategy(),
-        detector,
-        lambda _: make_view_dataset(pictures, config, config.data.eval_batch_size),
+    detection = detection_of_batches if config.detect.looks_once else detection_of_views
+    return detection(tf.distribute.get_strategy(), detector)(
+        lambda _: make_view_dataset(pictures, config, config.data.eval_batch_size)
     )
 
 
-def detect_batches(
-    strategy: tf.distribute.Strategy, detector: Detector, make_dataset: MakeDataset
-) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the detections of every batch, those of all replicas together, without the padding.
+def detection_of_batches(
+    strategy: tf.distribute.Strategy, detector: Detector
+) -> Callable[[MakeDataset], Found]:
+    """Returns a function that yields the detections of every batch of a data set.
 
     Args:
       strategy: the detector's network lives in its scope.
-      make_dataset: as `data.pipeline.make_eval_dataset`: batches with "images" prepared raw
-        pixels, "image_scales" and "image_index", -1 for images that only fill up the last batch.
 
-    Yields:
-      "image_index" int32 [b] and what `Detector.__call__` returns, for the b real images.
+    Returns:
+      A function of the maker of a data set as `data.pipeline.make_eval_dataset`: batches with
+      "images" prepared raw pixels, "image_scales" and "image_index", -1 for images that only fill
+      up the last batch. It yields, those of all replicas together, "image_index" int32 [b] and
+      what `Detector.__call__` returns, for the b real images.
     """
 
     @tf.function
@@ -74,24 +73,29 @@ def detect_batches(
         found = strategy.run(detector.detect, (batch["images"], batch["image_scales"]))
         return _of_all_replicas(strategy, found | {"image_index": batch["image_index"]})
 
-    for batch in strategy.distribute_datasets_from_function(make_dataset):
-        found = {name: value.numpy() for name, value in step(batch).items()}
-        real = found["image_index"] >= 0
-        if real.any():
-            yield {name: value[real] for name, value in found.items()}
+    def detect(make_dataset: MakeDataset) -> Found:
+        for batch in strategy.distribute_datasets_from_function(make_dataset):
+            found = {name: value.numpy() for name, value in step(batch).items()}
+            real = found["image_index"] >= 0
+            if real.any():
+                yield {name: value[real] for name, value in found.items()}
+
+    return detect
 
 
-def detect_views(
-    strategy: tf.distribute.Strategy, detector: Detector, make_dataset: MakeDataset
-) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the detections of pictures whose views come one after another, as `detect_batches`.
+def detection_of_views(
+    strategy: tf.distribute.Strategy, detector: Detector
+) -> Callable[[MakeDataset], Found]:
+    """Returns a function as `detection_of_batches` for pictures whose views follow one another.
 
     The network sees full batches of views, whatever pictures they are of; the candidates of a
     picture wait on the host until its last view is done, and are then suppressed together.
 
     Args:
       strategy: the detector's network lives in its scope.
-      make_dataset: as `data.views.make_view_dataset`.
+
+    Returns:
+      A function of the maker of a data set as `data.views.make_view_dataset`.
     """
     counted = ("image_index", "image_scales", "num_views")
 
@@ -103,25 +107,32 @@ def detect_views(
         return _of_all_replicas(strategy, found | {name: batch[name] for name in counted})
 
     merge = tf.function(detector.merge_views)
-    waiting: dict[int, list[tuple[tf.Tensor, ...]]] = {}
-    for batch in strategy.distribute_datasets_from_function(make_dataset):
-        found = step(batch)
-        index, scales, num_views = (found[name].numpy() for name in counted)
-        for row, i in enumerate(index.tolist()):
-            if i < 0:
-                continue
-            views = waiting.setdefault(i, [])
-            views.append(tuple(found[name][row] for name in ("boxes", "scores", "classes")))
-            if len(views) == num_views[row]:
-                candidates = (tf.stack(part) for part in zip(*waiting.pop(i), strict=True))
-                merged = merge(*candidates, tf.constant(scales[row]))
-                found_here = {name: value.numpy() for name, value in merged.items()}
-                yield {"image_index": index[row : row + 1], **found_here}
+
+    def detect(make_dataset: MakeDataset) -> Found:
+        waiting: dict[int, list[tuple[tf.Tensor, ...]]] = {}
+        for batch in strategy.distribute_datasets_from_function(make_dataset):
+            found = step(batch)
+            index, scales, num_views = (found[name].numpy() for name in counted)
+            for row, i in enumerate(index.tolist()):
+                if i < 0:
+                    continue
+                views = waiting.setdefault(i, [])
+                views.append(tuple(found[name][row] for name in ("boxes", "scores", "classes")))
+                if len(views) == num_views[row]:
+                    candidates = (tf.stack(part) for part in zip(*waiting.pop(i), strict=True))
+                    merged = merge(*candidates, tf.constant(scales[row]))
+                    found_here = {name: value.numpy() for name, value in merged.items()}
+                    yield {"image_index": index[row : row + 1], **found_here}
+
+    return detect
 
 
 def _of_all_replicas(
     strategy: tf.distribute.Strategy, values: dict[str, tf.Tensor]
 ) -> dict[str, tf.Tensor]:
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        # Those of the other workers too: every worker ends up with the whole.
+        return {name: strategy.gather(value, axis=0) for name, value in values.items()}
     return {
         name: tf.concat(strategy.experimental_local_results(value), 0)
         for name, value in values.items()

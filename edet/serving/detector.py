@@ -79,7 +79,7 @@ class Detector:
         """
         if len(images) == 0:
             raise UserError("the Detector got no images; give at least one.")
-        pictures = (self._pixels(image, k) for k, image in enumerate(images))
+        pictures = (picture_pixels(image, k) for k, image in enumerate(images))
         if not self.config.detect.looks_once:
             found = [self._detect_in_views(picture) for picture in pictures]
             return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
@@ -199,16 +199,22 @@ class Detector:
         except tf.errors.OpError as error:
             raise UserError(f"cannot be decoded: {reason(error)}") from error
 
-    def _pixels(self, image: np.ndarray | tf.Tensor | bytes, place: int) -> tf.Tensor:
-        if isinstance(image, bytes):
-            try:
-                return self.decode(image)
-            except UserError as error:
-                raise UserError(f"image {place} {error}") from error
-        image = tf.convert_to_tensor(image)
-        if image.dtype != tf.uint8 or image.shape.rank != 3 or image.shape[-1] != 3:
-            raise UserError(
-                f"image {place} is {image.dtype.name} {image.shape}; the Detector takes uint8 "
-                "[height, width, 3] in 0-255, or encoded bytes."
-            )
-        return image
+
+def picture_pixels(image: np.ndarray | tf.Tensor | bytes, place: int) -> tf.Tensor:
+    """Returns uint8 [H, W, 3] of one of the pictures that a Detector is called with.
+
+    Raises:
+      UserError: it cannot be decoded or is of another kind; `place` is its number.
+    """
+    if isinstance(image, bytes):
+        try:
+            return Detector.decode(image)
+        except UserError as error:
+            raise UserError(f"image {place} {error}") from error
+    image = tf.convert_to_tensor(image)
+    if image.dtype != tf.uint8 or image.shape.rank != 3 or image.shape[-1] != 3:
+        raise UserError(
+            f"image {place} is {image.dtype.name} {image.shape}; it must be uint8 "
+            "[height, width, 3] in 0-255, or encoded bytes."
+        )
+    return image

@@ -1,4 +1,4 @@
-"""Exported files as Detectors: evaluation and prediction run a .tflite or .onnx as any model.
+"""Exported files as Detectors and Segmenters, for evaluation and prediction as with any model.
 
 Letters: B images, h, w pixels of the network input, A anchors, K classes.
 """
@@ -23,6 +23,7 @@ from edet.geometry.nms import find_on_cpu
 from edet.serving.detector import Detector
 from edet.serving.litert import LiteRTFile
 from edet.serving.onnx import ONNXFile
+from edet.serving.segmenter import Segmenter
 
 
 class ExportedFile(Protocol):
@@ -78,12 +79,8 @@ class ExportedDetector(Detector):
 
     def detect(self, pixels: tf.Tensor, scales: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `Detector.detect`; the file runs on this machine's CPU, one image after another."""
-        specs = self.network.outputs
-        values = tf.numpy_function(self._run, [pixels], [spec.dtype for spec in specs.values()])
-        found = {
-            name: tf.ensure_shape(value, [None, *spec.shape[1:]])
-            for (name, spec), value in zip(specs.items(), values, strict=True)
-        }
+        found = _run(self.network, pixels)
+        found.pop("class_map", None)
         if "num_detections" in found:
             return found | {"boxes": found["boxes"] / scales[:, None, None]}
         if "scores" in found:  # back to what the network said, which postprocess takes
@@ -93,9 +90,35 @@ class ExportedDetector(Detector):
             return self.postprocess(logits, deltas, scales, find_on_cpu)
         return self.postprocess(found["class_logits"], found["box_deltas"], scales, find_on_cpu)
 
-    def _run(self, pixels: np.ndarray) -> list[np.ndarray]:
-        found = [self.network(image[None]) for image in pixels]
-        return [np.concatenate([one[name] for one in found]) for name in self.network.outputs]
+
+class ExportedSegmenter(Segmenter):
+    """A Segmenter whose network is an exported file; arguments and errors as `ExportedDetector`."""
+
+    def __init__(self, path: str, config: Config | None = None, threads: int | None = None):
+        file = _open(path, threads or os.cpu_count() or 1)
+        own = _config(file)
+        super().__init__(file, dataclasses.replace(config, model=own.model) if config else own)
+
+    def segment(self, pixels: tf.Tensor) -> tf.Tensor:
+        """As `Segmenter.segment`; the file runs on this machine's CPU."""
+        found = _run(self.network, pixels)
+        if "class_map" in found:
+            return tf.cast(found["class_map"], tf.uint8)
+        return self.classify(found["segmentation_logits"])
+
+
+def _run(file: ExportedFile, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Runs a file on fitted raw pixels, float32 [B, h, w, 3], one image after another."""
+
+    def run(pixels: np.ndarray) -> list[np.ndarray]:
+        found = [file(image[None]) for image in pixels]
+        return [np.concatenate([one[name] for one in found]) for name in file.outputs]
+
+    values = tf.numpy_function(run, [pixels], [spec.dtype for spec in file.outputs.values()])
+    return {
+        name: tf.ensure_shape(value, [None, *spec.shape[1:]])
+        for (name, spec), value in zip(file.outputs.items(), values, strict=True)
+    }
 
 
 def _open(path: str, threads: int) -> ExportedFile:

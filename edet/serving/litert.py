@@ -53,7 +53,7 @@ def export_litert(detector: Detector, path: str, pixels: Iterable[np.ndarray] = 
     tools, schema = _flatbuffer_modules()
     config = detector.config
     precision = config.export.precision
-    finish = Finish(config, config.export.outputs)
+    finish = Finish(config)
     network = _convert(
         network_of(detector.network), [image_spec(config.model)], _settings_of(precision, pixels)
     )
@@ -64,7 +64,7 @@ def export_litert(detector: Detector, path: str, pixels: Iterable[np.ndarray] = 
     _sign(model, finish.names, schema)
     content = bytes(tools.convert_object_to_bytearray(model))
     input_type = "uint8" if precision == "int8" else "float32"
-    description = card(config, config.export.outputs, precision, input_type)
+    description = card(config, precision, input_type)
     with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
         file.write(_with_files(content, {CARD: _json(description), SETTINGS: settings(config)}))
     write_json(path.removesuffix(".tflite") + ".json", description)

@@ -44,7 +44,7 @@ def export_onnx(detector: Detector, path: str) -> str:
     outputs = config.export.outputs
     if not path.endswith(".onnx"):
         raise UserError(f"an ONNX file must end in .onnx, and {path} does not.")
-    if outputs == "detections" and config.detect.nms != "hard":
+    if config.model.detects and outputs == "detections" and config.detect.nms != "hard":
         raise UserError(
             f"ONNX has hard suppression only, and detect.nms is {config.detect.nms}; set "
             "detect.nms=hard, or export.outputs to boxes or network."
@@ -53,7 +53,7 @@ def export_onnx(detector: Detector, path: str) -> str:
         import tf2onnx
     except ImportError as error:
         raise UserError(_NOT_INSTALLED) from error
-    network, finish = network_of(detector.network), Finish(config, outputs)
+    network, finish = network_of(detector.network), Finish(config)
     function = tf.function(
         lambda images: dict(zip(finish.names, finish(*network(images)), strict=True))
     )
@@ -61,7 +61,7 @@ def export_onnx(detector: Detector, path: str) -> str:
         function, input_signature=[image_spec(config.model)], opset=OPSET
     )
     _give_sizes(model)
-    description = card(config, outputs, "float32", "float32")
+    description = card(config, "float32", "float32")
     for key, text in ((CARD, json.dumps(description)), (SETTINGS, settings(config))):
         model.metadata_props.add(key=key, value=text)
     with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:

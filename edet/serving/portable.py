@@ -1,11 +1,12 @@
 """What LiteRT and ONNX files share: the network in two parts, and the card that explains a file.
 
-    pixels ── network_of ──► class logits and box deltas ── Finish ──► what the file gives
+    pixels ── network_of ──► the network's outputs ── Finish ──► what the file gives
 
 The first part may be quantised. The second is cheap and always float32: boxes of whole pixels and
 scores in 256 steps would cost AP.
 
-Letters: h, w pixels of the network input, A anchors, K classes, D detections kept per image (100).
+Letters: h, w pixels of the network input, A anchors, K classes, D detections kept per image (100),
+C classes of pixels.
 A file takes one image at a time.
 """
 
@@ -19,16 +20,20 @@ import numpy as np
 import tensorflow as tf
 import yaml
 
-from edet.config.labels import class_ids, emitted, labels_of
+from edet.config.labels import class_ids, emitted, labels_of, mask_labels_of
 from edet.config.schema import Config, ModelConfig
 from edet.config.sizes import as_dict
 from edet.data.resize import normalize_images
+from edet.errors import UserError
 from edet.geometry.anchors import feature_sizes, make_anchors
 from edet.geometry.coding import decode_boxes
 from edet.geometry.nms import select_candidates, suppress_one
 from edet.serving.fold import fold
+from edet.serving.segmenter import class_map
 
 CARD, SETTINGS = "edet.json", "config.yaml"  # what a file carries along, by name
+
+NETWORK_OUTPUTS = ("class_logits", "box_deltas", "segmentation_logits")
 
 OUTPUTS: dict[str, dict[str, str]] = {
     "network": {
@@ -47,6 +52,35 @@ OUTPUTS: dict[str, dict[str, str]] = {
     },
 }
 
+# What a network that segments gives beside or instead of these.
+PIXEL_OUTPUTS: dict[str, dict[str, str]] = {
+    "network": {
+        "segmentation_logits": "of every fourth pixel and class, before the softmax; class k is "
+        "the k-th of mask_labels",
+    },
+    "detections": {
+        "class_map": "the class of every pixel of the input, the keys of mask_labels; padding "
+        "means nothing",
+    },
+}
+
+
+def outputs_of(config: Config) -> dict[str, str]:
+    """Returns what a file gives, by name, with what it means; `export.outputs` chooses.
+
+    Raises:
+      UserError: boxes are asked of a network without.
+    """
+    wanted, model = config.export.outputs, config.model
+    if wanted == "boxes" and not model.detects:
+        raise UserError(
+            "export.outputs is boxes, but model.heads has no detection; detections gives the class "
+            "of every pixel, network the logits."
+        )
+    found = OUTPUTS[wanted] if model.detects else {}
+    more = PIXEL_OUTPUTS["network" if wanted == "network" else "detections"]
+    return found | more if model.segments else found
+
 
 def image_spec(model: ModelConfig) -> tf.TensorSpec:
     """Returns the input of every file: "images" float32 [1, h, w, 3], fitted pixels in 0-255."""
@@ -60,27 +94,28 @@ def network_of(network: keras.Model) -> Callable[[tf.Tensor], list[tf.Tensor]]:
       network: from `build_network`.
 
     Returns:
-      A function of float32 [1, h, w, 3], 0-255, to class logits [1, A, K] and box deltas [1, A, 4].
+      A function of float32 [1, h, w, 3], 0-255, to the network's outputs in their order: class
+      logits [1, A, K] and box deltas [1, A, 4], segmentation logits [1, h / 4, w / 4, C].
     """
     folded, model = fold(network), network.model_config
 
     def run(images: tf.Tensor) -> list[tf.Tensor]:
         outputs = folded(normalize_images(images, model), training=False)
-        return [outputs["class_logits"], outputs["box_deltas"]]
+        return [outputs[name] for name in NETWORK_OUTPUTS if name in outputs]
 
     return run
 
 
 class Finish:
-    """The second part of a file: from logits and deltas to one of OUTPUTS.
+    """The second part of a file: from the network's outputs to those of `outputs_of`.
 
     Args:
-      config: its `model`, and its `detect` for detections.
-      outputs: a key of OUTPUTS.
+      config: its `model` and `export`, and its `detect` for detections.
     """
 
-    def __init__(self, config: Config, outputs: str):
-        self.config, self.outputs = config, outputs
+    def __init__(self, config: Config):
+        self.config, self.outputs = config, config.export.outputs
+        self._outputs = outputs_of(config)
         model = config.model
         self._anchors = make_anchors(model.image_size, model.levels, model.anchors)
         # No class has the id 0, so it marks padding. In NumPy: a tensor from outside a graph is an
@@ -91,23 +126,34 @@ class Finish:
     @property
     def names(self) -> list[str]:
         """The names of what a call returns, in its order."""
-        return list(OUTPUTS[self.outputs])
+        return list(self._outputs)
 
     def specs(self) -> list[tf.TensorSpec]:
         """Returns the shapes of the arguments of a call."""
-        anchors = len(self._anchors)
-        return [
-            tf.TensorSpec([1, anchors, values], tf.float32)
-            for values in (self.config.model.num_classes, 4)
-        ]
+        model = self.config.model
+        shapes = [[1, len(self._anchors), k] for k in (model.num_classes, 4)] * model.detects
+        if model.segments:
+            wanted = model.segmentation
+            height, width = feature_sizes(model.image_size, wanted.level)[wanted.level]
+            shapes.append([1, height, width, wanted.num_classes])
+        return [tf.TensorSpec(shape, tf.float32) for shape in shapes]
 
-    def __call__(self, class_logits: tf.Tensor, box_deltas: tf.Tensor) -> list[tf.Tensor]:
-        """Maps [1, A, K] and [1, A, 4] to the tensors of `names`."""
+    def __call__(self, *outputs: tf.Tensor) -> list[tf.Tensor]:
+        """Maps what `network_of` returns to the tensors of `names`."""
         if self.outputs == "network":
-            return [class_logits, box_deltas]
+            return list(outputs)
+        found = {}
+        if self.config.model.segments:
+            *outputs, logits = outputs
+            found["class_map"] = class_map(logits, self.config)
+        if not self.config.model.detects:
+            return [found[name] for name in self.names]
+        class_logits, box_deltas = outputs
         if self.outputs == "boxes":
-            return [decode_boxes(box_deltas, self._anchors), tf.sigmoid(class_logits)]
-        found = self._detections(class_logits, box_deltas)
+            found["boxes"] = decode_boxes(box_deltas, self._anchors)
+            found["scores"] = tf.sigmoid(class_logits)
+        else:
+            found |= self._detections(class_logits, box_deltas)
         return [found[name] for name in self.names]
 
     def _detections(self, class_logits: tf.Tensor, box_deltas: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -125,11 +171,13 @@ class Finish:
         }
 
 
-def card(config: Config, outputs: str, precision: str, input_type: str) -> dict[str, Any]:
+def card(config: Config, precision: str, input_type: str) -> dict[str, Any]:
     """Returns what a person or program without edet needs to use a file, ready for JSON."""
     model = config.model
+    described = _described(model) if model.detects else {}
+    if model.segments:
+        described["mask_labels"] = mask_labels_of(model)
     height, width = model.image_size
-    sizes = feature_sizes(model.image_size, model.max_level)
     return {
         "model": model.name,
         "precision": precision,
@@ -148,7 +196,15 @@ def card(config: Config, outputs: str, precision: str, input_type: str) -> dict[
             "mean": list(model.mean_rgb),
             "deviation": list(model.stddev_rgb),
         },
-        "outputs": OUTPUTS[outputs],
+        "outputs": outputs_of(config),
+        **described,
+    }
+
+
+def _described(model: ModelConfig) -> dict[str, Any]:
+    """The parts of a card that tell of boxes."""
+    sizes = feature_sizes(model.image_size, model.max_level)
+    return {
         "labels": labels_of(model),
         "class_ids": class_ids(model),
         "anchors": {

@@ -18,7 +18,14 @@ from edet.files import reason
 from edet.serving import video
 from edet.serving.batches import detect_pictures
 from edet.serving.detector import Detector
-from edet.serving.results import lines_file, list_file, names_of_outputs, save_png, to_coco
+from edet.serving.results import (
+    lines_file,
+    list_file,
+    names_of_outputs,
+    picture_lines,
+    save_png,
+    to_coco,
+)
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 
@@ -239,10 +246,8 @@ class _Run:
         detections = [{**result, "category": labels[result["category_id"]]} for result in results]
         height, width = image.shape[:2]
         self.add_record({"file": path, "height": height, "width": width, "detections": detections})
-        stem = os.path.splitext(os.path.basename(path))[0]
-        image_id = {"image_id": int(stem)} if stem.isdecimal() else {}
-        for result in results:
-            self.add_line({**image_id, "file_name": path, **result})
+        for line in picture_lines(path, results):
+            self.add_line(line)
 
     def _drawn(self, image: np.ndarray, found: dict[str, np.ndarray], row: int) -> np.ndarray:
         """Draws what is sure enough in one picture of a batch."""

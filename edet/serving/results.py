@@ -39,6 +39,16 @@ def to_coco(found: dict[str, np.ndarray], row: int) -> list[dict]:
     ]
 
 
+def picture_lines(path: str, results: Sequence[dict]) -> list[dict]:
+    """Returns what detections.jsonl says of a picture: `to_coco`'s results with its name.
+
+    A number as its name is its image_id, as COCO's are.
+    """
+    stem = os.path.splitext(os.path.basename(path))[0]
+    image_id = {"image_id": int(stem)} if stem.isdecimal() else {}
+    return [{**image_id, "file_name": path, **result} for result in results]
+
+
 def names_of_outputs(paths: Sequence[str], ending: str) -> dict[str, str]:
     """Gives every file its own name; two of one name in different folders are numbered."""
     names: dict[str, str] = {}

@@ -10,21 +10,26 @@ import numpy as np
 import tensorflow as tf
 import yaml
 
+from edet.config.labels import mask_labels_of
 from edet.config.sizes import as_dict
 from edet.errors import UserError
 from edet.files import reason, write_json
 from edet.serving.detector import Detector
 from edet.serving.messages import PredictionLog, predict_request
+from edet.serving.segmenter import Segmenter
 from edet.serving.signatures import Signature, signatures_of
 
 _WARMUP = "tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 
 
-def export_saved_model(detector: Detector, folder: str, version: int | None = None) -> str:
+def export_saved_model(
+    detector: Detector | Segmenter, folder: str, version: int | None = None
+) -> str:
     """Writes `<folder>/<version>/`, the layout that TensorFlow Serving polls.
 
     `signatures_of` tells what it answers. Beside the graph lie
-      assets/labels.yaml: {id: name}; fits `model.labels`.
+      assets/labels.yaml: {id: name}; fits `model.labels` (of a network that only segments, {value
+        of the masks: name}; fits `model.segmentation.labels`).
       assets.extra/edet.json: every signature with dtype, shape and meaning of its input and
         outputs, the labels, the whole configuration and TensorFlow's version.
       assets.extra/tf_serving_warmup_requests: one request for each signature, which a server runs
@@ -66,7 +71,7 @@ def _entries(folder: str) -> list[str]:
     return [name.rstrip("/") for name in tf.io.gfile.listdir(folder)]
 
 
-def _write(detector: Detector, folder: str, model_name: str) -> None:
+def _write(detector: Detector | Segmenter, folder: str, model_name: str) -> None:
     signatures = signatures_of(detector)
     functions = {
         name: tf.function(signature.function).get_concrete_function(signature.input)
@@ -85,7 +90,7 @@ def _write(detector: Detector, folder: str, model_name: str) -> None:
 
 
 def _card(
-    detector: Detector,
+    detector: Detector | Segmenter,
     signatures: dict[str, Signature],
     functions: dict[str, tf.types.experimental.ConcreteFunction],
 ) -> dict:
@@ -94,8 +99,12 @@ def _card(
     def described(spec: tf.TensorSpec, about: str) -> dict:
         return {"dtype": spec.dtype.name, "shape": spec.shape.as_list(), "about": about}
 
+    masks = {}
+    if detector.config.model.segments:
+        masks = {"mask_labels": mask_labels_of(detector.config.model)}
     return {
         "labels": detector.labels,
+        **masks,
         "signatures": {
             name: {
                 "about": signature.about,

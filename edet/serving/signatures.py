@@ -15,15 +15,18 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from edet.config.schema import ModelConfig
 from edet.data.decode import decode_image
 from edet.data.resize import normalize_images
 from edet.geometry.nms import find_on_cpu
 from edet.serving.detector import Detector
 from edet.serving.fold import fold
+from edet.serving.segmenter import Segmenter
 
 Outputs = dict[str, tf.Tensor]
 
 _PICTURES = "encoded pictures of any sizes: JPEG, PNG, GIF, BMP or WebP"
+_SCALE = tf.TensorSpec([], tf.float32)
 _DETECTIONS = {
     "boxes": "ymin, xmin, ymax, xmax in pixels of the given picture as a person sees it, upright",
     "scores": "0-1, best first",
@@ -43,8 +46,11 @@ class Signature(NamedTuple):
     about_outputs: dict[str, str]
 
 
-def signatures_of(detector: Detector) -> dict[str, Signature]:
+def signatures_of(detector: Detector | Segmenter) -> dict[str, Signature]:
     """Returns the signatures of a detector, each for any batch size, by name.
+
+    Those of a network that segments are in `_pixel_signatures`; beside detection they are called
+    "segmentation", "segmentation_tolerant" and "segmentation_images".
 
     serving_default: "image_bytes" string [B] -> detections; one picture that cannot be decoded
       fails the request, and the error says which.
@@ -58,6 +64,8 @@ def signatures_of(detector: Detector) -> dict[str, Signature]:
     """
     model = detector.config.model
     run = _with_constant_weights(fold(detector.network))
+    if isinstance(detector, Segmenter):
+        return _pixel_signatures(detector, run) | {"raw": _raw(run, model)}
     ids = tf.constant([0, *detector.labels], tf.int32)  # rising; 0 marks padding
     names = tf.constant(["", *detector.labels.values()])
 
@@ -88,6 +96,13 @@ def signatures_of(detector: Detector) -> dict[str, Signature]:
         return find(*tf.map_fn(detector.prepare, _some(images), fn_output_signature=prepared))
 
     encoded = tf.TensorSpec([None], tf.string, "image_bytes")
+    more = {}
+    if model.segments:
+        own = _pixel_signatures(Segmenter(detector.network, detector.config), run)
+        more = {
+            "segmentation" + ("" if name == "serving_default" else f"_{name}"): signature
+            for name, signature in own.items()
+        }
     return {
         "serving_default": Signature(
             strict, encoded,
@@ -104,15 +119,76 @@ def signatures_of(detector: Detector) -> dict[str, Signature]:
             "Detections in decoded pictures of one size.",
             "red, green, blue, 0-255, upright", _DETECTIONS,
         ),
-        "raw": Signature(
-            run, tf.TensorSpec([None, *model.image_size, 3], tf.float32, "images"),
-            "The network alone.",
-            "pictures fitted into the input and normalised: (pixels - mean_rgb) / stddev_rgb",
-            {
-                "class_logits": "before the sigmoid; column k is the k-th id of assets/labels.yaml",
-                "box_deltas": "ty, tx, th, tw against anchors in the order level, y, x, octave, "
-                "aspect",
-            },
+        "raw": _raw(run, model),
+        **more,
+    }  # fmt: skip
+
+
+def _raw(run: Callable[[tf.Tensor], Outputs], model: ModelConfig) -> Signature:
+    """The network alone."""
+    about = {}
+    if model.detects:
+        about = {
+            "class_logits": "before the sigmoid; column k is the k-th id of assets/labels.yaml",
+            "box_deltas": "ty, tx, th, tw against anchors in the order level, y, x, octave, aspect",
+        }
+    if model.segments:
+        about["segmentation_logits"] = (
+            "of every fourth pixel, before the softmax; column k is the k-th of mask_labels"
+        )
+    return Signature(
+        run, tf.TensorSpec([None, *model.image_size, 3], tf.float32, "images"),
+        "The network alone.",
+        "pictures fitted into the input and normalised: (pixels - mean_rgb) / stddev_rgb",
+        about,
+    )  # fmt: skip
+
+
+def _pixel_signatures(
+    segmenter: Segmenter, run: Callable[[tf.Tensor], Outputs]
+) -> dict[str, Signature]:
+    """Returns the signatures that tell the class of every pixel.
+
+    serving_default, tolerant, images: as of detection -> "class_maps" uint8 [B, h, w] and "sizes"
+      int32 [B, 2].
+    """
+    size_spec = tf.TensorSpec([2], tf.int32)
+
+    def find(pixels: tf.Tensor, sizes: tf.Tensor) -> Outputs:
+        outputs = run(normalize_images(pixels, segmenter.config.model))
+        return {"class_maps": segmenter.classify(outputs["segmentation_logits"]), "sizes": sizes}
+
+    def strict(image_bytes: tf.Tensor) -> Outputs:
+        pixels, sizes, decoded = _prepared(segmenter, image_bytes, size_spec)
+        with tf.control_dependencies([_all_decoded(image_bytes, decoded)]):
+            return find(tf.identity(pixels), sizes)
+
+    def tolerant(image_bytes: tf.Tensor) -> Outputs:
+        pixels, sizes, decoded = _prepared(segmenter, image_bytes, size_spec)
+        return find(pixels, tf.where(decoded[:, None], sizes, 0)) | {"decoded": decoded}
+
+    def images(images: tf.Tensor) -> Outputs:
+        prepared = (_pixels_spec(segmenter), size_spec)
+        return find(*tf.map_fn(segmenter.prepare, _some(images), fn_output_signature=prepared))
+
+    encoded = tf.TensorSpec([None], tf.string, "image_bytes")
+    pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, "images")
+    outputs = {
+        "class_maps": "the class of every pixel of the fitted picture, a key of mask_labels; that "
+        "of row y of H in the picture is in row floor((y + 0.5) * sizes[0] / H)",
+        "sizes": "rows and columns that show the picture; the rest is padding",
+    }
+    whether = {"decoded": "False for a picture that cannot be decoded, whose sizes are 0"}
+    about = "The class of every pixel"
+    return {
+        "serving_default": Signature(strict, encoded, f"{about}.", _PICTURES, outputs),
+        "tolerant": Signature(
+            tolerant, encoded, f"{about}; one picture that cannot be decoded spoils no other.",
+            _PICTURES, outputs | whether,
+        ),
+        "images": Signature(
+            images, pixels, f"{about} of decoded pictures of one size.",
+            "red, green, blue, 0-255, upright", outputs,
         ),
     }  # fmt: skip
 
@@ -130,20 +206,25 @@ def _with_constant_weights(network: keras.Model) -> Callable[[tf.Tensor], Output
     return tf.function(run, input_signature=[tf.TensorSpec([None, *network.input_shape[1:]])])
 
 
-def _pixels_spec(detector: Detector) -> tf.TensorSpec:
+def _pixels_spec(detector: Detector | Segmenter) -> tf.TensorSpec:
     return tf.TensorSpec([*detector.config.model.image_size, 3], tf.float32)
 
 
-def _prepared(detector: Detector, image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Decodes and fits [B] pictures: float32 [B, h, w, 3], image scales [B], decoded bool [B]."""
+def _prepared(
+    detector: Detector | Segmenter,
+    image_bytes: tf.Tensor,
+    second: tf.TensorSpec = _SCALE,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Decodes and fits [B] pictures: float32 [B, h, w, 3], image scales [B], decoded bool [B].
+
+    `second` is what `prepare` returns beside pixels, if it is not the scale.
+    """
 
     def prepare(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         image, decoded = _decode_or_blank(encoded)
         return (*detector.prepare(image), decoded)
 
-    prepared = (
-        _pixels_spec(detector), tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.bool),
-    )  # fmt: skip
+    prepared = (_pixels_spec(detector), second, tf.TensorSpec([], tf.bool))
     return tf.map_fn(prepare, _some(image_bytes), fn_output_signature=prepared)
 
 

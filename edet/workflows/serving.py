@@ -13,6 +13,7 @@ from edet.config.schema import Config, replace
 from edet.data.reading import user_errors
 from edet.data.synthetic import make_scene
 from edet.errors import UserError
+from edet.evaluation.overlays import draw_overlay
 from edet.evaluation.plots import draw_boxes
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
@@ -24,10 +25,11 @@ from edet.serving.litert import export_litert
 from edet.serving.onnx import export_onnx
 from edet.serving.predict import predict_files
 from edet.serving.saved_model import export_saved_model
+from edet.serving.segment_files import segment_files
 from edet.weights.loading import load_weights
 from edet.weights.own import find_checkpoint
 from edet.weights.zoo import ZOO
-from edet.workflows.common import console, load_detector
+from edet.workflows.common import console, load_heads
 
 _BENCHMARK_BATCHES = (1, 8)
 
@@ -35,13 +37,19 @@ _BENCHMARK_BATCHES = (1, 8)
 def predict(config: Config, workdir: str, weights: str, inputs: Sequence[str], output: str) -> dict:
     """Detects objects in files, folders and globs, pictures and videos; see `predict_files`.
 
+    A network that segments gives masks of the pictures too, or alone; see `segment_files`.
+
     Returns:
       {"images", "videos", "frames", "failed", "incomplete", "others", "output"}; files that cannot
       be read are listed, not fatal.
     """
-    detector = load_detector(config, weights or workdir)
+    heads = load_heads(config, weights or workdir)
     output = output or os.path.join(workdir, "predict")
-    summary = predict_files(detector, inputs, output, draw_boxes)
+    summary = {"videos": 0, "frames": 0, "incomplete": {}}
+    if heads.segmenter:
+        summary |= segment_files(heads.segmenter, inputs, output, draw_overlay)
+    if heads.detector:
+        summary |= predict_files(heads.detector, inputs, output, draw_boxes)
     frames = f", {summary['frames']} frames of {summary['videos']} videos"
     console.print(f"{summary['images']} pictures{frames if summary['videos'] else ''} -> {output}")
     for verb, key in (("skipped", "failed"), ("incomplete", "incomplete")):
@@ -76,7 +84,8 @@ def export(
             "an exported model looks at a picture once, but detect.flip or detect.tile is set; add "
             "--set detect.flip=false --set detect.tile=[0,0]."
         )
-    detector = load_detector(config, weights or workdir)
+    heads = load_heads(config, weights or workdir)
+    detector = heads.detector or heads.segmenter
     if wanted.format == "saved_model":
         folder = export_saved_model(detector, output or os.path.join(workdir, "saved_model"))
         console.print(f"SavedModel -> {folder}")
@@ -109,6 +118,10 @@ def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] 
     Returns:
       What <workdir>/benchmark.json holds; times are medians in milliseconds.
     """
+    if not config.model.detects:
+        raise UserError(
+            "--mode=benchmark measures the road to detections, and model.heads has no detection."
+        )
     picture = _picture(inputs)
     network = build_network(config.model)
     if not is_exported(weights) and (weights or (workdir and find_checkpoint(workdir))):

@@ -63,6 +63,7 @@ def test_aspect_pairs_replace_the_ratios():
         (lambda: TrainConfig(ema_decay=1.0), "ema_decay is 1.0"),
         (lambda: TrainConfig(freeze=("neck",)), "freeze names 'neck'"),
         (lambda: TrainConfig(freeze=("backbone", "pyramid", "heads")), "nothing would be trained"),
+        (lambda: TrainConfig(micro_batches=0), "train.micro_batches is 0; it must be at least 1"),
         (lambda: ExportConfig(precision="int8"), "int8 exists for export.format=litert only"),
         (lambda: ExportConfig(format="onnx", precision="float16"), "not for onnx"),
         (lambda: ExportConfig(outputs="boxes"), "export.outputs is boxes, but a SavedModel"),

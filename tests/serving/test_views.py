@@ -12,7 +12,7 @@ from edet.data.synthetic import SyntheticSet
 from edet.geometry.anchors import make_anchors
 from edet.geometry.coding import encode_boxes
 from edet.models.efficientdet import build_network
-from edet.serving.batches import detect_pictures, detect_records
+from edet.serving.batches import detect_pictures, detection_of_records
 from edet.serving.detector import Detector
 from tests.small import small_model
 
@@ -148,7 +148,7 @@ def test_a_data_set_and_single_pictures_are_detected_alike(network, tmp_path, de
         {"image": np.stack(images), "image_index": np.arange(5, dtype="int32")}
     )
     roads = (
-        detect_records(tf.distribute.get_strategy(), detector, files),
+        detection_of_records(tf.distribute.get_strategy(), detector, files)(),
         detect_pictures(detector, pictures),
     )
     for batches in roads:

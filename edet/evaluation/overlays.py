@@ -1,0 +1,132 @@
+"""Masks drawn over their pictures, with a legend, in VOC's colours.
+
+Letters: H, W pixels of a picture.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw, ImageFont
+
+from edet.config.labels import BACKGROUND
+from edet.data.masks import IGNORED, color_map
+from edet.errors import UserError
+from edet.evaluation.plots import FONT, MIN_SIDE, PANEL_SIDE
+from edet.files import written_aside
+
+_OPACITY = 0.55
+_GAP = 8
+
+
+def draw_overlay(image: np.ndarray, mask: np.ndarray, labels: dict[int, str]) -> np.ndarray:
+    """Returns the picture tinted by its mask, and below it a legend of the classes it shows.
+
+    The background and what does not count keep their own colours. A small picture comes back
+    enlarged, so that the legend has room.
+
+    Args:
+      image: uint8 [H, W, 3].
+      mask: uint8 [H, W], keys of the labels or 255.
+      labels: {value: name}.
+
+    Returns:
+      uint8 [H + legend, W, 3], H and W times a whole factor.
+
+    Raises:
+      UserError: the mask is of another size.
+    """
+    if image.shape[:2] != mask.shape:
+        raise UserError(
+            f"cannot draw a mask of {list(mask.shape)} over a picture of {list(image.shape[:2])} "
+            "pixels; they must be of one size."
+        )
+    factor = math.ceil(MIN_SIDE / max(mask.shape))
+    image, mask = (x.repeat(factor, axis=0).repeat(factor, axis=1) for x in (image, mask))
+    plain = [v for v, name in labels.items() if name == BACKGROUND] + [IGNORED]
+    tint = color_map()[mask]
+    opacity = np.where(np.isin(mask, plain), 0.0, _OPACITY)[..., None]
+    drawn = np.rint(image * (1 - opacity) + tint * opacity).astype(np.uint8)
+    shown = {v: labels.get(v, str(v)) for v in np.unique(mask).tolist() if v not in plain}
+    return np.concatenate([drawn, _legend(shown, image.shape[1])])
+
+
+def _legend(shown: dict[int, str], width: int) -> np.ndarray:
+    """Returns white rows of coloured squares and names, as many as they need."""
+    font = ImageFont.truetype(FONT, max(12, round(width / 50)))
+    line = sum(font.getmetrics()) + 2
+    places, x, y = [], _GAP, 2
+    for value, name in shown.items():
+        length = line + math.ceil(font.getlength(name)) + 2 * _GAP
+        if x > _GAP and x + length > width:
+            x, y = _GAP, y + line
+        places.append((x, y, value, name))
+        x += length
+    picture = Image.new("RGB", (width, y + line if shown else 0), "white")
+    draw = ImageDraw.Draw(picture)
+    colors = color_map()
+    for x, y, value, name in places:
+        color = tuple(colors[value].tolist())
+        draw.rectangle((x, y + 2, x + line - 6, y + line - 4), fill=color, outline="black")
+        draw.text((x + line, y), name, fill="black", font=font)
+    return np.asarray(picture).reshape(-1, width, 3)
+
+
+class Masked(NamedTuple):
+    """One picture with what its pixels are and what they were taken for."""
+
+    title: str
+    image: np.ndarray  # uint8 [H, W, 3]
+    truth: np.ndarray  # uint8 [H, W]
+    found: np.ndarray  # uint8 [H, W]
+
+
+def save_mask_gallery(
+    pictures: Iterable[Masked], labels: dict[int, str], path: str | os.PathLike
+) -> None:
+    """Writes one page: a row for each picture, the true mask on the left, the found one right.
+
+    Raises:
+      UserError: there is no picture, or the file cannot be written.
+    """
+    rows = [_row(picture, labels) for picture in pictures]
+    if not rows:
+        raise UserError(f"there is no picture for {os.fspath(path)}; the data holds no image.")
+    page = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
+    top = 0
+    for row in rows:
+        page.paste(row, (0, top))
+        top += row.height
+    buffer = io.BytesIO()
+    page.save(buffer, format="png")
+    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
+        file.write(buffer.getvalue())
+
+
+def _row(picture: Masked, labels: dict[int, str]) -> Image.Image:
+    scale = PANEL_SIDE / max(picture.truth.shape)
+    height, width = (max(1, round(side * scale)) for side in picture.truth.shape)
+
+    def scaled(pixels: np.ndarray, method: Image.Resampling) -> np.ndarray:
+        return np.asarray(Image.fromarray(pixels).resize((width, height), method))
+
+    image = scaled(picture.image, Image.Resampling.BILINEAR)
+    panels = [
+        draw_overlay(image, scaled(mask, Image.Resampling.NEAREST), labels)
+        for mask in (picture.truth, picture.found)
+    ]
+    header = 24
+    high = max(len(panel) for panel in panels) + header + _GAP
+    row = Image.new("RGB", (2 * PANEL_SIDE + 3 * _GAP, high), "white")
+    draw, font = ImageDraw.Draw(row), ImageFont.truetype(FONT, 13)
+    for column, (panel, caption) in enumerate(zip(panels, ("mask", "found"), strict=True)):
+        left = _GAP + column * (PANEL_SIDE + _GAP)
+        draw.text((left, 4), f"{picture.title}: {caption}", fill="black", font=font)
+        row.paste(Image.fromarray(panel), (left, header))
+    return row

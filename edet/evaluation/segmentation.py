@@ -1,0 +1,120 @@
+"""How well pixels are classified: intersection over union by class, and its mean (mIOU).
+
+Letters: H, W pixels of a picture, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from edet.data.masks import index_table
+from edet.errors import UserError
+from edet.evaluation.report import percent
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationResult:
+    """An evaluation.
+
+    Attributes:
+      confusion: int64 [C, C], pixels by true class (row) and found class (column).
+      names: of the C classes.
+      images: pictures with a labelled pixel.
+    """
+
+    confusion: np.ndarray
+    names: tuple[str, ...]
+    images: int
+
+    @property
+    def iou(self) -> dict[str, float]:
+        """IoU of each class, 0-1; -1 where no pixel is of it or was taken for it."""
+        hits = np.diagonal(self.confusion)
+        union = self.confusion.sum(axis=0) + self.confusion.sum(axis=1) - hits
+        values = np.where(union > 0, hits / np.maximum(union, 1), -1.0)
+        return dict(zip(self.names, values.tolist(), strict=True))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """ "mIOU", the mean over classes that occur (VOC's measure), and "pixel_accuracy", 0-1."""
+        seen = [value for value in self.iou.values() if value >= 0]
+        pixels = int(self.confusion.sum())
+        hits = int(np.trace(self.confusion))
+        return {
+            "mIOU": float(np.mean(seen)) if seen else 0.0,
+            "pixel_accuracy": hits / max(pixels, 1),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what the JSON file holds."""
+        return {
+            "metrics": self.metrics,
+            "IoU": self.iou,
+            "images": self.images,
+            "pixels": int(self.confusion.sum()),
+            "confusion": self.confusion.tolist(),
+        }
+
+    def tables(self) -> list[Table]:
+        """The classes with their IoU and what they are mistaken for, and the means."""
+        classes = Table("class", "IoU", "pixels", "most often mistaken for", title="segmentation")
+        wrong = self.confusion - np.diag(np.diagonal(self.confusion))
+        for k, (name, value) in enumerate(self.iou.items()):
+            if value < 0:
+                continue
+            other = int(np.argmax(wrong[k]))
+            count, total = int(wrong[k, other]), int(self.confusion[k].sum())
+            mistake = f"{self.names[other]} ({percent(count / total)} %)" if count else ""
+            classes.add_row(name, percent(value), f"{total:,}", mistake)
+        means = Table("metric", "value", title=f"{self.images} pictures")
+        for name, value in self.metrics.items():
+            means.add_row(name, percent(value))
+        return [classes, means]
+
+
+class SegmentationEvaluator:
+    """Counts pixels, picture by picture.
+
+    Args:
+      labels: {value of the masks: name}.
+    """
+
+    def __init__(self, labels: dict[int, str]):
+        self._labels = dict(sorted(labels.items()))
+        self._table = index_table(list(self._labels))
+        self._confusion = np.zeros((len(labels), len(labels)), np.int64)
+        self._images = 0
+
+    def add(self, truth: np.ndarray, found: np.ndarray, name: str) -> None:
+        """Adds one picture.
+
+        Args:
+          truth: uint8 [H, W], keys of the labels, or 255 where a pixel does not count.
+          found: uint8 [H, W], keys of the labels.
+          name: of the picture, for errors.
+
+        Raises:
+          UserError: the truth has another value.
+        """
+        truth, found = self._table[truth], self._table[found]
+        counts = truth != self._table[255]
+        truth, found = truth[counts].astype(np.int64), found[counts]
+        classes = len(self._labels)
+        if truth.size and truth.max() >= classes:
+            raise UserError(
+                f"the mask of {name} has values that model.segmentation.labels lacks; set them to "
+                "those of the data set."
+            )
+        pairs = np.bincount(truth * classes + found, minlength=classes**2)
+        self._confusion += pairs.reshape(classes, classes)
+        self._images += bool(truth.size)
+
+    def result(self) -> SegmentationResult:
+        """Returns the counts so far."""
+        return SegmentationResult(
+            self._confusion.copy(), tuple(self._labels.values()), self._images
+        )

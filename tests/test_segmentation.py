@@ -1,0 +1,117 @@
+"""Segmentation from records to files: a small network learns four drawn scenes by heart."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from edet import workflows
+from edet.config.loading import load_config
+from edet.config.schema import replace
+from edet.data.records import write_records
+from edet.data.synthetic import SyntheticSet
+from edet.errors import UserError
+from edet.training.hooks import read_history
+from edet.workdir import run_config
+from tests import small
+
+assert small.BACKBONES  # importing it makes its backbone known
+
+OVERRIDES = [
+    "model.heads=[segmentation]", "model.image_size=64", "model.backbone=efficientnet-lite-tiny",
+    "model.pyramid_width=24", "model.pyramid_repeats=1",
+    "model.segmentation.labels={0: background, 1: disc, 2: square, 3: triangle}",
+    "model.segmentation.level=1", "model.segmentation.width=24", "model.segmentation.repeats=1",
+    "augment.horizontal_flip=false", "augment.jitter_min=1", "augment.jitter_max=1",
+    "data.batch_size=4", "data.eval_batch_size=3", "train.learning_rate=3", "loss.weight_decay=0",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    output = str(tmp_path_factory.mktemp("records") / "all")
+    write_records(SyntheticSet(4, size=64, seed=2), output)
+    return f"{output}-*"
+
+
+def configured(records, *overrides):
+    paths = [f"data.{name}_records={records}" for name in ("train", "eval")]
+    return load_config("efficientdet-lite0", overrides=[*OVERRIDES, *paths, *overrides])
+
+
+@pytest.fixture(scope="module")
+def strategy():
+    return tf.distribute.get_strategy()
+
+
+@pytest.fixture(scope="module")
+def workdir(records, strategy, tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("run"))
+    config = configured(records, "train.steps=150", "train.eval_every=150")
+    workflows.train(config, folder, strategy, evaluate_too=True)
+    return folder
+
+
+def test_the_scenes_are_learnt_by_heart_and_the_best_checkpoint_is_that_of_miou(workdir, strategy):
+    config = run_config(workdir, None, None, [])
+    found = workflows.evaluate(config, workdir, strategy, "")["segmentation"]
+    assert found["metrics"]["mIOU"] >= 0.9
+    assert found["images"] == 4
+    assert np.sum(found["confusion"]) == found["pixels"] == 4 * 64 * 64
+    best = json.loads(tf.io.gfile.GFile(f"{workdir}/best/best.json").read())
+    assert best["mIOU"] == pytest.approx(found["metrics"]["mIOU"])
+    assert tf.io.gfile.exists(f"{workdir}/segmentation.png")
+    rows = read_history(f"{workdir}/history.csv")
+    assert float(rows[0]["segmentation_loss"]) > 10 * float(rows[-1]["segmentation_loss"])
+
+
+def test_pictures_get_masks_overlays_and_shares(workdir, tmp_path):
+    picture = tmp_path / "street.png"
+    Image.fromarray(np.zeros((50, 70, 3), np.uint8)).save(picture)
+    (tmp_path / "broken.jpg").write_bytes(b"x")
+    config = run_config(workdir, None, None, [])
+    inputs = [str(picture), str(tmp_path / "broken.jpg")]
+    summary = workflows.predict(config, workdir, "", inputs, str(tmp_path / "out"))
+    assert summary["images"] == 1
+    assert list(summary["failed"]) == inputs[1:]
+    (row,) = json.loads((tmp_path / "out" / "segmentation.json").read_text())
+    assert (row["height"], row["width"], row["mask"]) == (50, 70, "masks/street.png")
+    assert sum(row["classes"].values()) == pytest.approx(1, abs=1e-3)
+    with Image.open(tmp_path / "out" / "masks" / "street.png") as mask:
+        assert mask.mode == "P" and mask.size == (70, 50)
+    assert (tmp_path / "out" / "overlays" / "street.png").exists()
+
+
+def test_an_exported_file_has_the_networks_miou(workdir, strategy, tmp_path, capsys):
+    config = replace(run_config(workdir, None, None, []), export={"format": "litert"})
+    exported = workflows.export(config, workdir, "", str(tmp_path / "m.tflite"))
+    capsys.readouterr()
+    found = workflows.evaluate(config, workdir, strategy, exported["litert"])
+    assert "difference +0.00" in capsys.readouterr().out
+    assert found["network"]["mIOU"] >= 0.9
+
+
+def test_boxes_and_pixels_are_trained_evaluated_and_predicted_together(records, strategy, tmp_path):
+    config = configured(
+        records, "model.heads=[detection, segmentation]", "train.steps=1", "train.eval_every=1",
+        "model.labels={1: disc, 2: square, 3: triangle}", "model.head_repeats=1",
+    )  # fmt: skip
+    workdir = str(tmp_path / "run")
+    summary = workflows.train(config, workdir, strategy, evaluate_too=True)
+    assert set(summary["best"]) == {"step", "AP+mIOU"}
+    found = workflows.evaluate(config, workdir, strategy, "")
+    assert {"AP", "AP50"} <= set(found["metrics"])
+    assert "mIOU" in found["segmentation"]["metrics"]
+    Image.fromarray(np.zeros((50, 70, 3), np.uint8)).save(tmp_path / "a.png")
+    workflows.predict(config, workdir, "", [str(tmp_path / "a.png")], str(tmp_path / "out"))
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written >= {"predictions.json", "drawn", "segmentation.json", "masks", "overlays"}
+
+
+def test_a_network_without_boxes_is_inspected_but_not_benchmarked(records):
+    config = configured(records)
+    assert workflows.inspect(config)["anchors"] == 0
+    with pytest.raises(UserError, match="model.heads has no detection"):
+        workflows.benchmark(config, "", "")
