@@ -1,0 +1,269 @@
+"""The compiler's texts are read rightly and put into words; and a whole step compiles."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from edet.config.loading import load_config
+from edet.errors import UserError
+from tests.conftest import REPOSITORY
+from tpu.compile_check import nightly, results
+from tpu.compile_check.__main__ import check, configured
+from tpu.compile_check.program import Buffer, collectives, largest_buffers, refusal
+from tpu.compile_check.report import describe, make_row, table, words
+
+LAYERS = ["backbone.stem_conv", "backbone.stem_conv_2", "class_head.conv0"]
+MIB = 2**20
+
+# As libtpu 0.0.30 prints a scheduled program for TPU v3, shortened. 128 x 128 float32 are 64 KiB.
+PROGRAM = """HloModule step, is_scheduled=true
+
+%inside.1 (p: f32[512,512]) -> f32[512,512] {
+  %p = f32[512,512]{1,0:T(8,128)} parameter(0)
+  ROOT %huge = f32[512,512]{1,0:T(8,128)} negate(%p)
+}
+
+ENTRY %main.9 (XLA_Args.1: f32[128,128]) -> f32[128,128] {
+  %XLA_Args.1 = f32[128,128]{1,0:T(8,128)} parameter(0), metadata={op_name="XLA_Args"}
+  %big.1 = f32[512,512]{1,0:T(8,128)} fusion(%XLA_Args.1), kind=kLoop, calls=%inside.1
+  %scratch = f32[4096,4096]{1,0:T(8,128)S(1)} copy(%XLA_Args.1)
+  %pair = (f32[128,128]{1,0:T(8,128)}, /*index=1*/bf16[4,64,64,3]{3,2,1,0:T(8,128)(2,1)}) \
+fusion(%big.1), kind=kOutput, metadata={op_name="backbone.stem_conv_1/convolution" source_line=1}
+  %kept = bf16[4,64,64,3]{3,2,1,0:T(8,128)(2,1)} get-tuple-element(%pair), index=1
+  %view = bf16[16384,3]{1,0:T(8,128)(2,1)} bitcast(%kept)
+  %sum = f32[65]{0:T(256)} all-reduce(%XLA_Args.1), replica_groups={{0,1}}, to_apply=%add
+  %sums = (f32[65]{0:T(256)}, f32[9]{0:T(256)}) all-reduce(%sum, %sum), replica_groups={{0,1}}
+  %again = f32[256,256]{1,0:T(8,128)} fusion(%sum), kind=kLoop, \
+metadata={op_name="gradient_tape/class_head.conv0_7/depthwise"}
+  ROOT %last = f32[128,128]{1,0:T(8,128)} fusion(%again, %view), kind=kLoop
+}
+"""
+
+REFUSAL = """RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. \
+Ran out of memory in memory space hbm. Used 45.52G of 15.48G hbm. Exceeded hbm capacity by 30.04G.
+
+Total hbm usage >= 46.04G:
+    reserved        530.01M
+
+  Largest program allocations in hbm:
+
+  1. Size: 16.00G
+     Operator: op_name="backbone.stem_conv_1/convolution" source_file="ops.py" source_line=11
+     Shape: f32[512,512,512,32]{0,3,2,1:T(8,128)}
+     Unpadded size: 16.00G
+     ==========================
+
+  2. Size: 1.5M
+     Operator: op_name="sort"
+     Shape: (f32[4,2]{1,0:T(8,128)}, s32[4,2]{1,0:T(8,128)})
+     ==========================
+"""
+
+ANSWER = {
+    "device": "TPU v3", "cores": 8, "hbm": 16 * 2**30, "seconds": 12.4, "argument": 100 * MIB,
+    "output": 90 * MIB, "alias": 80 * MIB, "temp": 900 * MIB, "generated_code": 40 * MIB,
+    "peak": 990 * MIB, "flops": 67e9, "bytes_moved": 3.0 * 2**30,
+}  # fmt: skip
+
+
+def row_of(answer=ANSWER, program=PROGRAM, step="train", **settings):
+    config = configured(None, None, [f"{k}={v}" for k, v in settings.items()], 32, None)
+    job = {"topology": "v3:2x2", "replicas": 8, "precision": "bfloat16"}
+    return make_row(config, step, job, answer, program, LAYERS)
+
+
+def test_the_buffers_at_the_peak_are_those_that_still_have_a_reader():
+    """%big dies at %pair, where 64 + 1024 + 64 + 4096 KiB live: that is the peak."""
+    found = largest_buffers(PROGRAM)
+    assert [buffer.bytes // 1024 for buffer in found] == [4096, 1024, 64, 64]
+    assert found[0] == Buffer(4096 * 1024, "bf16[4,64,64,3]", "backbone.stem_conv_1/convolution")
+    assert found[1].shape == "f32[512,512]"
+
+
+def test_channels_that_do_not_fill_a_tile_are_counted_as_if_they_did():
+    """3 channels of bfloat16 take the place of 128: 4 x 64 x 64 x 128 x 2 bytes."""
+    assert largest_buffers(PROGRAM, 1)[0].bytes == 4 * 64 * 64 * 128 * 2
+
+
+def test_memory_on_the_chip_and_inside_fusions_is_not_hbm():
+    assert all("4096" not in buffer.shape for buffer in largest_buffers(PROGRAM, 99))
+    assert sum(buffer.shape == "f32[512,512]" for buffer in largest_buffers(PROGRAM, 99)) == 1
+
+
+def test_a_view_keeps_the_buffer_under_it_alive():
+    """Were %kept to die at %view, the peak would still be, but not hold, at the end."""
+    end = PROGRAM[: PROGRAM.index("  %big.1")] + PROGRAM[PROGRAM.index("  %pair") :]
+    shapes = [buffer.shape for buffer in largest_buffers(end)]
+    assert shapes[:2] == ["bf16[4,64,64,3]", "f32[256,256]"]
+
+
+def test_sums_over_cores_are_counted_once_each_however_many_tensors_they_hold():
+    assert collectives(PROGRAM) == 2
+    assert collectives(PROGRAM.replace("all-reduce(", "all-reduce-start(")) == 2
+    assert collectives("%x = f32[] add(%all-reduce.1, %all-reduce.2)") == 0
+
+
+def test_a_refusal_tells_what_it_needed_and_its_largest_buffers():
+    needed, buffers = refusal(REFUSAL)
+    assert needed == int(45.52 * 2**30)
+    assert buffers[0] == Buffer(
+        16 * 2**30, "f32[512,512,512,32]", "backbone.stem_conv_1/convolution"
+    )
+    assert buffers[1] == Buffer(int(1.5 * MIB), "f32[4,2]", "sort")
+
+
+def test_a_refusal_for_another_reason_is_not_taken_for_one_of_memory():
+    with pytest.raises(ValueError, match="Unsupported"):
+        refusal("INTERNAL: Unsupported custom call\nmore")
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        ("backbone.stem_conv_1/convolution", "backbone.stem_conv (convolution)"),
+        ("backbone.stem_conv_2_1/x", "backbone.stem_conv_2 (x)"),  # the longest name wins
+        ("gradient_tape/class_head.conv0_7/Mul", "gradient of class_head.conv0 (Mul)"),
+        ("losses/Softplus", "losses/Softplus, outside the network"),
+        ("XLA_Args", "argument: weights, their averages and velocities, or images"),
+        ("", "put there by the compiler"),
+    ],
+)
+def test_an_operation_is_named_by_its_layer(operation, said):
+    assert words(operation, LAYERS) == said
+
+
+def test_a_compiled_row_adds_what_lies_in_a_cores_memory():
+    """100 of arguments, 90 - 80 of results that are not in their place, 900, and 40 of program."""
+    row = row_of()
+    assert row["needed_bytes"] == (100 + 10 + 900 + 40) * MIB
+    assert (row["images_per_core"], row["collectives"]) == (4, 2)
+    assert "advice" not in row
+    said = describe(row)
+    assert "D0 train: compiled for 8 cores of TPU v3 (v3:2x2), 4 images a core" in said
+    assert "1.03 GiB of 16.00" in said
+    assert "4.0 MiB  bf16[4,64,64,3]  backbone.stem_conv (convolution)" in said
+
+
+def test_a_refused_row_says_what_to_set():
+    """45.52 GiB for 4 images in 16 GiB: one image a core, or the four one by one."""
+    answer = {**{k: ANSWER[k] for k in ("device", "cores", "hbm", "seconds")}, "refused": REFUSAL}
+    row = row_of(answer, "")
+    assert not row["compiled"]
+    assert [line.partition(" ")[0] for line in row["advice"]] == [
+        "train.remat=true", "data.batch_size=8", "train.micro_batches=4",
+    ]  # fmt: skip
+    assert "1 instead of 4 images a core; 32 need 4 times as many cores" in row["advice"][1]
+    assert "REFUSED" in describe(row)
+    halved = row_of(answer, "", **{"train.remat": "true", "train.micro_batches": 2})
+    assert [line.partition(" ")[0] for line in halved["advice"]] == [
+        "data.batch_size=16", "train.micro_batches=4",
+    ]  # fmt: skip
+    alone = row_of(answer, "", **{"train.remat": "true", "train.micro_batches": 4})
+    assert alone["advice"] == ["a smaller model.image_size, or a TPU with more memory a core"]
+    evaluation = row_of(answer, "", step="eval")
+    assert [line.partition(" ")[0] for line in evaluation["advice"]] == ["data.eval_batch_size=8"]
+
+
+def dated(row):
+    return row | {"date": "2025-11-22", "versions": {"libtpu": "0.0.30", "keras": "3.15.1"}}
+
+
+def test_rows_are_kept_in_order_and_a_repeated_one_replaces_the_old(tmp_path):
+    path = str(tmp_path / "results.json")
+    small = dated(row_of())
+    large = dated(row_of(**{"model.name": "efficientdet-d1"}))
+    v5e = small | {"topology": "v5e:2x2"}
+    for row in (v5e, large, small, small | {"needed_bytes": 7}):
+        results.save_row(row, path)
+    rows = results.read_rows(path)
+    assert [(row["topology"][:3], row["model"][-2:]) for row in rows] == [
+        ("v3:", "d0"), ("v3:", "d1"), ("v5e", "d0"),
+    ]  # fmt: skip
+    assert rows[0]["needed_bytes"] == 7
+
+
+def test_the_table_names_refusals_dates_and_versions(tmp_path):
+    answer = {**{k: ANSWER[k] for k in ("device", "cores", "hbm", "seconds")}, "refused": REFUSAL}
+    text = table([dated(row_of()), dated(row_of(answer, "", **{"train.remat": "true"}))])
+    assert "| D0 train | 8 x TPU v3 | 4 | 1.03 | 16.00 | 67 | 3.0 | 2 |" in text
+    assert "| D0 train remat | 8 x TPU v3 | 4 | **45.52, refused** |" in text
+    assert "Measured 2025-11-22 with libtpu 0.0.30, keras 3.15.1." in text
+
+
+def test_the_readme_shows_the_saved_rows():
+    text = pathlib.Path(results.README).read_text()
+    new = table(results.read_rows())
+    assert results.with_table(text, new, "README") == text, "run nightly --table"
+
+
+def test_a_readme_without_marks_is_refused():
+    with pytest.raises(UserError, match="has no lines '<!-- compile table -->'"):
+        results.with_table("# Title\n", "table", "README.md")
+
+
+@pytest.mark.parametrize(("fixed", "share", "largest"), [(100, 40, 22), (100, 400, 2), (0, 1e9, 0)])
+def test_the_largest_batch_is_found_in_few_compilations(fixed, share, largest):
+    """1000 of memory, of which `fixed` and for each image `share` are needed."""
+    asked = []
+
+    def measure(images):
+        asked.append(images)
+        needed = fixed + share * images
+        row = {"images_per_core": images, "needed_bytes": needed, "hbm_bytes": 1000}
+        return row | {"compiled": needed <= 1000, "temp_bytes": share * images}
+
+    found = nightly.largest_batch(measure, measure(4))
+    assert (found["images_per_core"] if found else 0) == largest
+    assert len(asked) <= 6
+    assert len(set(asked)) == len(asked)
+
+
+def test_the_nightly_list_holds_every_model_at_the_papers_batch():
+    jobs = nightly.jobs()
+    assert len(set(jobs)) == len(jobs)
+    paper = [job for job in jobs if job.step == "train" and job.topology == "v3:2x2"]
+    paper = [job for job in paper if not job.remat and not job.largest]
+    assert [job.model.removeprefix("efficientdet-") for job in paper] == [
+        "d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7", "d7x",
+    ]  # fmt: skip
+    assert [job.images for job in paper] == [4] * 7 + [1] * 2
+
+
+def test_bad_input_is_refused_with_a_sentence(monkeypatch):
+    with pytest.raises(UserError, match="data.batch_size is 33.*use 32 or 40"):
+        check(configured(None, None, [], 33, None), "train", "v3:2x2", 8)
+    from importlib import metadata
+
+    def absent(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", absent)
+    with pytest.raises(UserError, match="tensorflow-tpu, which is not here; run `make tpu-env`"):
+        check(load_config(), "train", "v3:2x2", 8)
+
+
+def tpu_python() -> pathlib.Path:
+    """The Python of `make tpu-env`; another one may be named in the environment."""
+    return pathlib.Path(
+        os.environ.get("EDET_TPU_PYTHON", REPOSITORY / ".venv-tpu" / "bin" / "python")
+    )
+
+
+@pytest.mark.skipif(not tpu_python().exists(), reason="`make tpu-env` has not been run")
+def test_the_training_step_compiles_for_two_cores_of_a_tpu(tmp_path):
+    """The step that training runs, in the compiler that a TPU has: with sums over both cores."""
+    script = REPOSITORY / "tests" / "tpu" / "run_compile_check.py"
+    output = tmp_path / "row.json"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([tpu_python(), script, output], env=environment, check=True)
+    row = json.loads(output.read_text())
+    assert row["compiled"]
+    assert row["precision"] == "bfloat16"
+    # Weights of the network alone are more than 1 MiB, three times: weight, velocity, average.
+    assert 3 * MIB < row["needed_bytes"] < 200 * MIB
+    # Each batch norm asks the other core forwards and backwards.
+    assert row["collectives"] > 10
+    assert any("backbone." in buffer["what"] for buffer in row["largest_buffers"]), row

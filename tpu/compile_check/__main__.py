@@ -1,0 +1,137 @@
+"""Compiles a step of edet for a TPU, without one, and says what memory it takes and why.
+
+  .venv-tpu/bin/python -m tpu.compile_check --model=efficientdet-d0 --topology=v3:2x2 --replicas=8 \
+      --batch_size=32
+
+`make tpu-env` makes the environment. --model, --config and --set are those of main.py; bfloat16 is
+the default, as on a TPU. Exit code 1: the step was refused.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+
+from absl import flags
+
+from edet.config.loading import load_config
+from edet.config.schema import Config
+from edet.errors import UserError
+from edet.files import write_json
+from edet.training.strategy import check_batch_size
+from tools.common import run
+from tpu.compile_check.report import Row, describe, make_row
+
+PACKAGES = ("tensorflow-tpu", "libtpu", "jaxlib", "keras")
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the tool's flags."""
+    flags.DEFINE_string("model", None, "A model's name.", flag_values=values)
+    flags.DEFINE_string("config", None, "YAML of the experiment.", flag_values=values)
+    flags.DEFINE_multi_string("set", [], "section.key=value.", flag_values=values)
+    flags.DEFINE_enum("step", "train", ("train", "eval"), "What to compile.", flag_values=values)
+    flags.DEFINE_string(
+        "topology", "v3:2x2", "Chips: v3:4x4 (2 cores each), v5e:4x8 (1).", flag_values=values
+    )
+    flags.DEFINE_integer("replicas", 8, "Cores that share the batch.", 1, flag_values=values)
+    flags.DEFINE_integer(
+        "batch_size", 0, "Images of a step over all cores; 0: as configured.", 0, flag_values=values
+    )
+    flags.DEFINE_bool("remat", None, "Sets train.remat.", flag_values=values)
+    flags.DEFINE_string("output", "", "JSON file for the result.", flag_values=values)
+
+
+def tool(options: flags.FlagValues) -> None:
+    """Compiles, prints the result and writes it."""
+    config = configured(
+        options.model, options.config, options.set, options.batch_size, options.remat
+    )
+    row = check(config, options.step, options.topology, options.replicas)
+    print(describe(row))
+    if options.output:
+        write_json(options.output, row)
+    if not row["compiled"]:
+        raise SystemExit(1)
+
+
+def configured(
+    model: str | None, path: str | None, settings: list[str], batch_size: int, remat: bool | None
+) -> Config:
+    """Returns the configuration; the batch size is that of training and of evaluation."""
+    settings = list(settings)
+    if batch_size:
+        settings += [f"data.batch_size={batch_size}", f"data.eval_batch_size={batch_size}"]
+    if remat is not None:
+        settings.append(f"train.remat={str(remat).lower()}")
+    return load_config(model, path, settings)
+
+
+def check(config: Config, step: str, topology: str, replicas: int) -> Row:
+    """Compiles one step and returns what came out of it.
+
+    Raises:
+      UserError: this is not the environment for it, the cores cannot share the batch, or the
+        topology is unknown or too small.
+    """
+    check_batch_size(config, replicas)
+    versions = installed_versions()
+    from tpu.compile_check.emit import emit  # what it imports exists in that environment alone
+
+    start = time.monotonic()
+    emitted = emit(config, step, replicas)
+    seconds = time.monotonic() - start
+    job = {"topology": topology, "replicas": replicas, "donated": emitted.donated}
+    with tempfile.TemporaryDirectory() as folder:
+        place = pathlib.Path(folder)
+        (place / "step.hlo").write_bytes(emitted.hlo)
+        (place / "job.json").write_text(json.dumps(job))
+        _compile(folder)
+        answer = json.loads((place / "answer.json").read_text())
+        program = (place / "program.txt").read_text()
+    if "unknown_topology" in answer:
+        raise UserError(f"--topology={topology} is not known: {answer['unknown_topology']}")
+    if replicas > answer["cores"]:
+        raise UserError(
+            f"--replicas={replicas}, but --topology={topology} has {answer['cores']} cores; use "
+            "fewer, or a larger one such as v3:4x4 or v5e:4x8."
+        )
+    row = make_row(
+        config, step, job | {"precision": emitted.precision}, answer, program, emitted.layers
+    )
+    date = time.strftime("%Y-%m-%d")
+    return row | {"emit_seconds": round(seconds), "date": date, "versions": versions}
+
+
+def installed_versions() -> dict[str, str]:
+    """Returns the versions that the numbers depend on.
+
+    Raises:
+      UserError: this Python does not have them.
+    """
+    try:
+        return {name: metadata.version(name) for name in PACKAGES}
+    except metadata.PackageNotFoundError as error:
+        raise UserError(
+            f"the compile check needs {error.name}, which is not here; run `make tpu-env` and use "
+            ".venv-tpu/bin/python."
+        ) from error
+
+
+def _compile(folder: str) -> None:
+    """Runs the compiler in a process of its own; what it prints while it works is noise."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tpu.compile_check.compile", folder],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"the compiler ended with {done.returncode}:\n{done.stderr[-4000:]}")
+
+
+if __name__ == "__main__":
+    run(define_flags, tool)

@@ -1,0 +1,153 @@
+"""Compiles everything that tpu/README.md tells of, most important first: many hours on two cores.
+
+  python -m tpu.compile_check.nightly               what is not measured yet with these versions
+  python -m tpu.compile_check.nightly --again       everything
+  python -m tpu.compile_check.nightly --table       nothing; only writes the README's table
+
+Every row is saved in tpu/compile_results.json as soon as it is there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from absl import flags
+from rich.console import Console
+
+from edet.config.loading import load_config
+from tools.common import run
+from tpu.compile_check.__main__ import check, configured, installed_versions
+from tpu.compile_check.report import Row, describe
+from tpu.compile_check.results import find_row, read_rows, save_row, write_table
+
+MODELS = tuple(f"efficientdet-d{size}" for size in (0, 1, 2, 3, 4, 5, 6, 7, "7x"))
+_ATTEMPTS = 5  # compilations in search of the largest batch
+
+
+class Job(NamedTuple):
+    """A step to be compiled."""
+
+    model: str
+    topology: str = "v3:2x2"
+    replicas: int = 8
+    images: int = 4  # a core
+    step: str = "train"
+    remat: bool = False
+    largest: bool = False  # look for the most images a core that fit, from `images` on
+
+
+def jobs() -> list[Job]:
+    """Returns what is compiled, in this order.
+
+    The paper trains with a batch of 128 on 32 cores of v3, D7 and D7x on 128: 4 and 1 images a
+    core. What a core needs does not depend on how many there are, so 8 cores answer for all.
+    """
+    paper = [Job(model, images=_paper_images(model)) for model in MODELS]
+    others = [
+        Job(model, topology, 4, _paper_images(model))
+        for topology in ("v5e:2x2", "v6e:2x2")
+        for model in ("efficientdet-d0", "efficientdet-d4", "efficientdet-d7x")
+    ]
+    return [
+        *paper[:1],
+        Job("efficientdet-d0", "v3:4x4", 32),
+        Job("efficientdet-d0", step="eval"),
+        *paper[1:],
+        *(job._replace(remat=True) for job in paper),
+        *(job._replace(step="eval") for job in paper[1:]),
+        *others,
+        *(job._replace(largest=True) for job in paper),
+        *(job._replace(remat=True, largest=True) for job in paper),
+    ]
+
+
+def _paper_images(model: str) -> int:
+    return 1 if model.startswith("efficientdet-d7") else 4
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the tool's flags."""
+    flags.DEFINE_bool("again", False, "Also what is measured already.", flag_values=values)
+    flags.DEFINE_bool("table", False, "Only writes the README's table.", flag_values=values)
+
+
+def tool(options: flags.FlagValues) -> None:
+    """Works through the list."""
+    if not options.table:
+        console = Console()
+        known = [] if options.again else read_rows()
+        for job in jobs():
+            _work(job, known, console)
+    write_table()
+
+
+def _work(job: Job, known: list[Row], console: Console) -> None:
+    """Compiles what a job asks for, unless a known row says it with the same versions."""
+
+    def measure(images: int) -> Row:
+        batch = images * job.replicas
+        row = find_row(known, _wanted(job, batch))
+        if row is None or row["versions"] != installed_versions():
+            config = configured(job.model, None, [], batch, job.remat)
+            row = check(config, job.step, job.topology, job.replicas)
+            console.print(describe(row), highlight=False, soft_wrap=True)
+            save_row(row)
+            known.append(row)
+        return row
+
+    row = measure(job.images)
+    if job.largest:
+        largest_batch(measure, row)
+
+
+def _wanted(job: Job, batch: int) -> Row:
+    """Returns what names the row of a job."""
+    size = list(load_config(job.model).model.image_size)
+    training = {"remat": job.remat, "micro_batches": 1} if job.step == "train" else {}
+    return {
+        "model": job.model, "image_size": size, "step": job.step, "topology": job.topology,
+        "replicas": job.replicas, "batch_size": batch, "precision": "bfloat16", **training,
+    }  # fmt: skip
+
+
+def largest_batch(measure: Callable[[int], Row], row: Row, attempts: int = _ATTEMPTS) -> Row | None:
+    """Looks for the most images a core that fit; returns their row, None if none does.
+
+    Memory grows evenly with the images, nearly, so each attempt is where the line through the last
+    two measurements meets the memory that there is.
+
+    Args:
+      measure: compiles for a number of images a core.
+      row: a measurement to start from.
+    """
+    measured = {row["images_per_core"]: row}
+    for _ in range(attempts):
+        fitting = max((n for n, row in measured.items() if row["compiled"]), default=0)
+        refused = min((n for n, row in measured.items() if not row["compiled"]), default=math.inf)
+        if refused - fitting <= 1:
+            break
+        # Short of memory, the compiler saves some by itself, and the line is none any more.
+        most = 2 * fitting if refused == math.inf else refused - 1
+        guess = min(max(_where_it_is_full(measured), fitting + 1), most)
+        measured[guess] = measure(guess)
+    fitting = [row for row in measured.values() if row["compiled"]]
+    return max(fitting, key=lambda row: row["images_per_core"], default=None)
+
+
+def _where_it_is_full(measured: dict[int, Row]) -> int:
+    """Returns the images a core that should just fit."""
+    hbm = next(iter(measured.values()))["hbm_bytes"]
+    nearest = sorted(measured, key=lambda n: abs(measured[n]["needed_bytes"] - hbm))[:2]
+    needed = [measured[n]["needed_bytes"] for n in nearest]
+    if len(nearest) == 1:
+        # Of one compiled step it is known what does not grow: weights and the program.
+        slope = measured[nearest[0]].get("temp_bytes", needed[0]) / nearest[0]
+    else:
+        slope = (needed[0] - needed[1]) / (nearest[0] - nearest[1])
+    return max(1, nearest[0] + math.floor((hbm - needed[0]) / max(slope, 1)))
+
+
+if __name__ == "__main__":
+    run(define_flags, tool)

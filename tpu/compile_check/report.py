@@ -1,0 +1,192 @@
+"""What the compiler said, in words: one row of results, what to set, and the table of all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edet.config.schema import Config
+from tpu.compile_check.program import Buffer, collectives, largest_buffers, refusal
+
+GIB, MIB = 2**30, 2**20
+Row = dict[str, Any]
+
+
+def make_row(
+    config: Config, step: str, job: Mapping[str, Any], answer: Mapping[str, Any], program: str,
+    layers: Sequence[str],
+) -> Row:  # fmt: skip
+    """Returns what is known of one compilation, as JSON holds it.
+
+    Args:
+      config: batch sizes are those of all replicas.
+      step: "train" or "eval".
+      job: "topology", "replicas" and "precision".
+      answer: what `compile.compile_step` returned.
+      program: text of the compiled program; empty if it was refused.
+      layers: names of the network's layers, to find them in the compiler's texts.
+    """
+    batch = config.data.batch_size if step == "train" else config.data.eval_batch_size
+    training = {"remat": config.train.remat, "micro_batches": config.train.micro_batches}
+    row = {
+        "model": config.model.name,
+        "step": step,
+        "topology": job["topology"],
+        "device": answer["device"],
+        "replicas": job["replicas"],
+        "batch_size": batch,
+        "images_per_core": batch // job["replicas"],
+        "image_size": list(config.model.image_size),
+        "precision": job["precision"],
+        **(training if step == "train" else {}),
+        "compiled": "refused" not in answer,
+        "hbm_bytes": answer["hbm"],
+    }
+    if row["compiled"]:
+        row |= {
+            "needed_bytes": needed_bytes(answer),
+            **{
+                f"{name}_bytes": answer[name]
+                for name in ("argument", "output", "alias", "temp", "generated_code")
+            },
+            "flops": answer["flops"],
+            "bytes_moved": answer["bytes_moved"],
+            "collectives": collectives(program),
+        }
+        buffers = largest_buffers(program)
+    else:
+        row["needed_bytes"], buffers = refusal(answer["refused"])
+        row["advice"] = advice(row)
+    row["largest_buffers"] = [_described(buffer, layers) for buffer in buffers]
+    return row | {"compile_seconds": round(answer["seconds"])}
+
+
+def needed_bytes(answer: Mapping[str, int]) -> int:
+    """Returns the HBM that a compiled step takes of a core.
+
+    Arguments and results that share their memory count once. The program itself lies there too.
+    """
+    results = answer["output"] - answer["alias"]
+    return answer["argument"] + results + answer["temp"] + answer["generated_code"]
+
+
+def advice(row: Row) -> list[str]:
+    """Returns what to set so that a refused step fits, gentlest first."""
+    found, replicas, images = [], row["replicas"], row["images_per_core"]
+    parts = row.get("micro_batches", 1)
+    if row["precision"] != "bfloat16":
+        found.append("train.precision=bfloat16 halves the activations")
+    if row["step"] == "train" and not row["remat"]:
+        found.append("train.remat=true keeps the blocks' outputs only and computes the rest again")
+    at_once = images // parts
+    if at_once > 1:
+        # Weights and the program do not shrink with the images, so this may be a few too many.
+        fewer = max(1, int(at_once * row["hbm_bytes"] / row["needed_bytes"]))
+        key = "batch_size" if row["step"] == "train" else "eval_batch_size"
+        found.append(
+            f"data.{key}={fewer * parts * replicas} is {fewer * parts} instead of {images} images "
+            f"a core; {images * replicas} need {-(-at_once // fewer)} times as many cores"
+        )
+        if row["step"] == "train":
+            more = next(n for n in range(1, images + 1) if not images % n and images // n <= fewer)
+            found.append(
+                f"train.micro_batches={more} keeps the batch and works through a core's images "
+                f"{images // more} at a time"
+            )
+    return found or ["a smaller model.image_size, or a TPU with more memory a core"]
+
+
+def words(operation: str, layers: Sequence[str]) -> str:
+    """Says which layer an operation of TensorFlow's name belongs to.
+
+    >>> words("gradient_tape/backbone.stem_conv_1/convolution", ["backbone.stem_conv"])
+    'gradient of backbone.stem_conv (convolution)'
+    """
+    if not operation:
+        return "put there by the compiler"
+    if operation == "XLA_Args":
+        return "argument: weights, their averages and velocities, or images"
+    parts = operation.split("/")
+    is_gradient = "gradient_tape" in parts
+    parts = [part for part in parts if part != "gradient_tape"]
+    prefix = "gradient of " if is_gradient else ""
+    for place, part in enumerate(parts):
+        # A layer that is called again gets a number behind its name.
+        owners = [name for name in layers if part == name or part.startswith(f"{name}_")]
+        if owners:
+            rest = "/".join(parts[place + 1 :])
+            return f"{prefix}{max(owners, key=len)}" + (f" ({rest})" if rest else "")
+    return f"{prefix}{'/'.join(parts)}, outside the network"
+
+
+def _described(buffer: Buffer, layers: Sequence[str]) -> Row:
+    return {
+        "bytes": buffer.bytes, "shape": buffer.shape, "what": words(buffer.operation, layers),
+    }  # fmt: skip
+
+
+def describe(row: Row) -> str:
+    """Returns a row as a paragraph for the terminal."""
+    verdict = "compiled" if row["compiled"] else "REFUSED"
+    lines = [
+        f"{_name(row)}: {verdict} for {row['replicas']} cores of {row['device']} "
+        f"({row['topology']}), {row['images_per_core']} images a core",
+        f"  HBM a core    {row['needed_bytes'] / GIB:.2f} GiB of {row['hbm_bytes'] / GIB:.2f}",
+    ]
+    if row["compiled"]:
+        lines += [
+            f"                arguments {row['argument_bytes'] / MIB:,.0f} MiB, temporary "
+            f"{row['temp_bytes'] / MIB:,.0f}, program {row['generated_code_bytes'] / MIB:,.0f}",
+            f"  work a core   {row['flops'] / 1e9:,.1f} GFLOP, "
+            f"{row['bytes_moved'] / GIB:,.2f} GiB moved, {row['collectives']} collectives",
+        ]
+    lines.append("  largest buffers at the peak")
+    lines += [
+        f"    {buffer['bytes'] / MIB:8,.1f} MiB  {buffer['shape']}  {buffer['what']}"
+        for buffer in row["largest_buffers"]
+    ]
+    lines += [f"  what to set   {line}" for line in row.get("advice", [])]
+    return "\n".join(lines)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Returns all rows as a Markdown table, in their order."""
+    lines = [
+        "| step | cores | images a core | HBM a core, GiB | of | GFLOP a core | GiB moved "
+        "| collectives | largest buffer |",
+        "|---|---|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    for row in rows:
+        needed = f"{row['needed_bytes'] / GIB:.2f}"
+        work = ("–", "–", "–")
+        if row["compiled"]:
+            work = (
+                f"{row['flops'] / 1e9:,.0f}", f"{row['bytes_moved'] / GIB:,.1f}",
+                str(row["collectives"]),
+            )  # fmt: skip
+        else:
+            needed = f"**{needed}, refused**"
+        largest = row["largest_buffers"][:1]
+        cells = (
+            _name(row), f"{row['replicas']} x {row['device']}", str(row["images_per_core"]), needed,
+            f"{row['hbm_bytes'] / GIB:.2f}", *work,
+            f"{largest[0]['bytes'] / MIB:,.0f} MiB: {largest[0]['what']}" if largest else "–",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    versions = sorted({f"{row['date']} with {_versions(row)}" for row in rows})
+    return "\n".join([*lines, "", *(f"Measured {line}." for line in versions)])
+
+
+def _name(row: Row) -> str:
+    parts = [row["model"].removeprefix("efficientdet-").upper(), row["step"]]
+    if row.get("remat"):
+        parts.append("remat")
+    if row.get("micro_batches", 1) > 1:
+        parts.append(f"{row['micro_batches']} micro-batches")
+    if row["precision"] != "bfloat16":
+        parts.append(row["precision"])
+    return " ".join(parts)
+
+
+def _versions(row: Row) -> str:
+    return ", ".join(f"{name} {version}" for name, version in row["versions"].items())

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Once in a project: turns the services on, makes the bucket, lets the TPU's hosts use it.
+#   tpu/project.sh [--dry-run]
+source "$(dirname "$0")/common.sh"
+
+run gcloud services enable compute.googleapis.com storage.googleapis.com tpu.googleapis.com \
+  --project="$PROJECT" --quiet
+# In the TPU's own region reading costs nothing and is near.
+run gcloud storage buckets create "gs://$BUCKET" --location="${ZONE%-*}" \
+  --uniform-bucket-level-access --project="$PROJECT" --quiet
+
+# TPU hosts act as the project's default account of Compute Engine.
+number=$(run gcloud projects describe "$PROJECT" --format='value(projectNumber)')
+member=serviceAccount:${number:-PROJECT_NUMBER}-compute@developer.gserviceaccount.com
+run gcloud storage buckets add-iam-policy-binding "gs://$BUCKET" --member="$member" \
+  --role=roles/storage.admin --project="$PROJECT" --quiet
+# The first host of a larger slice looks up the addresses of the others.
+run gcloud projects add-iam-policy-binding "$PROJECT" --member="$member" \
+  --role=roles/tpu.viewer --condition=None --quiet

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Stays until the training is finished: asks for the TPU anew when it was taken back, and starts the
+# training again whenever it ended early. Then gives the TPU back, unless KEEP=1.
+#   tpu/resume.sh [--dry-run] [further flags of main.py]
+source "$(dirname "$0")/common.sh"
+
+flags=("$@")
+begin() { tpu/setup.sh && tpu/train.sh "${flags[@]}"; }
+look='if [ -e edet/tpu/worker.sh ]; then edet/tpu/worker.sh state; else echo new; fi'
+
+if [ -n "$DRY_RUN" ]; then # one round, in which the TPU has been taken back
+  state && on 0 "$look" && tpu/delete.sh && tpu/create.sh && begin
+  exit
+fi
+failures=0 # in a row
+failed() {
+  failures=$((failures + 1))
+  [ "$failures" -lt 5 ] || fail "$1, the fifth time in a row; tpu/follow.sh may show why."
+}
+while true; do
+  now=$(state) || now=unknown # the network fails at times
+  case $now in
+    ACTIVE)
+      job=$(on 0 "$look") || job=unreachable # as hosts are that are just being taken back
+      case ${job##*$'\n'} in
+        running) failures=0 ;;
+        unreachable) ;;
+        0) break ;;
+        2) fail "the training refuses its settings; tpu/follow.sh shows why." ;;
+        new) begin || failed "setting up failed" ;;
+        lost | 143) tpu/train.sh "${flags[@]}" || failed "starting failed" ;; # 143: SIGTERM
+        *)
+          failed "the training ended with code $job"
+          tpu/train.sh "${flags[@]}" || failed "starting failed"
+          ;;
+      esac
+      ;;
+    "") { tpu/create.sh && begin; } || failed "setting up failed" ;;
+    SUSPENDED | FAILED) { tpu/delete.sh && tpu/create.sh && begin; } || failed "setting up failed" ;;
+  esac
+  sleep "$POLL"
+done
+echo "finished: gs://$BUCKET/$RUN" >&2
+[ "${KEEP:-}" = 1 ] || tpu/delete.sh
