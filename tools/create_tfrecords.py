@@ -4,10 +4,18 @@
       --annotations=instances_train2017.json --images=train2017
   python tools/create_tfrecords.py --output=records/train --format=voc --voc_root=VOC --split=train
   python tools/create_tfrecords.py --output=records/train --format=synthetic --num_images=2000
+  python tools/create_tfrecords.py --output=records/train --format=masks --images=VOC/JPEGImages
+      --masks=VOC/SegmentationClass --split=VOC/ImageSets/Segmentation/train.txt
+  python tools/create_tfrecords.py --output=records/train --format=coco --images=train2017
+      --annotations=instances_train2017.json --masks=panoptic_train2017
+      --panoptic=panoptic_train2017.json
   python tools/create_tfrecords.py --output=records/train --format=tfds --tfds_name=voc/2007
       --split=train
 
-Beside the shards <output>-00000-of-000nn.tfrecord it writes <output>.labels.yaml for model.labels,
+  python tools/create_tfrecords.py --runner=beam --beam=runner=DataflowRunner --beam=region=... ...
+
+Beside the shards <output>-00000-of-000nn.tfrecord it writes <output>.labels.yaml for model.labels
+(and <output>.mask_labels.yaml for model.segmentation.labels),
 <output>.report.json with every image and box that was dropped or changed, and
 <output>.manifest.json, by which a second run keeps the shards that are finished. gs:// paths work.
 A record is a tf.Example; edet/data/examples.py lists its features.
@@ -23,10 +31,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import rich
 from absl import flags
 
-from edet.config.labels import read_labels
+from edet.config.labels import read_labels, read_mask_labels
+from edet.data.beam import OnBeam
 from edet.data.coco import read_coco
+from edet.data.mask_sets import add_masks, add_panoptic, read_mask_set
 from edet.data.records import write_records
-from edet.data.sources import Source
+from edet.data.sources import ExampleSet, Source
 from edet.data.synthetic import SyntheticSet
 from edet.data.tfds import read_tfds
 from edet.data.voc import read_voc
@@ -35,8 +45,9 @@ from tools.common import run
 
 # Format: (flags it needs, flags it may have).
 _FLAGS = {
-    "coco": (("annotations", "images"), ()),
-    "voc": (("voc_root",), ("split", "labels", "skip_difficult")),
+    "coco": (("annotations", "images"), ("masks", "panoptic", "mask_labels")),
+    "voc": (("voc_root",), ("split", "labels", "skip_difficult", "masks", "mask_labels")),
+    "masks": (("images", "masks"), ("split", "mask_labels")),
     "synthetic": (("num_images",), ("image_size", "seed")),
     "tfds": (("tfds_name", "split"), ("tfds_dir",)),
 }
@@ -48,7 +59,12 @@ def define_flags(values: flags.FlagValues) -> None:
         "annotations": "COCO instances JSON.",
         "images": "Folder that the file names in --annotations are relative to.",
         "voc_root": "Folder with Annotations, JPEGImages and ImageSets.",
-        "split": "VOC: a file of ImageSets/Main; empty takes every xml. TFDS: a split's name.",
+        "masks": "Folder of PNGs named as the pictures: a class for every pixel, 255 for none.",
+        "panoptic": "COCO: panoptic JSON of the PNGs in --masks; its categories are the classes.",
+        "mask_labels": "'voc', 'coco' or a YAML file of value: name; empty is 'voc', with 0 as "
+        "background.",
+        "split": "VOC: a file of ImageSets/Main; empty takes every xml. Masks: a text file of "
+        "names. TFDS: a split's name.",
         "labels": "VOC: 'voc' or a YAML file of id: name. Empty numbers the sorted names from 1.",
         "tfds_name": "Name in the TFDS catalogue, such as voc/2007.",
         "tfds_dir": "Folder of prepared TFDS sets; empty takes TFDS's own.",
@@ -62,6 +78,15 @@ def define_flags(values: flags.FlagValues) -> None:
     }
     flags.DEFINE_string("output", None, "Prefix of all files: records/train.", flag_values=values)
     flags.DEFINE_enum("format", None, list(_FLAGS), "Kind of data set.", flag_values=values)
+    flags.DEFINE_enum(
+        "runner", "threads", ["threads", "beam"],
+        "Who checks and writes: threads here, or Apache Beam (extra 'beam'; docs/large_scale.md).",
+        flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_multi_string(
+        "beam", [], "An option of Beam or of its runner: --beam=runner=DataflowRunner.",
+        flag_values=values,
+    )  # fmt: skip
     for name, help_text in text.items():
         flags.DEFINE_string(name, "", help_text, flag_values=values)
     for name, (default, help_text) in numbers.items():
@@ -74,12 +99,16 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def create(options: flags.FlagValues) -> None:
     """Reads the annotations, writes the shards and prints what became of them."""
+    on_beam = options.runner == "beam"
+    if options.beam and not on_beam:
+        raise UserError(f"--beam={options.beam[0]} means nothing without --runner=beam.")
     report = write_records(
         open_source(options),
         options.output,
         num_shards=options.num_shards,
         workers=options.workers,
-        progress=True,
+        progress=not on_beam,
+        write_shards=OnBeam(options.output, options.beam) if on_beam else None,
     )
     for table in report.tables():
         rich.print(table)
@@ -100,14 +129,26 @@ def open_source(options: flags.FlagValues) -> Source:
     for name in {name for pair in _FLAGS.values() for names in pair for name in names}:
         if options[name].present and name not in needed + possible:
             raise UserError(f"--{name} means nothing for --format={options.format}; leave it out.")
-    if options.format == "coco":
-        return read_coco(options.annotations, options.images)
-    if options.format == "voc":
-        labels = read_labels(options.labels) or None
-        return read_voc(options.voc_root, options.split, labels, options.skip_difficult)
+    mask_labels = read_mask_labels(options.mask_labels or "voc")
+    if options.format == "masks":
+        return read_mask_set(options.images, options.masks, mask_labels, options.split)
+    if options.format in ("coco", "voc"):
+        source = _open_boxes(options)
+        if options.panoptic:
+            if not options.masks:
+                raise UserError("--panoptic needs --masks, the folder of its PNGs.")
+            return add_panoptic(source, options.panoptic, options.masks)
+        return add_masks(source, options.masks, mask_labels) if options.masks else source
     if options.format == "tfds":
         return read_tfds(options.tfds_name, options.split, options.tfds_dir or None)
     return SyntheticSet(options.num_images, options.image_size, options.seed)
+
+
+def _open_boxes(options: flags.FlagValues) -> ExampleSet:
+    if options.format == "coco":
+        return read_coco(options.annotations, options.images)
+    labels = read_labels(options.labels) or None
+    return read_voc(options.voc_root, options.split, labels, options.skip_difficult)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,10 @@ def test_a_coco_set_is_written(tmp_path):
             ["--format=synthetic", "--num_images=2", "--split=train"],
             "--split means nothing for --format=synthetic; leave it out.",
         ),
+        (
+            ["--format=synthetic", "--num_images=2", "--beam=runner=FlinkRunner"],
+            "--beam=runner=FlinkRunner means nothing without --runner=beam.",
+        ),
         (["--format=voc", "--voc_root=none"], "none/Annotations is missing"),
         (["--format=voc", "--voc_root=none", "--labels=none.yaml"], "cannot read label map"),
     ],
