@@ -1,12 +1,16 @@
 # make setup  the environment in .venv        make demo  the whole of edet in minutes
 # make test   tests, linting, import rules    make lint  linting and import rules only
+# make test-beam  the tests of Apache Beam, in .venv-beam (docs/large_scale.md)
+# make tpu-env  .venv-tpu, which compiles for TPUs without one (tpu/README.md)
+# make peers  .venv-peers: what tools/compare_speed.py compares with (docs/speed.md)
+# make nightly  every compilation of tpu/README.md that these versions have not done: hours
 #
 # TF=cpu (default), gpu or tpu picks the TensorFlow wheel; PYTHON the interpreter.
 PYTHON ?= python3
 TF ?= cpu
 BIN := .venv/bin
 
-.PHONY: setup demo test lint
+.PHONY: setup demo test lint test-beam tpu-env nightly peers
 
 setup: .venv/ready-$(TF)
 
@@ -26,6 +30,36 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/shellcheck tpu/*.sh
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+test-beam: .venv-beam/ready
+	.venv-beam/bin/python -m pytest tests/data/test_beam.py tests/serving/test_beam.py tests/tools/test_beam_predict.py
+
+.venv-beam/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-beam
+	.venv-beam/bin/python -m pip install --quiet --upgrade pip
+	.venv-beam/bin/python -m pip install --quiet --editable '.[cpu,beam]' pytest
+	touch $@
+
+peers: .venv-peers/ready
+
+# Only the packages: edet itself is not installed there.
+.venv-peers/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --upgrade pip
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])' | xargs .venv-peers/bin/python -m pip install --quiet
+	touch $@
+
+tpu-env: .venv-tpu/ready
+
+.venv-tpu/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-tpu
+	.venv-tpu/bin/python -m pip install --quiet --upgrade pip
+	.venv-tpu/bin/python -m pip install --quiet --editable '.[tpu,tpu-compile]'
+	touch $@
+
+nightly: tpu-env
+	.venv-tpu/bin/python -m tpu.compile_check.nightly

@@ -19,7 +19,7 @@ from edet.weights.zoo import ZOO
 from tests.conftest import REPOSITORY
 
 DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "WORKSPACE.md"]
-DOCUMENTS += sorted((REPOSITORY / "docs").glob("*.md"))
+DOCUMENTS += [REPOSITORY / "tpu" / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 READERS_OWN = ("my.yaml",)  # what the text asks its reader to write
 TRAIN2017 = 118_287  # images
 
