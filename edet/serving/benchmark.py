@@ -155,7 +155,7 @@ def _rows(
 ) -> list[Row]:
     before = _memory()
     detector, network, detect = _open(subject, config_path)
-    find = None if subject.format == "keras" else find_on_cpu  # as the exports and their files do
+    find = find_on_cpu if subject.format == "saved_model" else None  # as it does
     suppress = tf.function(functools.partial(detector.postprocess, find=find))
     rows = []
     for batch in batches:

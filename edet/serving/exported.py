@@ -19,7 +19,6 @@ from edet.config.schema import Config
 from edet.errors import UserError
 from edet.files import reason, write_text
 from edet.geometry.coding import encode_boxes
-from edet.geometry.nms import find_on_cpu
 from edet.serving.detector import Detector
 from edet.serving.litert import LiteRTFile
 from edet.serving.onnx import ONNXFile
@@ -87,8 +86,8 @@ class ExportedDetector(Detector):
             scores = found["scores"]
             logits = tf.math.log(scores) - tf.math.log1p(-scores)
             deltas = encode_boxes(found["boxes"], self._anchors)
-            return self.postprocess(logits, deltas, scales, find_on_cpu)
-        return self.postprocess(found["class_logits"], found["box_deltas"], scales, find_on_cpu)
+            return self.postprocess(logits, deltas, scales)
+        return self.postprocess(found["class_logits"], found["box_deltas"], scales)
 
 
 class ExportedSegmenter(Segmenter):

@@ -184,7 +184,7 @@ def test_confusion_matrix_picture(tmp_path, classes):
 
 def test_precision_recall_picture(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
     boxes = np.array([[0, 0, 50, 50], [0, 100, 50, 150]], np.float32)
     rows = [
         GroundTruth(1, 200, 200, boxes, np.array([1, 1])),
@@ -221,7 +221,7 @@ HISTORY = """step,total_loss,class_loss,learning_rate,AP,AP50
 
 def test_history_panels(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
     (tmp_path / "history.csv").write_text(HISTORY)
     plot_history(tmp_path / "history.csv", tmp_path / "history.png")
     panels = {

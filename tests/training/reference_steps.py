@@ -16,7 +16,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-import edet.training.step
+import edet.training.tasks
 from edet.config.loading import load_config
 from edet.config.schema import AnchorConfig
 from edet.geometry.anchors import make_anchors
@@ -141,7 +141,7 @@ class Runner:
             "gt_classes": tf.constant(case.gt_classes),
         }
         for _ in range(count):
-            with mock.patch.object(edet.training.step, "detection_losses", losses):
+            with mock.patch.object(edet.training.tasks, "detection_losses", losses):
                 state, metrics = self.step(state, batch)
             yield Taken(
                 metrics={name: float(value) for name, value in metrics.items()},

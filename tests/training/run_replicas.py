@@ -17,7 +17,7 @@ import tensorflow as tf
 from edet.config.schema import Config, replace
 from edet.data.pipeline import make_train_dataset
 from edet.models.efficientnet import BACKBONES
-from edet.serving.batches import detect_batches
+from edet.serving.batches import detection_of_batches
 from edet.training.loop import METRICS, make_stretch
 from edet.training.step import TrainingStep
 from edet.training.strategy import make_strategy
@@ -109,7 +109,7 @@ def _detected_images(strategy: tf.distribute.Strategy) -> np.ndarray:
         dataset = tf.data.Dataset.from_tensor_slices(rows)
         return dataset.batch(context.get_per_replica_batch_size(4), drop_remainder=True)
 
-    found = list(detect_batches(strategy, ScoreOfBrightness(), make_dataset))
+    found = list(detection_of_batches(strategy, ScoreOfBrightness())(make_dataset))
     index = np.concatenate([batch["image_index"] for batch in found])
     return np.concatenate([batch["scores"] for batch in found])[np.argsort(index)]
 

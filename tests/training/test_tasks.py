@@ -66,7 +66,9 @@ def test_a_joint_step_has_the_losses_of_both_heads_and_moves_both():
     step = tf.function(TrainingStep(network, config, resolve_recipe(config, 4)))
     after, metrics = step(before, batch)
     total = metrics["class_loss"] + 50 * metrics["box_loss"] + metrics["segmentation_loss"]
-    assert metrics["total_loss"] == pytest.approx(float(total + metrics["l2_loss"]), rel=1e-5)
+    assert float(metrics["total_loss"]) == pytest.approx(
+        float(total + metrics["l2_loss"]), rel=1e-5
+    )
     assert metrics["labelled_pixels"] == 2 * 64 * 96
     moved = {
         variable.path.partition(".")[0]
