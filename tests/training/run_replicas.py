@@ -128,13 +128,14 @@ def batches(context: tf.distribute.InputContext, config: Config, case: Case) -> 
         side = config.model.image_size
         made = [_random_batch(seed, side) for seed in range(case.steps)]
         rows = {name: tf.concat([batch[name] for batch in made], 0) for name in made[0]}
-        whole = tf.data.Dataset.from_tensor_slices(rows).batch(BATCH, drop_remainder=True)
+        whole = tf.data.Dataset.from_tensor_slices(rows).batch(BATCH, drop_remainder=True).repeat()
     first, size = (
         number * BATCH // context.num_input_pipelines for number in (context.input_pipeline_id, 1)
     )
     own = whole.map(lambda batch: {name: x[first : first + size] for name, x in batch.items()})
     per_replica = context.get_per_replica_batch_size(BATCH)
-    return own.unbatch().batch(per_replica, drop_remainder=True)
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return own.unbatch().batch(per_replica, drop_remainder=True).apply(endless)
 
 
 def _random_batch(seed: int, side: tuple[int, int]) -> dict[str, tf.Tensor]:
