@@ -110,7 +110,7 @@ class TrainingStep:
         count = self.config.train.micro_batches
         # Every M-th image: the parts of N replicas together hold the images of one replica's.
         parts = tf.nest.map_structure(
-            lambda x: tf.reshape(x, [x.shape[0] // count, count, *x.shape[1:]]), (images, targets)
+            lambda x: tf.reshape(x, [-1, count, *x.shape[1:]]), (images, targets)
         )
         scale = state.loss_scale.scale if state.loss_scale else 1.0
 
@@ -153,7 +153,7 @@ class TrainingStep:
         if context is not None:
             replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
         count = self.config.train.micro_batches
-        own = images.shape[0]
+        own = images.shape[0] or tf.shape(images)[0]  # several workers leave it open
         # Every DropConnect adds its index to the first number; there are fewer than 1000.
         seed = tf.stack([state.step * 1000, self.config.train.seed])
         places = replica * own * count + part + count * tf.range(own)
