@@ -41,16 +41,19 @@ def load_config(
       A frozen Config. Later sources win: default < model < settings < YAML < overrides.
 
     Raises:
-      ConfigError: an unknown key (with the nearest known one), a wrong type, or a combination that
-        cannot work; one sentence.
+      ConfigError: an unknown key (with the nearest known one), a wrong type, a model that is not
+        the YAML's, or a combination that cannot work; one sentence.
     """
     layers = [_parse_override(setting) for setting in settings]
     layers += [_read_yaml(path)] if path else []
+    named = _last_name(layers, None)
     layers += [_parse_override(override) for override in overrides]
-    name = model
-    for layer in layers:  # --model is the model's source, but a later layer may still change it
-        section = layer.get("model")
-        name = section.get("name", name) if isinstance(section, dict) else name
+    name = _last_name(layers, model)
+    if model and name == named not in (None, model):
+        raise ConfigError(
+            f"{model} is asked for, but config {path} has model.name {named}; leave one of them "
+            f"out, or keep the rest of the file with --set model.name={model}."
+        )
     base = as_dict(sized_config(name or Config().model.name))
     _resolve_labels(layers)
     _resolve_image_size(layers)
@@ -64,6 +67,14 @@ def load_config(
         key = getattr(error, "full_key", "") or ""
         text = str(error).splitlines()[0]
         raise ConfigError(f"{key}: {text}" if key and key not in text else text) from error
+
+
+def _last_name(layers: Sequence[dict[str, Any]], name: str | None) -> str | None:
+    """Returns the model's name in the last layer that has one, otherwise `name`."""
+    for layer in layers:
+        section = layer.get("model")
+        name = section.get("name", name) if isinstance(section, dict) else name
+    return name
 
 
 def _freeze(config: Config) -> Config:

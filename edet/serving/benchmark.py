@@ -120,12 +120,15 @@ def run_subjects(
 def benchmark_table(summary: dict) -> rich.table.Table:
     """Returns what `workflows.benchmark` found as a table."""
     size = "x".join(map(str, summary["image_size"]))
-    published = summary["published_latency_ms"]
+    published = ", ".join(
+        f"{latency:g} ms ({machine})"
+        for machine, latency in summary["published_latency_ms"].items()
+    )
     table = rich.table.Table(
         title=f"{summary['model']} at {size}, milliseconds a batch (medians)",
         caption=f"{summary['multiply_adds'] / 1e9:.3g} B multiply-adds an image; a matrix product "
         f"does {summary['machine']['peak_multiply_adds_per_second'] / 1e9:.3g} B a second here"
-        + (f"; its authors: {published:g} ms (edet.weights.zoo says on what)" if published else ""),
+        + (f"; its authors: {published}" if published else ""),
     )
     headings = ("format", "batch", "prepare", "network", "suppress", "total", "images/s",
                 "% of peak", "MiB")  # fmt: skip

@@ -152,7 +152,7 @@ def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] 
         "parameters": cost.trainable_parameters,
         "multiply_adds": cost.multiply_adds,
         "machine": {"cores": os.cpu_count(), "peak_multiply_adds_per_second": peak},
-        "published_latency_ms": released and released.latency,
+        "published_latency_ms": dict(released.latency) if released else {},
         "rows": [
             {
                 **vars(row),

@@ -59,11 +59,15 @@ def test_memory_is_that_of_the_process_alone(rows):
 
 def test_the_table_has_a_line_for_each_row(rows):
     summary = {
-        "model": "m", "image_size": [64, 64], "multiply_adds": 10**9, "published_latency_ms": 12.0,
+        "model": "m", "image_size": [64, 64], "multiply_adds": 10**9,
+        "published_latency_ms": {"Titan V": 12.0},
         "machine": {"peak_multiply_adds_per_second": 5e10},
         "rows": [{**vars(row), "share_of_peak": 0.25} for row in rows],
     }  # fmt: skip
-    assert benchmark_table(summary).row_count == 6
+    table = benchmark_table(summary)
+    assert table.row_count == 6
+    assert table.caption.endswith("; its authors: 12 ms (Titan V)")
+    assert "authors" not in benchmark_table(summary | {"published_latency_ms": {}}).caption
 
 
 def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path):

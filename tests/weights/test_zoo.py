@@ -102,7 +102,18 @@ def test_ap_is_published_for_every_detector_and_no_backbone():
         600,
     )
     lite = released("efficientdet-lite0")
-    assert (lite.ap_val, lite.ap_int8, lite.latency) == (26.41, 26.10, 36.0)
+    assert (lite.ap_val, lite.ap_int8) == (26.41, 26.10)
+
+
+def test_latencies_are_those_of_table_2_and_name_their_machine():
+    """Both columns grow from D0 to D7x, and Titan V is the slower one throughout."""
+    table = [released(f"efficientdet-d{phi}").latency for phi in (*range(8), "7x")]
+    titan_v, v100 = zip(*(latency.values() for latency in table), strict=True)
+    assert titan_v == (12, 16, 23, 37, 65, 128, 169, 232, 285)
+    assert v100 == (10.2, 13.5, 17.7, 29.0, 42.8, 72.5, 92.8, 122, 153)
+    assert [machine[:7] for machine in table[0]] == ["Titan V", "V100, f"]
+    assert released("efficientdet-lite0").latency == {"a phone's CPU": 36.0}
+    assert released("efficientdet-d0-advprop").latency == {}
 
 
 @pytest.mark.parametrize(
