@@ -10,9 +10,10 @@ A sweep is a YAML file:
     seeds: [0, 1, 2]
     points:
       - {name: none, set: [augment.jitter_min=1, augment.jitter_max=1]}
+      - {name: none, line: D1, config: configs/coco/d1.yaml}   # points of a line are joined
 
 Each training is `main.py --mode=train_and_eval` in a process and a workdir of its own,
-<output>/<point>/seed<k>. Given again after whatever stopped it, the command takes finished
+<output>/<line>/<point>/seed<k>. Given again after whatever stopped it, the command takes finished
 trainings as they are and goes on with the others. Writes <output>/sweep.json and sweep.png there.
 """
 
@@ -43,6 +44,7 @@ from tools.common import run
 
 _MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "main.py")
 _METRICS = ("AP", "AP50")
+_MODE = "train_and_eval"  # main.py writes <mode>.json when it is done
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,13 @@ class Point:
 
     name: str
     config: str = ""
+    line: str = ""
     set: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What tells it from all other points."""
+        return f"{self.line} {self.name}".strip()
 
 
 @dataclass(frozen=True)
@@ -77,9 +85,9 @@ def read_sweep(path: str) -> Sweep:
         raise UserError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
     fields = _checked(fields, Sweep, path)
     points = tuple(Point(**_checked(point, Point, path)) for point in fields["points"])
-    names = [point.name for point in points]
-    if not points or len(set(names)) != len(names) or any(os.sep in name for name in names):
-        raise UserError(f"{path}: points need names of their own without {os.sep!r}, not {names}.")
+    labels = [point.label for point in points]
+    if not points or len(set(labels)) != len(labels) or any(os.sep in each for each in labels):
+        raise UserError(f"{path}: points need names of their own without {os.sep!r}, not {labels}.")
     return Sweep(**fields | {"points": points})
 
 
@@ -114,12 +122,12 @@ def sweep(options: flags.FlagValues) -> None:
     """Trains what is not trained yet, then prints, writes and draws."""
     plan = read_sweep(options.sweep)
     jobs = [(point, seed) for point in plan.points for seed in plan.seeds]
-    found: dict[str, list[dict[str, float]]] = {point.name: [] for point in plan.points}
+    found: dict[str, list[dict[str, float]]] = {point.label: [] for point in plan.points}
     for point, seed in track(jobs, plan.title, console=Console(stderr=True)):
-        workdir = os.path.join(options.output, point.name, f"seed{seed}")
-        if not tf.io.gfile.exists(os.path.join(workdir, "train.json")):
+        workdir = os.path.join(options.output, point.line, point.name, f"seed{seed}")
+        if not tf.io.gfile.exists(os.path.join(workdir, f"{_MODE}.json")):
             _train(plan, point, seed, workdir, options)
-        found[point.name].append(_last_evaluation(workdir))
+        found[point.label].append(_last_evaluation(workdir))
     summary = {
         name: {
             metric: {"mean": statistics.mean(values), "deviation": _deviation(values)}
@@ -130,7 +138,7 @@ def sweep(options: flags.FlagValues) -> None:
         for name, results in found.items()
     }
     write_json(os.path.join(options.output, "sweep.json"), summary)
-    _draw(plan.title, summary, os.path.join(options.output, "sweep.png"))
+    _draw(plan, summary, os.path.join(options.output, "sweep.png"))
     Console().print(_table(plan.title, summary))
 
 
@@ -138,7 +146,7 @@ def _train(plan: Sweep, point: Point, seed: int, workdir: str, options: flags.Fl
     """Runs main.py, which goes on with what is in the workdir."""
     settings = [*plan.set, *point.set, *options.set, f"train.seed={seed}"]
     command = [
-        sys.executable, _MAIN, "--mode=train_and_eval", f"--config={point.config or plan.config}",
+        sys.executable, _MAIN, f"--mode={_MODE}", f"--config={point.config or plan.config}",
         f"--workdir={workdir}", f"--strategy={options.strategy}", f"--tpu={options.tpu}",
         *(f"--set={setting}" for setting in settings),
     ]  # fmt: skip
@@ -146,7 +154,7 @@ def _train(plan: Sweep, point: Point, seed: int, workdir: str, options: flags.Fl
     if done.returncode:
         last = done.stdout.strip().splitlines()[-1:] or ["it said nothing"]
         raise UserError(
-            f"{point.name} with seed {seed} ended with exit code {done.returncode}: {last[0]} "
+            f"{point.label} with seed {seed} ended with exit code {done.returncode}: {last[0]} "
             "Mend it and give the same command again; what is trained stays."
         )
 
@@ -174,16 +182,22 @@ def _table(title: str, summary: dict) -> Table:
     return table
 
 
-def _draw(title: str, summary: dict, path: str) -> None:
+def _draw(plan: Sweep, summary: dict, path: str) -> None:
+    """Draws a line's AP whole and its AP50 dashed, each line of points in a colour of its own."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    for metric in _METRICS:
-        means, deviations = (
-            [100 * result[metric][key] for result in summary.values()]
-            for key in ("mean", "deviation")
-        )
-        axes.errorbar(list(summary), means, yerr=deviations, marker="o", capsize=4, label=metric)
-    axes.set(title=title, ylabel="points", ylim=(0, None))
+    for number, line in enumerate(dict.fromkeys(point.line for point in plan.points)):
+        points = [point for point in plan.points if point.line == line]
+        for metric, dashes in zip(_METRICS, ("-", "--"), strict=True):
+            means, deviations = (
+                [100 * summary[point.label][metric][key] for point in points]
+                for key in ("mean", "deviation")
+            )
+            axes.errorbar(
+                [point.name for point in points], means, yerr=deviations, marker="o", capsize=4,
+                label=f"{line} {metric}".strip(), color=f"C{number}", linestyle=dashes,
+            )  # fmt: skip
+    axes.set(title=plan.title, ylabel="points", ylim=(0, None))
     axes.legend()
     axes.grid(alpha=0.3)
     with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 
 import pytest
+from matplotlib.axes import Axes
 
 from edet.config.loading import load_config
 from edet.errors import UserError
@@ -39,7 +40,8 @@ class Trainings:
         seed = int(workdir.name.removeprefix("seed"))
         rows = ["step,AP,AP50", "3,0.9,0.9", f"5,{0.2 + 0.1 * seed},0.5"]
         (workdir / "evaluations.csv").write_text("\n".join(rows))
-        (workdir / "train.json").write_text("{}")
+        mode = command[2].removeprefix("--mode=")
+        (workdir / f"{mode}.json").write_text("{}")  # as main.py names it
         return subprocess.CompletedProcess(command, 0, "")
 
 
@@ -91,6 +93,26 @@ def test_the_last_evaluations_are_averaged_over_the_seeds(trainings, options, tm
     assert (tmp_path / "out" / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_points_of_two_lines_may_share_their_names(trainings, tmp_path, monkeypatch):
+    drawn, draw = [], Axes.errorbar
+    monkeypatch.setattr(Axes, "errorbar", lambda *a, **k: drawn.append((a[1], k)) or draw(*a, **k))
+    points = "[{name: short, line: A}, {name: long, line: A}, {name: short, line: B}]"
+    path = tmp_path / "plan.yaml"
+    path.write_text(f"{{title: t, config: base.yaml, seeds: [0, 2], points: {points}}}")
+    out = tmp_path / "out"
+    sweep(parsed(define_flags, [f"--sweep={path}", f"--output={out}"]))
+    assert [command[4] for command in trainings.commands[::2]] == [
+        f"--workdir={out}/{point}/seed0" for point in ("A/short", "A/long", "B/short")
+    ]
+    assert list(json.loads((out / "sweep.json").read_text())) == ["A short", "A long", "B short"]
+    assert [(names, how["label"], how["color"]) for names, how in drawn] == [
+        (["short", "long"], "A AP", "C0"),
+        (["short", "long"], "A AP50", "C0"),
+        (["short"], "B AP", "C1"),
+        (["short"], "B AP50", "C1"),
+    ]
+
+
 def test_finished_trainings_are_taken_as_they_are_after_a_failure(trainings, options, capsys):
     trainings.failing = "high"
     assert call(sweep, options, []) == 2
@@ -115,7 +137,9 @@ def test_finished_trainings_are_taken_as_they_are_after_a_failure(trainings, opt
         ("{title: a, config: b, points: []}", "points need names"),
         ("{title: a, config: b, points: [{name: x}, {name: x}]}", "points need names"),
         ("{title: a, config: b, points: [{name: x/y}]}", "points need names"),
-        ("{title: a, config: b, points: [3]}", "3 should be fields among name, config, set"),
+        ("{title: a, config: b, points: [{name: x, line: y/z}]}", "points need names"),
+        ("{title: a, config: b, points: [{name: y, line: x}, {name: x y}]}", "points need names"),
+        ("{title: a, config: b, points: [3]}", "3 should be fields among name, config, line, set"),
         ("{title: a, config: b, points: {name: x}}", "it must be a list"),
     ],
 )
