@@ -205,19 +205,27 @@ def test_a_readme_without_marks_is_refused():
 
 
 @pytest.mark.parametrize(("fixed", "share", "largest"), [(100, 40, 22), (100, 400, 2), (0, 1e9, 0)])
-def test_the_largest_batch_is_found_in_few_compilations(fixed, share, largest):
-    """1000 of memory, of which `fixed` and for each image `share` are needed."""
+@pytest.mark.parametrize("saved", [0.0, 0.3])
+def test_the_largest_batch_is_found_in_few_compilations(fixed, share, largest, saved):
+    """1000 of memory, of which `fixed` and for each image `share` are needed.
+
+    Where more than half of it is, the compiler may save a share of what is above the half.
+    """
     asked = []
 
     def measure(images):
         asked.append(images)
         needed = fixed + share * images
+        needed -= saved * max(0, min(needed, 1000) - 500)
         row = {"images_per_core": images, "needed_bytes": needed, "hbm_bytes": 1000}
         return row | {"compiled": needed <= 1000, "temp_bytes": share * images}
 
     found = nightly.largest_batch(measure, measure(4))
-    assert (found["images_per_core"] if found else 0) == largest
-    assert len(asked) <= 6
+    if saved:
+        largest = max((n for n in range(99) if measure(n)["compiled"]), default=0)
+        del asked[-99:]
+    assert largest - largest // 16 <= (found["images_per_core"] if found else 0) <= largest
+    assert len(asked) <= 5
     assert len(set(asked)) == len(asked)
 
 

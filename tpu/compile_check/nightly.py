@@ -24,6 +24,7 @@ from tpu.compile_check.results import find_row, read_rows, save_row, write_table
 
 MODELS = tuple(f"efficientdet-d{size}" for size in (0, 1, 2, 3, 4, 5, 6, 7, "7x"))
 _ATTEMPTS = 5  # compilations in search of the largest batch
+_NEAR = 16  # a batch is the largest when one by a sixteenth larger is refused
 
 
 class Job(NamedTuple):
@@ -113,7 +114,7 @@ def _wanted(job: Job, batch: int) -> Row:
 
 
 def largest_batch(measure: Callable[[int], Row], row: Row, attempts: int = _ATTEMPTS) -> Row | None:
-    """Looks for the most images a core that fit; returns their row, None if none does.
+    """Looks for nearly the most images a core that fit; returns their row, None if none does.
 
     Memory grows evenly with the images, nearly, so each attempt is where the line through the last
     two measurements meets the memory that there is.
@@ -126,14 +127,20 @@ def largest_batch(measure: Callable[[int], Row], row: Row, attempts: int = _ATTE
     for _ in range(attempts):
         fitting = max((n for n, row in measured.items() if row["compiled"]), default=0)
         refused = min((n for n, row in measured.items() if not row["compiled"]), default=math.inf)
-        if refused - fitting <= 1:
+        if refused - fitting <= max(1, fitting // _NEAR):
             break
-        # Short of memory, the compiler saves some by itself, and the line is none any more.
-        most = 2 * fitting if refused == math.inf else refused - 1
+        most = refused - 1
+        if refused == math.inf and _is_nearly_full(measured[fitting]):
+            # Short of memory, the compiler saves some by itself, and the line is none any more.
+            most = 2 * fitting
         guess = min(max(_where_it_is_full(measured), fitting + 1), most)
         measured[guess] = measure(guess)
     fitting = [row for row in measured.values() if row["compiled"]]
     return max(fitting, key=lambda row: row["images_per_core"], default=None)
+
+
+def _is_nearly_full(row: Row) -> bool:
+    return row["needed_bytes"] > row["hbm_bytes"] / 2
 
 
 def _where_it_is_full(measured: dict[int, Row]) -> int:
