@@ -18,6 +18,7 @@ from edet.errors import UserError
 from edet.training.hooks import read_history
 from edet.weights.own import find_checkpoint, read_weights
 from edet.workdir import run_config
+from edet.workflows.serving import published_latency
 from tests import small
 from tests.conftest import REPOSITORY
 
@@ -95,6 +96,7 @@ from tests import small
 from edet import workflows
 from edet.training.strategy import make_strategy
 from edet.workdir import run_config
+from edet.workflows.serving import published_latency
 workdir, output, *pictures = sys.argv[1:]
 strategy = make_strategy("mirrored", devices=2)
 config = run_config(workdir, None, None, ["data.eval_batch_size=4"])
@@ -300,3 +302,19 @@ def test_a_check_survives_bad_records_and_needs_no_eval_set(config, records, tmp
     assert result["train"]["problem counts"] == {"record of another schema": 1}
     assert result["train"]["images"] == 12
     assert "eval" not in result
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "overrides", "latency"),
+    [
+        ("efficientdet-d2", "", [], [23.0, 17.7]),
+        ("efficientdet-d2", "", ["model.image_size=640"], []),
+        ("efficientdet-d2", "efficientdet-d2-640", ["model.image_size=640"], [14.8]),
+        ("efficientdet-d2", "efficientdet-d2-640", [], []),
+        ("efficientdet-lite0", "runs/mine", [], [36.0]),
+        ("efficientdet-phi1.5", "", [], []),
+    ],
+)
+def test_published_latency_is_that_of_the_released_size_alone(model, weights, overrides, latency):
+    config = load_config(model, overrides=overrides)
+    assert list(published_latency(config, weights).values()) == latency

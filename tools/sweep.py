@@ -188,14 +188,14 @@ def _draw(plan: Sweep, summary: dict, path: str) -> None:
     axes = figure.subplots()
     for number, line in enumerate(dict.fromkeys(point.line for point in plan.points)):
         points = [point for point in plan.points if point.line == line]
-        for metric, dashes in zip(_METRICS, ("-", "--"), strict=True):
+        for metric, style in zip(_METRICS, ("-", "--"), strict=True):
             means, deviations = (
                 [100 * summary[point.label][metric][key] for point in points]
                 for key in ("mean", "deviation")
             )
             axes.errorbar(
                 [point.name for point in points], means, yerr=deviations, marker="o", capsize=4,
-                label=f"{line} {metric}".strip(), color=f"C{number}", linestyle=dashes,
+                label=f"{line} {metric}".strip(), color=f"C{number}", linestyle=style,
             )  # fmt: skip
     axes.set(title=plan.title, ylabel="points", ylim=(0, None))
     axes.legend()

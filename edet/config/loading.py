@@ -41,18 +41,17 @@ def load_config(
       A frozen Config. Later sources win: default < model < settings < YAML < overrides.
 
     Raises:
-      ConfigError: an unknown key (with the nearest known one), a wrong type, a model that is not
-        the YAML's, or a combination that cannot work; one sentence.
+      ConfigError: an unknown key (with the nearest known one), a wrong type, a name of the
+        model that is not `model`, or a combination that cannot work; one sentence.
     """
     layers = [_parse_override(setting) for setting in settings]
     layers += [_read_yaml(path)] if path else []
-    named = _last_name(layers, None)
     layers += [_parse_override(override) for override in overrides]
-    name = _last_name(layers, model)
-    if model and name == named not in (None, model):
+    name = _last_name(layers) or model
+    if model and name != model:
+        where = f"config {path} or --set" if path else "--set"
         raise ConfigError(
-            f"{model} is asked for, but config {path} has model.name {named}; leave one of them "
-            f"out, or keep the rest of the file with --set model.name={model}."
+            f"{model} is asked for, but {where} has model.name={name}; leave one of them out."
         )
     base = as_dict(sized_config(name or Config().model.name))
     _resolve_labels(layers)
@@ -69,12 +68,10 @@ def load_config(
         raise ConfigError(f"{key}: {text}" if key and key not in text else text) from error
 
 
-def _last_name(layers: Sequence[dict[str, Any]], name: str | None) -> str | None:
-    """Returns the model's name in the last layer that has one, otherwise `name`."""
-    for layer in layers:
-        section = layer.get("model")
-        name = section.get("name", name) if isinstance(section, dict) else name
-    return name
+def _last_name(layers: Sequence[dict[str, Any]]) -> str | None:
+    """Returns the model's name in the last layer that has one."""
+    models = [section for layer in layers if isinstance(section := layer.get("model"), dict)]
+    return next((model["name"] for model in reversed(models) if "name" in model), None)
 
 
 def _freeze(config: Config) -> Config:

@@ -30,7 +30,7 @@ _ADVPROP = (
 
 @dataclass(frozen=True)
 class Release:
-    """One released set of weights. A figure that was never published is None."""
+    """One released set of weights. A figure that was never published is missing."""
 
     name: str
     model: str  # a name of `list_models()`, or the backbone's own name
@@ -42,7 +42,7 @@ class Release:
     ap_test: float | None = None  # COCO test-dev2017, 0-100
     ap_val: float | None = None  # COCO val2017, 0-100
     ap_int8: float | None = None  # COCO val2017 after quantisation, 0-100
-    latency: Mapping[str, float] = field(default_factory=dict)  # machine: milliseconds, batch 1
+    latency: Mapping[str, float] = field(default_factory=dict, hash=False)  # {machine: ms}
     epochs: int | None = None
 
     @property
@@ -51,8 +51,8 @@ class Release:
         return self.name.startswith("efficientnet-")
 
 
-# What the published latencies were measured on.
-_TITAN_V = "Titan V, float32, without preprocessing"
+# What the published latencies were measured on, one image at a time (paper 5.1).
+_TITAN_V = "Titan V, float32"
 _V100 = "V100, float16, end to end"
 _PHONE = "a phone's CPU"
 # phi: (test-dev AP, val AP, parameters, multiply-adds, Titan V, V100, epochs). In the README, D3

@@ -50,7 +50,7 @@ def train(
         keeps the checkpoint with the best AP (mIOU, or their sum).
 
     Returns:
-      What <workdir>/train.json holds: steps, the best evaluation, images per second. Of several
+      What <workdir>/<mode>.json holds: steps, the best evaluation, images per second. Of several
       workers only the chief writes and returns anything.
 
     Raises:

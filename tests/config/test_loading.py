@@ -66,23 +66,24 @@ def test_a_yaml_that_is_none_is_named(text, tmp_path):
         load_config(path=write(tmp_path / "c.yaml", text))
 
 
-def test_a_model_that_is_not_the_yaml_s_is_refused_and_not_ignored(tmp_path):
+def test_a_model_that_another_source_names_otherwise_is_refused_and_not_ignored(tmp_path):
     yaml = write(tmp_path / "c.yaml", "model: {name: efficientdet-lite0, num_classes: 3}\n")
-    message = (
-        r"efficientdet-d1 is asked for, but config .*c\.yaml has model\.name efficientdet-lite0"
-    )
+    message = r"d1 is asked for, but config .*c\.yaml or --set has model\.name=efficientdet-lite0;"
     with pytest.raises(ConfigError, match=message):
         load_config("efficientdet-d1", yaml)
+    with pytest.raises(
+        ConfigError, match=r"d1 is asked for, but --set has model\.name=efficientdet-d0"
+    ):
+        load_config("efficientdet-d1", overrides=["model.name=efficientdet-d0"])
     assert load_config("efficientdet-lite0", yaml).model.name == "efficientdet-lite0"
     assert load_config("efficientdet-d1", write(tmp_path / "d.yaml", "")).model.pyramid_width == 88
 
 
 def test_a_setting_exchanges_the_model_of_a_yaml(tmp_path):
     yaml = write(tmp_path / "c.yaml", "model: {name: efficientdet-lite0, num_classes: 3}\n")
-    config = load_config(None, yaml, ["model.name=efficientdet-d1"]).model
-    assert (config.name, config.backbone, config.num_classes) == (
-        "efficientdet-d1", "efficientnet-b1", 3,
-    )  # fmt: skip
+    for model in (None, "efficientdet-d1"):
+        config = load_config(model, yaml, ["model.name=efficientdet-d1"]).model
+        assert (config.backbone, config.num_classes) == ("efficientnet-b1", 3)
 
 
 def test_a_missing_yaml_is_named():

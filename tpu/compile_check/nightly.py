@@ -114,7 +114,7 @@ def _wanted(job: Job, batch: int) -> Row:
 
 
 def largest_batch(measure: Callable[[int], Row], row: Row, attempts: int = _ATTEMPTS) -> Row | None:
-    """Looks for nearly the most images a core that fit; returns their row, None if none does.
+    """Finds about the most images a core that fit; returns their row, None if none does.
 
     Memory grows evenly with the images, nearly, so each attempt is where the line through the last
     two measurements meets the memory that there is.
