@@ -173,12 +173,18 @@ def table(rows: Sequence[Row]) -> str:
             f"{largest[0]['bytes'] / MIB:,.0f} MiB: {largest[0]['what']}" if largest else "–",
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
-    versions = sorted({f"{row['date']} with {_versions(row)}" for row in rows})
-    return "\n".join([*lines, "", *(f"Measured {line}." for line in versions)])
+    for versions in sorted({_versions(row) for row in rows}):
+        dates = sorted({row["date"] for row in rows if _versions(row) == versions})
+        lines += [
+            "",
+            f"Measured {' to '.join(dict.fromkeys((dates[0], dates[-1])))} with {versions}.",
+        ]
+    return "\n".join(lines)
 
 
 def _name(row: Row) -> str:
-    parts = [row["model"].removeprefix("efficientdet-").upper(), row["step"]]
+    model = row["model"].removeprefix("efficientdet-")
+    parts = [model[0].upper() + model[1:], row["step"]]
     if row.get("remat"):
         parts.append("remat")
     if row.get("micro_batches", 1) > 1:
