@@ -1,16 +1,16 @@
 """Prints the paper's tables with our figures beside them, and keeps the README's table in step.
 
   python tools/paper_tables.py            Tables 1, 2, 4 and 5 of arXiv 1911.09070, the lite models,
-                                          and the costs behind Figures 6 and 9
+                                          the costs behind Figures 6 and 9, Figures 7 and 8
   python tools/paper_tables.py --readme   rewrites the model table of README.md
   python tools/paper_tables.py --check    exit code 2 if that table is stale
   python tools/paper_tables.py --count    counts the released models and Table 5 anew first
 
 Parameters and multiply-adds are ours: edet.models.complexity counts them in the networks' graphs,
 and docs/model_costs.json and docs/paper/feature_networks.json keep them; those of Table 4 and
-Figures 6 and 9 are in docs/paper/costs.json, by tools/measure_networks.py. AP is never ours:
-"paper" is what the paper prints, "released" what the authors' README says of the released weights
-(edet.weights.zoo).
+Figures 6 and 9 are in docs/paper/costs.json, by tools/measure_networks.py. AP on COCO is never
+ours: "paper" is what the paper prints, "released" what the authors' README says of the released
+weights (edet.weights.zoo). AP on blood cells is ours, from tools/sweep.py.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from edet.models.efficientdet import build_network
 from edet.weights.zoo import ZOO
 from tools.common import run
 from tools.paper import costs as paper_costs
-from tools.paper import figure_6, figure_9, table_4, table_5
+from tools.paper import figure_6, figure_9, recipes, table_4, table_5
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 README = os.path.join(_ROOT, "README.md")
@@ -118,7 +118,7 @@ def paper_tables(options: flags.FlagValues) -> None:
         )
     if not options.readme and not options.check:
         print(table_1(), table_2(costs), lite_table(costs), *measured(), *feature_networks(),
-              sep="\n")  # fmt: skip
+              *training_recipes(), sep="\n")  # fmt: skip
         for model, what, source, published, ours in disagreements(costs):
             print(f"{what.replace('_', '-')} of {model}: ours {ours:#.4g}, {source} {published}")
 
@@ -167,10 +167,11 @@ def table_1() -> str:
 
 
 def table_2(costs: Costs) -> str:
-    """Returns parameters in millions, multiply-adds in billions and published AP of D0-D7x."""
+    """Returns parameters in millions, multiply-adds in billions, published AP and latency."""
     headings = [
         "model", "parameters, M: paper", "released", "ours", "multiply-adds, B: paper", "released",
         "ours", "AP test-dev: paper", "released", "AP val: paper", "released",
+        *(f"ms, {machine}: paper" for machine in ZOO["efficientdet-d0"].latency),
     ]  # fmt: skip
     rows = []
     for name, paper in PAPER.items():
@@ -179,8 +180,9 @@ def table_2(costs: Costs) -> str:
             name, paper.parameters, f"{release.parameters:.1f}", f"{ours['parameters']:#.4g}",
             paper.multiply_adds, f"{release.multiply_adds:.3g}", f"{ours['multiply_adds']:#.4g}",
             paper.ap_test, release.ap_test, paper.ap_val, release.ap_val,
+            *(f"{latency:g}" for latency in release.latency.values()),
         ])  # fmt: skip
-    return "Table 2: cost, and the AP that was published\n\n" + markdown(headings, rows)
+    return "Table 2: cost, and what was published\n\n" + markdown(headings, rows)
 
 
 def lite_table(costs: Costs) -> str:
@@ -222,6 +224,16 @@ def feature_networks() -> list[str]:
         f"{title}\n\n{markdown(rows[0], rows[1:])}"
         for title, rows in zip(titles, tables, strict=True)
     ]
+
+
+def training_recipes() -> list[str]:
+    """Returns Figures 7 and 8 as tables: the paper's AP on COCO, and ours on blood cells."""
+    found = recipes.read()
+    tables = {
+        "Figure 7: length of training": recipes.figure_7(found),
+        "Figure 8: scale jitter": recipes.figure_8(found),
+    }
+    return [f"{title}\n\n{markdown(rows[0], rows[1:])}" for title, rows in tables.items()]
 
 
 def readme_table(costs: Costs) -> str:

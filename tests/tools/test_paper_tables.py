@@ -5,6 +5,7 @@ import json
 import pytest
 
 from edet.config.sizes import list_models
+from tests.conftest import REPOSITORY
 from tests.models.test_efficientdet import RELEASED
 from tools import paper_tables
 from tools.common import call, parsed
@@ -138,8 +139,20 @@ def test_table_1_shows_where_the_paper_rounds_otherwise_than_its_equations():
 def test_all_tables_are_printed_with_paper_release_and_ours(capsys):
     assert tool() == 0
     text = capsys.readouterr().out
-    assert (
-        "| efficientdet-d0 | 3.9 | 3.9 | 3.880 | 2.5 | 2.54 | 2.548 | 34.6 | 34.6 | 34.3 |" in text
-    )
+    cost, published = "3.9 | 3.9 | 3.880 | 2.5 | 2.54 | 2.548", "34.6 | 34.6 | 34.3 | 34.3"
+    assert f"| efficientdet-d0 | {cost} | {published} | 12 | 10.2 |" in text
     assert "| efficientdet-lite0 | 3.2 | 3.243 | 0.9762 | 26.41 | 26.10 |" in text
     assert text.endswith("multiply-adds of efficientdet-d5: ours 135.6, released 130\n")
+
+
+def test_the_page_of_the_recipes_has_the_paper_and_every_sweep_that_was_trained_here():
+    page = (REPOSITORY / "docs" / "paper" / "recipes.md").read_text()
+    length, jitter = (text.partition("\n\n")[2] for text in paper_tables.training_recipes())
+    assert length in page
+    assert jitter in page
+    # The figures print these; Table 2 has the same AP of D1 and RetinaNet-R50 after 300 epochs.
+    assert "| 300 | 40.2 | 39.2 | 150 |" in length
+    assert paper_tables.PAPER["efficientdet-d1"].ap_val == "40.2"
+    assert "| 0.1-2.0 | 40.2 | 34.6 |" in jitter
+    assert length.count(" ± ") == 4 * 2 * 2
+    assert jitter.count(" ± ") == 4 * 2
