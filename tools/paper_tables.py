@@ -209,21 +209,18 @@ def measured() -> list[str]:
         "Figure 6: compound scaling, and one dimension alone": figure_6.table(found),
         "Figure 9: scaled resolution, and 640 for all": figure_9.table(found),
     }
-    return [f"{title}\n\n{markdown(rows[0], rows[1:])}" for title, rows in tables.items()]
+    return _titled(tables)
 
 
 def feature_networks() -> list[str]:
     """Returns Table 5, and the search for the number of cells that it was made with."""
     costs = table_5.read()
-    titles = (
-        "Table 5: cost of the feature networks beside the top-down FPN's",
-        f"Table 5 at other numbers of cells in {table_5.MODEL}: parameters / multiply-adds",
-    )
-    tables = (table_5.table(costs), table_5.search(costs))
-    return [
-        f"{title}\n\n{markdown(rows[0], rows[1:])}"
-        for title, rows in zip(titles, tables, strict=True)
-    ]
+    other_cells = f"Table 5 at other numbers of cells in {table_5.MODEL}"
+    tables = {
+        "Table 5: cost of the feature networks beside the top-down FPN's": table_5.table(costs),
+        f"{other_cells}: parameters / multiply-adds": table_5.search(costs),
+    }
+    return _titled(tables)
 
 
 def training_recipes() -> list[str]:
@@ -233,6 +230,11 @@ def training_recipes() -> list[str]:
         "Figure 7: length of training": recipes.figure_7(found),
         "Figure 8: scale jitter": recipes.figure_8(found),
     }
+    return _titled(tables)
+
+
+def _titled(tables: dict[str, list[list[str]]]) -> list[str]:
+    """Returns each table, headings first, below its title."""
     return [f"{title}\n\n{markdown(rows[0], rows[1:])}" for title, rows in tables.items()]
 
 

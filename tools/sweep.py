@@ -174,12 +174,16 @@ def _table(title: str, summary: dict) -> Table:
     for heading in ("point", *_METRICS, "seeds"):
         table.add_column(heading)
     for name, result in summary.items():
-        cells = (
-            f"{100 * result[metric]['mean']:.1f} ± {100 * result[metric]['deviation']:.1f}"
-            for metric in _METRICS
-        )
-        table.add_row(name, *cells, str(len(result["seeds"])))
+        table.add_row(name, *cells(result), str(len(result["seeds"])))
     return table
+
+
+def cells(result: dict[str, Any]) -> list[str]:
+    """Returns AP and AP50 of a point of sweep.json: mean and sample deviation, 0-100."""
+    return [
+        f"{100 * result[metric]['mean']:.1f} ± {100 * result[metric]['deviation']:.1f}"
+        for metric in _METRICS
+    ]
 
 
 def _draw(plan: Sweep, summary: dict, path: str) -> None:

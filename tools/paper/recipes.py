@@ -12,6 +12,7 @@ from typing import Any
 
 from edet.errors import UserError
 from edet.files import read_text
+from tools.sweep import cells
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RESULTS = os.path.join(_ROOT, "docs", "paper", "recipes.json")
@@ -68,11 +69,6 @@ def figure_8(found: Sweeps) -> list[list[str]]:
 
 
 def _cells(found: Sweeps, sweep: str, point: str) -> list[str]:
-    """Returns AP and AP50 as mean and sample deviation over the seeds; a dash if not trained."""
+    """Returns AP and AP50 over the seeds; a dash if not trained."""
     result = found.get(sweep, {}).get(point)
-    if result is None:
-        return ["–", "–"]
-    return [
-        f"{100 * result[metric]['mean']:.1f} ± {100 * result[metric]['deviation']:.1f}"
-        for metric in ("AP", "AP50")
-    ]
+    return ["–", "–"] if result is None else cells(result)
