@@ -94,6 +94,11 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "skip_difficult", False, "VOC: leave out boxes marked as difficult.", flag_values=values
     )
+    flags.DEFINE_bool(
+        "shuffle", True,
+        "Mixes the images of files, always in the same way; --noshuffle leaves them as they come.",
+        flag_values=values,
+    )  # fmt: skip
     flags.mark_flags_as_required(["format", "output"], flag_values=values)
 
 
@@ -102,8 +107,11 @@ def create(options: flags.FlagValues) -> None:
     on_beam = options.runner == "beam"
     if options.beam and not on_beam:
         raise UserError(f"--beam={options.beam[0]} means nothing without --runner=beam.")
+    source = open_source(options)
+    if options.shuffle and isinstance(source, ExampleSet):
+        source = source.shuffled()
     report = write_records(
-        open_source(options),
+        source,
         options.output,
         num_shards=options.num_shards,
         workers=options.workers,

@@ -109,6 +109,16 @@ class ExampleSet:
     def __len__(self) -> int:
         return len(self.examples)
 
+    def shuffled(self) -> ExampleSet:
+        """Returns the set in an order that has nothing to do with that of the annotations.
+
+        Annotations often come by class, video or date, and training shuffles only within
+        `data.shuffle_buffer`. Hashes of the names make the order: it is the same everywhere, and
+        adding a picture moves no two others past each other.
+        """
+        examples = sorted(self.examples, key=_hash_of_name)
+        return ExampleSet(examples, self.labels, self.tally, self.mask_labels)
+
     @functools.cached_property
     def _stamps(self) -> list[tuple[int, int]]:
         """(bytes, time of change) of each image; many at once, since buckets answer slowly."""
@@ -143,6 +153,10 @@ class ExampleSet:
             for part in (image, repr(texts).encode(), *(array.tobytes() for array in arrays)):
                 digest.update(b"%d:" % len(part) + part)
         return digest.hexdigest()
+
+
+def _hash_of_name(example: Example) -> bytes:
+    return hashlib.sha256(f"{example.filename}\n{example.source_id}".encode()).digest()
 
 
 def _stamp(image: str | bytes) -> tuple[int, int]:

@@ -7,10 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl import flags
 from PIL import Image
 
-from edet.data.examples import check_records
+from edet.data.examples import check_records, parse_example
 from tools.common import call, parsed
 from tools.create_tfrecords import create, define_flags
 
@@ -44,6 +45,39 @@ def test_a_coco_set_is_written(tmp_path):
     assert tool("--format=coco", f"--output={tmp_path}/val", *paths) == 0
     summary = check_records([f"{tmp_path}/val-00000-of-00001.tfrecord"], every_record=True)
     assert summary.class_boxes == {44: 1}
+
+
+def names_in(shard):
+    records = tf.data.TFRecordDataset(str(shard)).as_numpy_iterator()
+    return [parse_example(record)["source_id"].numpy().decode() for record in records]
+
+
+def test_annotations_sorted_by_class_are_mixed_the_same_way_again_and_again(tmp_path):
+    """40 pictures of class 1, then 40 of class 2: some 20 of each are in the first half."""
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((10, 20, 3), np.uint8)).save(file, "png")
+    (tmp_path / "a.png").write_bytes(file.getvalue())
+
+    def write(name, numbers, *arguments):
+        images = [{"id": n, "file_name": "a.png", "height": 10, "width": 20} for n in numbers]
+        boxes = [
+            {"id": n, "image_id": n, "category_id": 1 + (n > 40), "bbox": [0, 0, 5, 5]}
+            for n in numbers
+        ]
+        categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+        instances = {"images": images, "categories": categories, "annotations": boxes}
+        (tmp_path / "a.json").write_text(json.dumps(instances))
+        paths = [f"--annotations={tmp_path}/a.json", f"--images={tmp_path}"]
+        assert tool("--format=coco", f"--output={tmp_path}/{name}", *paths, *arguments) == 0
+        return [int(n) for n in names_in(tmp_path / f"{name}-00000-of-00001.tfrecord")]
+
+    mixed = write("mixed", range(1, 81))
+    assert sorted(mixed) == list(range(1, 81))
+    assert 12 <= sum(number <= 40 for number in mixed[:40]) <= 28
+    assert write("again", range(80, 0, -1)) == mixed  # whatever order they were listed in
+    larger = write("larger", range(1, 91))
+    assert [number for number in larger if number <= 80] == mixed
+    assert write("kept", range(1, 81), "--noshuffle") == list(range(1, 81))
 
 
 @pytest.mark.parametrize(
