@@ -4,16 +4,18 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
 from edet.config.loading import load_config
 from edet.errors import UserError
 from tests.conftest import REPOSITORY
+from tpu.compile_check import __main__ as command
 from tpu.compile_check import nightly, results
 from tpu.compile_check.__main__ import check, configured
 from tpu.compile_check.program import Buffer, collectives, largest_buffers, refusal
-from tpu.compile_check.report import describe, make_row, table, words
+from tpu.compile_check.report import USABLE, describe, largest_table, make_row, table, words
 
 LAYERS = ["backbone.stem_conv", "backbone.stem_conv_2", "class_head.conv0"]
 MIB = 2**20
@@ -167,6 +169,82 @@ def test_a_refused_row_says_what_to_set():
     assert [line.partition(" ")[0] for line in evaluation["advice"]] == ["data.eval_batch_size=8"]
 
 
+def stopped(gib):
+    """The answer of a compiler that was stopped when it had given out that many GiB of 16."""
+    found = {key: ANSWER[key] for key in ("device", "cores", "hbm", "seconds")}
+    return found | {"given_out": int(gib * 2**30)}
+
+
+def test_what_is_stopped_with_its_memory_given_out_says_whether_it_fits():
+    """15.3 of 16 GiB are 96 %, which leaves room for the program; 15.4 are more."""
+    row = row_of(stopped(15.3))
+    assert row["compiled"]
+    assert (row["memory_only"], row["collectives"]) == (True, 2)
+    assert "D0 train: fits for 8 cores" in describe(row)
+    assert "| D0 train | 8 x TPU v3 | 4 | 15.30 + program | 16.00 | – | – | 2 | 4 MiB:" in table(
+        [dated(row)]
+    )
+    row = row_of(stopped(15.4))
+    assert not row["compiled"]
+    assert "DOES NOT FIT" in describe(row)
+    assert row["advice"][0].startswith("train.remat=true")
+
+
+COMPILER = """
+import json, pathlib, sys, time
+place = pathlib.Path(sys.argv[1])
+job = json.loads((place / "job.json").read_text())
+(place / "answer.json").write_text(json.dumps({"device": "TPU v3"}))
+if job["dump"]:
+    (place / "dump").mkdir()
+    (place / "dump" / "step.after_optimizations.txt").write_text("scheduled")
+    (place / "dump" / "step-memory-usage-report.txt").write_text("Total bytes used: 123 (123B)")
+    time.sleep(600)
+(place / "program.txt").write_text("finished")
+(place / "answer.json").write_text(json.dumps({"device": "TPU v3", "seconds": 5}))
+sys.exit(job["code"])
+"""
+
+
+@pytest.mark.parametrize("dump", [True, False])
+def test_the_compiler_is_stopped_when_its_account_of_the_memory_is_there(
+    dump, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(command, "_COMPILER", (sys.executable, "-c", COMPILER))
+    (tmp_path / "job.json").write_text(json.dumps({"dump": dump, "code": 0}))
+    answer, program = command._compile(tmp_path)
+    if dump:
+        assert (answer["given_out"], program) == (123, "scheduled")
+        assert answer["seconds"] < 100
+    else:
+        assert (answer, program) == ({"device": "TPU v3", "seconds": 5}, "finished")
+
+
+def test_a_compiler_that_crashes_is_not_taken_for_an_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "_COMPILER", (sys.executable, "-c", COMPILER))
+    (tmp_path / "job.json").write_text(json.dumps({"dump": False, "code": 3}))
+    with pytest.raises(RuntimeError, match="the compiler ended with 3"):
+        command._compile(tmp_path)
+
+
+def test_the_limits_of_a_model_are_shown_where_one_was_met():
+    def row(images, fits, **settings):
+        settings |= {"train.remat": str(settings.pop("remat", False)).lower()}
+        settings |= {"data.batch_size": 8 * images}
+        config = configured(None, None, [f"{k}={v}" for k, v in settings.items()], 0, None)
+        job = {"topology": "v3:2x2", "replicas": 8, "precision": "bfloat16"}
+        return make_row(config, "train", job, stopped(15 if fits else 17), PROGRAM, LAYERS)
+
+    larger = {"model.name": "efficientdet-d1"}
+    rows = [
+        row(4, True), row(20, True), row(23, False), row(40, False), row(90, True, remat=True),
+        row(4, False, **{"train.micro_batches": 2}), row(4, True, **larger),
+    ]  # fmt: skip
+    assert largest_table(rows).splitlines()[2:] == ["| D0, TPU v3 | 20 | 23 | – | – |"]
+    rows.append(row(99, False, remat=True))
+    assert largest_table(rows).splitlines()[2:] == ["| D0, TPU v3 | 20 | 23 | 90 | 99 |"]
+
+
 def dated(row):
     return row | {"date": "2025-11-22", "versions": {"libtpu": "0.0.30", "keras": "3.15.1"}}
 
@@ -195,7 +273,7 @@ def test_the_table_names_refusals_dates_and_versions(tmp_path):
 
 def test_the_readme_shows_the_saved_rows():
     text = pathlib.Path(results.README).read_text()
-    new = table(results.read_rows())
+    new = results.tables(results.read_rows())
     assert results.with_table(text, new, "README") == text, "run nightly --table"
 
 
@@ -207,7 +285,7 @@ def test_a_readme_without_marks_is_refused():
 @pytest.mark.parametrize(("fixed", "share", "largest"), [(100, 40, 22), (100, 400, 2), (0, 1e9, 0)])
 @pytest.mark.parametrize("saved", [0.0, 0.3])
 def test_the_largest_batch_is_found_in_few_compilations(fixed, share, largest, saved):
-    """1000 of memory, of which `fixed` and for each image `share` are needed.
+    """1000 may be used, of which `fixed` and for each image `share` are needed.
 
     Where more than half of it is, the compiler may save a share of what is above the half.
     """
@@ -217,16 +295,24 @@ def test_the_largest_batch_is_found_in_few_compilations(fixed, share, largest, s
         asked.append(images)
         needed = fixed + share * images
         needed -= saved * max(0, min(needed, 1000) - 500)
-        row = {"images_per_core": images, "needed_bytes": needed, "hbm_bytes": 1000}
+        row = {"images_per_core": images, "needed_bytes": needed, "hbm_bytes": 1000 / USABLE}
         return row | {"compiled": needed <= 1000, "temp_bytes": share * images}
 
-    found = nightly.largest_batch(measure, measure(4))
+    found, refused = nightly.largest_batch(measure, [measure(4)])
     if saved:
         largest = max((n for n in range(99) if measure(n)["compiled"]), default=0)
         del asked[-99:]
-    assert largest - largest // 16 <= (found["images_per_core"] if found else 0) <= largest
+    found = found["images_per_core"] if found else 0
+    assert largest - largest // 8 <= found <= largest
+    assert found < refused["images_per_core"] <= found + max(1, found // 8)
     assert len(asked) <= 5
     assert len(set(asked)) == len(asked)
+
+
+def test_a_search_that_is_over_is_not_made_again():
+    """20 images fit and 22 do not, which is nearer than an eighth."""
+    rows = [{"images_per_core": n, "needed_bytes": n, "compiled": n <= 20} for n in (4, 20, 22)]
+    assert nightly.largest_batch(lambda _: pytest.fail("compiled"), rows) == (rows[1], rows[2])
 
 
 def test_the_nightly_list_holds_every_model_at_the_papers_batch():

@@ -4,7 +4,8 @@
       --batch_size=32
 
 `make tpu-env` makes the environment. --model, --config and --set are those of main.py; bfloat16 is
-the default, as on a TPU. Exit code 1: the step was refused.
+the default, as on a TPU. Exit code 1: the step was refused. --memory_only says whether it fits, and
+nothing of the work, in a fifth of the time.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from __future__ import annotations
 import json
 import multiprocessing
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
+from typing import Any
 
 from absl import flags
 
@@ -30,6 +33,7 @@ from tools.common import run
 from tpu.compile_check.report import Row, describe, make_row
 
 PACKAGES = ("tensorflow-tpu", "libtpu", "jaxlib", "keras")
+_COMPILER = (sys.executable, "-m", "tpu.compile_check.compile")
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -46,6 +50,9 @@ def define_flags(values: flags.FlagValues) -> None:
         "batch_size", 0, "Images of a step over all cores; 0: as configured.", 0, flag_values=values
     )
     flags.DEFINE_bool("remat", None, "Sets train.remat.", flag_values=values)
+    flags.DEFINE_bool(
+        "memory_only", False, "Stops when the memory has been given out.", flag_values=values
+    )
     flags.DEFINE_string("output", "", "JSON file for the result.", flag_values=values)
 
 
@@ -54,7 +61,7 @@ def tool(options: flags.FlagValues) -> None:
     config = configured(
         options.model, options.config, options.set, options.batch_size, options.remat
     )
-    row = check(config, options.step, options.topology, options.replicas)
+    row = check(config, options.step, options.topology, options.replicas, options.memory_only)
     print(describe(row))
     if options.output:
         write_json(options.output, row)
@@ -74,8 +81,17 @@ def configured(
     return load_config(model, path, settings)
 
 
-def check(config: Config, step: str, topology: str, replicas: int) -> Row:
+def check(
+    config: Config, step: str, topology: str, replicas: int, memory_only: bool = False
+) -> Row:
     """Compiles one step and returns what came out of it.
+
+    Args:
+      config: the batch sizes are those of all replicas.
+      step: "train" or "eval".
+      topology: chips, by the name that libtpu has for them.
+      replicas: cores that share the batch.
+      memory_only: stops when the compiler has given out the memory, long before it is done.
 
     Raises:
       UserError: this is not the environment for it, the cores cannot share the batch, or the
@@ -90,14 +106,13 @@ def check(config: Config, step: str, topology: str, replicas: int) -> Row:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         emitted = pool.submit(emit, config, step, replicas).result()
     seconds = time.monotonic() - start
-    job = {"topology": topology, "replicas": replicas, "donated": emitted.donated}
+    job = {"topology": topology, "replicas": replicas}
     with tempfile.TemporaryDirectory() as folder:
         place = pathlib.Path(folder)
         (place / "step.hlo").write_bytes(emitted.hlo)
-        (place / "job.json").write_text(json.dumps(job))
-        _compile(folder)
-        answer = json.loads((place / "answer.json").read_text())
-        program = (place / "program.txt").read_text()
+        text = json.dumps(job | {"donated": emitted.donated, "dump": memory_only})
+        (place / "job.json").write_text(text)
+        answer, program = _compile(place)
     if "unknown_topology" in answer:
         raise UserError(f"--topology={topology} is not known: {answer['unknown_topology']}")
     if replicas > answer["cores"]:
@@ -127,14 +142,41 @@ def installed_versions() -> dict[str, str]:
         ) from error
 
 
-def _compile(folder: str) -> None:
-    """Runs the compiler in a process of its own; what it prints while it works is noise."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tpu.compile_check.compile", folder],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"the compiler ended with {done.returncode}:\n{done.stderr[-4000:]}")
+def _compile(place: pathlib.Path) -> tuple[dict[str, Any], str]:
+    """Runs the compiler on the job in a folder; returns its answer and the program.
+
+    It runs in a process of its own, whose end is the only way to stop it: with the job's "dump" it
+    is ended as soon as its account of the memory lies there. What it prints is noise.
+    """
+    start = time.monotonic()
+    with (
+        (place / "log.txt").open("w") as log,
+        subprocess.Popen([*_COMPILER, str(place)], stdout=log, stderr=log) as compiler,
+    ):
+        given_out = None
+        while given_out is None and compiler.poll() is None:
+            time.sleep(1)
+            given_out = _given_out(place / "dump")
+        if given_out:
+            compiler.kill()
+    if compiler.returncode and not given_out:
+        tail = (place / "log.txt").read_text()[-4000:]
+        raise RuntimeError(f"the compiler ended with {compiler.returncode}:\n{tail}")
+    answer = json.loads((place / "answer.json").read_text())
+    if given_out and "seconds" not in answer:
+        (program,) = (place / "dump").glob("*.after_optimizations.txt")
+        answer |= {"given_out": given_out, "seconds": time.monotonic() - start}
+    else:
+        program = place / "program.txt"
+    return answer, program.read_text() if program.exists() else ""
+
+
+def _given_out(dump: pathlib.Path) -> int | None:
+    """Returns the bytes of HBM by the compiler's account of them, None as long as there is none."""
+    for report in dump.glob("*-memory-usage-report.txt"):
+        if found := re.match(r"Total bytes used: (\d+) ", report.read_text()):
+            return int(found.group(1))
+    return None
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
   python -m tpu.compile_check.compile FOLDER
 
-FOLDER holds `step.hlo` and `job.json` with "topology", "replicas" and "donated". The compiler's
-answer goes to `answer.json` there and the program, if it compiled, to `program.txt`.
+FOLDER holds `step.hlo` and `job.json` with "topology", "replicas", "donated" and "dump". The
+compiler's answer goes to `answer.json` there, first what is known of the cores alone, and the
+program, if it compiled, to `program.txt`. With "dump", the compiler writes what it is about into
+`dump/` as it goes.
 
 It imports nothing of edet: TensorFlow's libtpu and jax's cannot live in one process.
 """
@@ -31,32 +33,43 @@ _MOST_ARGUMENTS = 3000  # more have to come as one tuple: the compiler takes som
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-def compile_step(
-    hlo: bytes, topology: str, replicas: int, donated: list[list[int]]
-) -> tuple[dict[str, Any], str]:
-    """Compiles a replicated step for a topology.
+def find_cores(topology: str, replicas: int) -> tuple[dict[str, Any], list[Any]]:
+    """Returns what answer.json tells of the cores, and those that run the step; none if too few.
 
     Args:
-      hlo: serialised HloModuleProto of one replica.
       topology: a name that libtpu knows, such as "v3:2x2" (chips; a v3 chip has two cores).
       replicas: cores that run the step; the first ones of the topology.
-      donated: pairs of an argument and the result that may have its memory.
-
-    Returns:
-      What answer.json holds, and the text of the compiled program, empty if it was refused.
     """
     try:
         devices = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
     except (RuntimeError, ValueError) as error:
-        return {"unknown_topology": str(error).splitlines()[0]}, ""
+        return {"unknown_topology": str(error).splitlines()[0]}, []
     answer = {"device": devices[0].device_kind, "cores": len(devices), "hbm": hbm_bytes(devices[0])}
-    if replicas > len(devices):
-        return answer, ""
-    devices = tuple(devices[:replicas])
+    return answer, devices[:replicas] if replicas <= len(devices) else []
+
+
+def compile_step(
+    hlo: bytes, devices: list[Any], donated: list[list[int]], dump: str = ""
+) -> tuple[dict[str, Any], str]:
+    """Compiles a replicated step.
+
+    Args:
+      hlo: serialised HloModuleProto of one replica.
+      devices: a core for each replica.
+      donated: pairs of an argument and the result that may have its memory.
+      dump: a folder for the compiler's own accounts; empty: none.
+
+    Returns:
+      What answer.json says of the step, and the text of the compiled program, empty if it was
+      refused.
+    """
     options = xla_client.CompileOptions()
+    replicas = len(devices)
     options.num_replicas = options.executable_build_options.num_replicas = replicas
     assignment = xla_client.DeviceAssignment.create(np.array([[d.id] for d in devices]))
     options.device_assignment = options.executable_build_options.device_assignment = assignment
+    if dump:
+        options.env_option_overrides = [("xla_dump_to", dump), ("xla_dump_hlo_as_text", True)]
     start = time.monotonic()
     try:
         with mlir.make_ir_context():
@@ -64,12 +77,12 @@ def compile_step(
             options.parameter_is_tupled_arguments = len(_main(module).type.inputs) > _MOST_ARGUMENTS
             executable = devices[0].client.compile(
                 module,
-                executable_devices=xla_client.DeviceList(devices),
+                executable_devices=xla_client.DeviceList(tuple(devices)),
                 compile_options=options,
             )
     except jax.errors.JaxRuntimeError as error:
-        return answer | {"seconds": time.monotonic() - start, "refused": str(error)}, ""
-    answer["seconds"] = time.monotonic() - start
+        return {"seconds": time.monotonic() - start, "refused": str(error)}, ""
+    answer = {"seconds": time.monotonic() - start}
     memory, cost = executable.get_compiled_memory_stats(), executable.cost_analysis()
     for name in ("argument", "output", "alias", "temp", "generated_code"):
         answer[name] = getattr(memory, f"{name}_size_in_bytes")
@@ -123,9 +136,15 @@ def main(folder: str) -> None:
     """Compiles the job in a folder."""
     place = pathlib.Path(folder)
     job = json.loads((place / "job.json").read_text())
-    answer, program = compile_step((place / "step.hlo").read_bytes(), **job)
-    (place / "program.txt").write_text(program)
+    answer, devices = find_cores(job["topology"], job["replicas"])
     (place / "answer.json").write_text(json.dumps(answer))
+    if devices:
+        dump = str(place / "dump") if job["dump"] else ""
+        more, program = compile_step(
+            (place / "step.hlo").read_bytes(), devices, job["donated"], dump
+        )
+        (place / "program.txt").write_text(program)
+        (place / "answer.json").write_text(json.dumps(answer | more))
 
 
 if __name__ == "__main__":

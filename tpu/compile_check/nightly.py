@@ -19,12 +19,12 @@ from rich.console import Console
 from edet.config.loading import load_config
 from tools.common import run
 from tpu.compile_check.__main__ import check, configured, installed_versions
-from tpu.compile_check.report import Row, describe
-from tpu.compile_check.results import find_row, read_rows, save_row, write_table
+from tpu.compile_check.report import USABLE, Row, describe
+from tpu.compile_check.results import find_row, read_rows, save_row, with_row, write_table
 
 MODELS = tuple(f"efficientdet-d{size}" for size in (0, 1, 2, 3, 4, 5, 6, 7, "7x"))
 _ATTEMPTS = 5  # compilations in search of the largest batch
-_NEAR = 16  # a batch is the largest when one by a sixteenth larger is refused
+_NEAR = 8  # a batch is the largest when one by an eighth larger is refused
 
 
 class Job(NamedTuple):
@@ -87,20 +87,28 @@ def tool(options: flags.FlagValues) -> None:
 def _work(job: Job, known: list[Row], console: Console) -> None:
     """Compiles what a job asks for, unless a known row says it with the same versions."""
 
-    def measure(images: int) -> Row:
+    def measure(images: int, memory_only: bool = False) -> Row:
         batch = images * job.replicas
         row = find_row(known, _wanted(job, batch))
-        if row is None or row["versions"] != installed_versions():
+        is_sketch = row is not None and row.get("memory_only", False) and not memory_only
+        if row is None or is_sketch or row["versions"] != installed_versions():
             config = configured(job.model, None, [], batch, job.remat)
-            row = check(config, job.step, job.topology, job.replicas)
+            row = check(config, job.step, job.topology, job.replicas, memory_only)
             console.print(describe(row), highlight=False, soft_wrap=True)
-            save_row(row)
-            known.append(row)
+            known[:] = with_row(known, row)
         return row
 
     row = measure(job.images)
+    save_row(row)
     if job.largest:
-        largest_batch(measure, row)
+        # By the memory alone, several times as fast, then what was found in full.
+        rows = [row for row in known if find_row([row], _wanted(job, row["batch_size"]))]
+        rows = [row for row in rows if row["versions"] == installed_versions()]
+        fitting, refused = largest_batch(lambda images: measure(images, memory_only=True), rows)
+        if refused is not None:
+            save_row(refused)
+        if fitting is not None:
+            save_row(measure(fitting["images_per_core"]))
 
 
 def _wanted(job: Job, batch: int) -> Row:
@@ -113,17 +121,24 @@ def _wanted(job: Job, batch: int) -> Row:
     }  # fmt: skip
 
 
-def largest_batch(measure: Callable[[int], Row], row: Row, attempts: int = _ATTEMPTS) -> Row | None:
-    """Finds about the most images a core that fit; returns their row, None if none does.
+def largest_batch(
+    measure: Callable[[int], Row], rows: list[Row], attempts: int = _ATTEMPTS
+) -> tuple[Row | None, Row | None]:
+    """Looks for the most images a core that fit.
 
     Memory grows evenly with the images, nearly, so each attempt is where the line through the last
     two measurements meets the memory that there is.
 
     Args:
       measure: compiles for a number of images a core.
-      row: a measurement to start from.
+      rows: what is measured already, at least one.
+      attempts: compilations at most.
+
+    Returns:
+      The row of the most images that fit and that of the fewest that do not, each None if there is
+      none.
     """
-    measured = {row["images_per_core"]: row}
+    measured = {row["images_per_core"]: row for row in rows}
     for _ in range(attempts):
         fitting = max((n for n, row in measured.items() if row["compiled"]), default=0)
         refused = min((n for n, row in measured.items() if not row["compiled"]), default=math.inf)
@@ -135,8 +150,9 @@ def largest_batch(measure: Callable[[int], Row], row: Row, attempts: int = _ATTE
             most = 2 * fitting
         guess = min(max(_where_it_is_full(measured), fitting + 1), most)
         measured[guess] = measure(guess)
-    fitting = [row for row in measured.values() if row["compiled"]]
-    return max(fitting, key=lambda row: row["images_per_core"], default=None)
+    fitting = [n for n, row in measured.items() if row["compiled"]]
+    refused = [n for n, row in measured.items() if not row["compiled"]]
+    return measured.get(max(fitting, default=0)), measured.get(min(refused, default=0))
 
 
 def _is_nearly_full(row: Row) -> bool:
@@ -145,15 +161,15 @@ def _is_nearly_full(row: Row) -> bool:
 
 def _where_it_is_full(measured: dict[int, Row]) -> int:
     """Returns the images a core that should just fit."""
-    hbm = next(iter(measured.values()))["hbm_bytes"]
-    nearest = sorted(measured, key=lambda n: abs(measured[n]["needed_bytes"] - hbm))[:2]
+    usable = USABLE * next(iter(measured.values()))["hbm_bytes"]
+    nearest = sorted(measured, key=lambda n: abs(measured[n]["needed_bytes"] - usable))[:2]
     needed = [measured[n]["needed_bytes"] for n in nearest]
     if len(nearest) == 1:
         # Of one compiled step it is known what does not grow: weights and the program.
         slope = measured[nearest[0]].get("temp_bytes", needed[0]) / nearest[0]
     else:
         slope = (needed[0] - needed[1]) / (nearest[0] - nearest[1])
-    return max(1, nearest[0] + math.floor((hbm - needed[0]) / max(slope, 1)))
+    return max(1, nearest[0] + math.floor((usable - needed[0]) / max(slope, 1)))
 
 
 if __name__ == "__main__":

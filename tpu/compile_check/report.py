@@ -9,6 +9,9 @@ from edet.config.schema import Config
 from tpu.compile_check.program import Buffer, collectives, largest_buffers, refusal
 
 GIB, MIB = 2**30, 2**20
+# The share of a core's HBM that may have been given out for a step to be called fitting before it
+# is compiled to the end. The program and some scratch were 2 to 4 % where a core was nearly full.
+USABLE = 0.96
 Row = dict[str, Any]
 
 
@@ -22,7 +25,8 @@ def make_row(
       config: batch sizes are those of all replicas.
       step: "train" or "eval".
       job: "topology", "replicas" and "precision".
-      answer: what `compile.compile_step` returned.
+      answer: what `compile.find_cores` and `compile_step` returned; or, of one that was stopped
+        there, how many bytes it had "given_out".
       program: text of the compiled program; empty if it was refused.
       layers: names of the network's layers, to find them in the compiler's texts.
     """
@@ -42,7 +46,12 @@ def make_row(
         "compiled": "refused" not in answer,
         "hbm_bytes": answer["hbm"],
     }
-    if row["compiled"]:
+    if "given_out" in answer:
+        row |= {"memory_only": True, "needed_bytes": answer["given_out"]}
+        row["compiled"] = answer["given_out"] <= USABLE * answer["hbm"]
+        row["collectives"] = collectives(program)
+        buffers = largest_buffers(program)
+    elif row["compiled"]:
         row |= {
             "needed_bytes": needed_bytes(answer),
             **{
@@ -56,6 +65,7 @@ def make_row(
         buffers = largest_buffers(program)
     else:
         row["needed_bytes"], buffers = refusal(answer["refused"])
+    if not row["compiled"]:
         row["advice"] = advice(row)
     row["largest_buffers"] = [_described(buffer, layers) for buffer in buffers]
     return row | {"compile_seconds": round(answer["seconds"])}
@@ -128,12 +138,16 @@ def _described(buffer: Buffer, layers: Sequence[str]) -> Row:
 def describe(row: Row) -> str:
     """Returns a row as a paragraph for the terminal."""
     verdict = "compiled" if row["compiled"] else "REFUSED"
+    if row.get("memory_only"):
+        verdict = "fits" if row["compiled"] else "DOES NOT FIT"
     lines = [
         f"{_name(row)}: {verdict} for {row['replicas']} cores of {row['device']} "
         f"({row['topology']}), {row['images_per_core']} images a core",
         f"  HBM a core    {row['needed_bytes'] / GIB:.2f} GiB of {row['hbm_bytes'] / GIB:.2f}",
     ]
-    if row["compiled"]:
+    if row.get("memory_only"):
+        lines.append("                without the program, which compiling to the end adds")
+    elif row["compiled"]:
         lines += [
             f"                arguments {row['argument_bytes'] / MIB:,.0f} MiB, temporary "
             f"{row['temp_bytes'] / MIB:,.0f}, program {row['generated_code_bytes'] / MIB:,.0f}",
@@ -158,18 +172,17 @@ def table(rows: Sequence[Row]) -> str:
     ]
     for row in rows:
         needed = f"{row['needed_bytes'] / GIB:.2f}"
-        work = ("–", "–", "–")
-        if row["compiled"]:
-            work = (
-                f"{row['flops'] / 1e9:,.0f}", f"{row['bytes_moved'] / GIB:,.1f}",
-                str(row["collectives"]),
-            )  # fmt: skip
-        else:
+        if row.get("memory_only"):
+            needed = f"{needed} + program"
+        if not row["compiled"]:
             needed = f"**{needed}, refused**"
+        work = ("–", "–")
+        if "flops" in row:
+            work = (f"{row['flops'] / 1e9:,.0f}", f"{row['bytes_moved'] / GIB:,.1f}")
         largest = row["largest_buffers"][:1]
         cells = (
             _name(row), f"{row['replicas']} x {row['device']}", str(row["images_per_core"]), needed,
-            f"{row['hbm_bytes'] / GIB:.2f}", *work,
+            f"{row['hbm_bytes'] / GIB:.2f}", *work, str(row.get("collectives", "–")),
             f"{largest[0]['bytes'] / MIB:,.0f} MiB: {largest[0]['what']}" if largest else "–",
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
@@ -182,9 +195,37 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _name(row: Row) -> str:
+def largest_table(rows: Sequence[Row]) -> str:
+    """Returns how many images fit a core, as a Markdown table of the models that have a limit.
+
+    The limit of a model lies between the most images that compiled and the fewest that did not,
+    with train.remat and without.
+    """
+    limits: dict[str, dict[bool, list[int]]] = {}
+    for row in rows:
+        if row["step"] == "train" and _name(row).endswith(("train", "remat")):
+            pair = limits.setdefault(f"{_model(row)}, {row['device']}", {})
+            fitting, refused = pair.setdefault(row["remat"], [0, 0])
+            images = row["images_per_core"]
+            if row["compiled"]:
+                pair[row["remat"]][0] = max(fitting, images)
+            else:
+                pair[row["remat"]][1] = min(refused or images, images)
+    lines = ["| images a core | fit | do not | remat: fit | do not |", "|---|--:|--:|--:|--:|"]
+    for name, pair in limits.items():
+        known = [pair[remat] if pair.get(remat, (0, 0))[1] else ("–", "–") for remat in (0, 1)]
+        if known != [("–", "–")] * 2:
+            lines.append(f"| {name} | {' | '.join(str(n) for two in known for n in two)} |")
+    return "\n".join(lines)
+
+
+def _model(row: Row) -> str:
     model = row["model"].removeprefix("efficientdet-")
-    parts = [model[0].upper() + model[1:], row["step"]]
+    return model[0].upper() + model[1:]
+
+
+def _name(row: Row) -> str:
+    parts = [_model(row), row["step"]]
     if row.get("remat"):
         parts.append("remat")
     if row.get("micro_batches", 1) > 1:

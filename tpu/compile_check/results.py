@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from edet.errors import UserError
 from edet.files import read_text, write_json, write_text
-from tpu.compile_check.report import Row, table
+from tpu.compile_check.report import Row, largest_table, table
 
 _FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(_FOLDER, "compile_results.json")
@@ -34,19 +34,28 @@ def find_row(rows: Sequence[Row], wanted: Row) -> Row | None:
 
 
 def save_row(row: Row, path: str = RESULTS) -> None:
-    """Adds a row, in the place of an earlier one of the same step if there is one."""
-    rows = [other for other in read_rows(path) if _key(other) != _key(row)] + [row]
-    write_json(path, sorted(rows, key=_order))
+    """Adds a row to the file."""
+    write_json(path, with_row(read_rows(path), row))
+
+
+def with_row(rows: Sequence[Row], row: Row) -> list[Row]:
+    """Returns the rows in order with one more, in the place of an earlier one of the same step."""
+    return sorted([*(other for other in rows if _key(other) != _key(row)), row], key=_order)
 
 
 def write_table(readme: str = README, results: str = RESULTS) -> None:
-    """Writes the table of all rows between its two marks in the README.
+    """Writes the tables of all rows between its two marks in the README.
 
     Raises:
       UserError: the marks are not there.
     """
     text = read_text(readme, "the README of the table")
-    write_text(readme, with_table(text, table(read_rows(results)), readme))
+    write_text(readme, with_table(text, tables(read_rows(results)), readme))
+
+
+def tables(rows: Sequence[Row]) -> str:
+    """Returns how many images fit, and all rows."""
+    return f"{largest_table(rows)}\n\n{table(rows)}"
 
 
 def with_table(text: str, new: str, name: str) -> str:
