@@ -33,7 +33,7 @@ lint: setup
 	$(BIN)/shellcheck tpu/*.sh
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-beam: .venv-beam/ready
 	.venv-beam/bin/python -m pytest tests/data/test_beam.py tests/serving/test_beam.py tests/tools/test_beam_predict.py
