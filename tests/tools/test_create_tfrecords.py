@@ -1,6 +1,5 @@
 """The tool: flags to a source, records on disk, and mistakes in one sentence."""
 
-import io
 import json
 import subprocess
 import sys
@@ -20,6 +19,11 @@ def tool(*arguments: str) -> int:
     return call(create, parsed(define_flags, list(arguments)), [])
 
 
+def save_picture(path):
+    """Saves a black PNG 10 pixels high and 20 wide."""
+    Image.fromarray(np.zeros((10, 20, 3), np.uint8)).save(path)
+
+
 def test_synthetic_scenes_are_written(tmp_path, capsys):
     output = tmp_path / "deep/er/train"
     arguments = ["--num_images=6", "--image_size=48", "--seed=3", "--num_shards=2"]
@@ -32,9 +36,7 @@ def test_synthetic_scenes_are_written(tmp_path, capsys):
 
 
 def test_a_coco_set_is_written(tmp_path):
-    file = io.BytesIO()
-    Image.fromarray(np.zeros((10, 20, 3), np.uint8)).save(file, "png")
-    (tmp_path / "a.png").write_bytes(file.getvalue())
+    save_picture(tmp_path / "a.png")
     instances = {
         "images": [{"id": 1, "file_name": "a.png", "height": 10, "width": 20}],
         "categories": [{"id": 44, "name": "bottle"}],
@@ -54,9 +56,7 @@ def names_in(shard):
 
 def test_annotations_sorted_by_class_are_mixed_the_same_way_again_and_again(tmp_path):
     """40 pictures of class 1, then 40 of class 2: some 20 of each are in the first half."""
-    file = io.BytesIO()
-    Image.fromarray(np.zeros((10, 20, 3), np.uint8)).save(file, "png")
-    (tmp_path / "a.png").write_bytes(file.getvalue())
+    save_picture(tmp_path / "a.png")
 
     def write(name, numbers, *arguments):
         images = [{"id": n, "file_name": "a.png", "height": 10, "width": 20} for n in numbers]

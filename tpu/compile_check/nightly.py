@@ -87,37 +87,40 @@ def tool(options: flags.FlagValues) -> None:
 def _work(job: Job, known: list[Row], console: Console) -> None:
     """Compiles what a job asks for, unless a known row says it with the same versions."""
 
+    wanted = _wanted(job)
+
     def measure(images: int, memory_only: bool = False) -> Row:
         batch = images * job.replicas
-        row = find_row(known, _wanted(job, batch))
+        row = find_row(known, wanted | {"batch_size": batch})
         is_sketch = row is not None and row.get("memory_only", False) and not memory_only
         if row is None or is_sketch or row["versions"] != installed_versions():
             config = configured(job.model, None, [], batch, job.remat)
             row = check(config, job.step, job.topology, job.replicas, memory_only)
             console.print(describe(row), highlight=False, soft_wrap=True)
             known[:] = with_row(known, row)
+            if not memory_only:
+                save_row(row)
         return row
 
-    row = measure(job.images)
-    save_row(row)
+    measure(job.images)
     if job.largest:
         # By the memory alone, several times as fast, then what was found in full.
-        rows = [row for row in known if find_row([row], _wanted(job, row["batch_size"]))]
-        rows = [row for row in rows if row["versions"] == installed_versions()]
+        rows = [row for row in known if row["versions"] == installed_versions()]
+        rows = [row for row in rows if find_row([row], wanted | {"batch_size": row["batch_size"]})]
         fitting, refused = largest_batch(lambda images: measure(images, memory_only=True), rows)
         if refused is not None:
             save_row(refused)
         if fitting is not None:
-            save_row(measure(fitting["images_per_core"]))
+            measure(fitting["images_per_core"])
 
 
-def _wanted(job: Job, batch: int) -> Row:
-    """Returns what names the row of a job."""
+def _wanted(job: Job) -> Row:
+    """Returns what names the rows of a job, but for their batch size."""
     size = list(load_config(job.model).model.image_size)
     training = {"remat": job.remat, "micro_batches": 1} if job.step == "train" else {}
     return {
         "model": job.model, "image_size": size, "step": job.step, "topology": job.topology,
-        "replicas": job.replicas, "batch_size": batch, "precision": "bfloat16", **training,
+        "replicas": job.replicas, "precision": "bfloat16", **training,
     }  # fmt: skip
 
 

@@ -46,29 +46,34 @@ def make_row(
         "compiled": "refused" not in answer,
         "hbm_bytes": answer["hbm"],
     }
-    if "given_out" in answer:
-        row |= {"memory_only": True, "needed_bytes": answer["given_out"]}
-        row["compiled"] = answer["given_out"] <= USABLE * answer["hbm"]
+    if "refused" in answer:
+        row["needed_bytes"], buffers = refusal(answer["refused"])
+    else:
+        row |= _given_out(answer) if "given_out" in answer else _compiled(answer)
         row["collectives"] = collectives(program)
         buffers = largest_buffers(program)
-    elif row["compiled"]:
-        row |= {
-            "needed_bytes": needed_bytes(answer),
-            **{
-                f"{name}_bytes": answer[name]
-                for name in ("argument", "output", "alias", "temp", "generated_code")
-            },
-            "flops": answer["flops"],
-            "bytes_moved": answer["bytes_moved"],
-            "collectives": collectives(program),
-        }
-        buffers = largest_buffers(program)
-    else:
-        row["needed_bytes"], buffers = refusal(answer["refused"])
     if not row["compiled"]:
         row["advice"] = advice(row)
     row["largest_buffers"] = [_described(buffer, layers) for buffer in buffers]
     return row | {"compile_seconds": round(answer["seconds"])}
+
+
+def _given_out(answer: Mapping[str, Any]) -> Row:
+    """Returns what is known of a step whose compiler was stopped."""
+    given_out = answer["given_out"]
+    fits = given_out <= USABLE * answer["hbm"]
+    return {"memory_only": True, "needed_bytes": given_out, "compiled": fits}
+
+
+def _compiled(answer: Mapping[str, Any]) -> Row:
+    """Returns what is known of a step that was compiled to the end."""
+    parts = ("argument", "output", "alias", "temp", "generated_code")
+    return {
+        "needed_bytes": needed_bytes(answer),
+        **{f"{name}_bytes": answer[name] for name in parts},
+        "flops": answer["flops"],
+        "bytes_moved": answer["bytes_moved"],
+    }
 
 
 def needed_bytes(answer: Mapping[str, int]) -> int:
@@ -201,21 +206,21 @@ def largest_table(rows: Sequence[Row]) -> str:
     The limit of a model lies between the most images that compiled and the fewest that did not,
     with train.remat and without.
     """
-    limits: dict[str, dict[bool, list[int]]] = {}
-    for row in rows:
-        if row["step"] == "train" and _name(row).endswith(("train", "remat")):
-            pair = limits.setdefault(f"{_model(row)}, {row['device']}", {})
-            fitting, refused = pair.setdefault(row["remat"], [0, 0])
-            images = row["images_per_core"]
-            if row["compiled"]:
-                pair[row["remat"]][0] = max(fitting, images)
-            else:
-                pair[row["remat"]][1] = min(refused or images, images)
+    rows = [
+        row for row in rows
+        if row["step"] == "train" and row["precision"] == "bfloat16" and row["micro_batches"] == 1
+    ]  # fmt: skip
     lines = ["| images a core | fit | do not | remat: fit | do not |", "|---|--:|--:|--:|--:|"]
-    for name, pair in limits.items():
-        known = [pair[remat] if pair.get(remat, (0, 0))[1] else ("–", "–") for remat in (0, 1)]
-        if known != [("–", "–")] * 2:
-            lines.append(f"| {name} | {' | '.join(str(n) for two in known for n in two)} |")
+    for name in dict.fromkeys(f"{_model(row)}, {row['device']}" for row in rows):
+        cells = [name]
+        for remat in (False, True):
+            same = [row for row in rows if f"{_model(row)}, {row['device']}" == name]
+            same = [row for row in same if row["remat"] == remat]
+            fitting = [row["images_per_core"] for row in same if row["compiled"]]
+            refused = [row["images_per_core"] for row in same if not row["compiled"]]
+            cells += [str(max(fitting, default=0)), str(min(refused))] if refused else ["–", "–"]
+        if cells[1:] != ["–"] * 4:
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
