@@ -4,7 +4,7 @@
 
 Every run is a process (two with MultiWorkerMirroredStrategy on 127.0.0.1) on the same global
 batches: synchronised batch norm, clipping that clips, weight decay, moving averages, drop connect.
-The figures in docs/memory.md are from here; tests/training/test_step.py runs two of the cases.
+The figures in docs/memory.md are from here; tests/training/test_replicas.py runs two of the cases.
 """
 
 import argparse
