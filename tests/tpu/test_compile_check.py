@@ -12,10 +12,10 @@ from edet.config.loading import load_config
 from edet.errors import UserError
 from tests.conftest import REPOSITORY
 from tpu.compile_check import __main__ as command
-from tpu.compile_check import nightly, results
+from tpu.compile_check import results
 from tpu.compile_check.__main__ import check, configured
 from tpu.compile_check.program import Buffer, collectives, largest_buffers, refusal
-from tpu.compile_check.report import USABLE, describe, largest_table, make_row, table, words
+from tpu.compile_check.report import describe, largest_table, make_row, table, words
 
 LAYERS = ["backbone.stem_conv", "backbone.stem_conv_2", "class_head.conv0"]
 MIB = 2**20
@@ -280,50 +280,6 @@ def test_the_readme_shows_the_saved_rows():
 def test_a_readme_without_marks_is_refused():
     with pytest.raises(UserError, match="has no lines '<!-- compile table -->'"):
         results.with_table("# Title\n", "table", "README.md")
-
-
-@pytest.mark.parametrize(("fixed", "share", "largest"), [(100, 40, 22), (100, 400, 2), (0, 1e9, 0)])
-@pytest.mark.parametrize("saved", [0.0, 0.3])
-def test_the_largest_batch_is_found_in_few_compilations(fixed, share, largest, saved):
-    """1000 may be used, of which `fixed` and for each image `share` are needed.
-
-    Where more than half of it is, the compiler may save a share of what is above the half.
-    """
-    asked = []
-
-    def measure(images):
-        asked.append(images)
-        needed = fixed + share * images
-        needed -= saved * max(0, min(needed, 1000) - 500)
-        row = {"images_per_core": images, "needed_bytes": needed, "hbm_bytes": 1000 / USABLE}
-        return row | {"compiled": needed <= 1000, "temp_bytes": share * images}
-
-    found, refused = nightly.largest_batch(measure, [measure(4)])
-    if saved:
-        largest = max((n for n in range(99) if measure(n)["compiled"]), default=0)
-        del asked[-99:]
-    found = found["images_per_core"] if found else 0
-    assert largest - largest // 8 <= found <= largest
-    assert found < refused["images_per_core"] <= found + max(1, found // 8)
-    assert len(asked) <= 5
-    assert len(set(asked)) == len(asked)
-
-
-def test_a_search_that_is_over_is_not_made_again():
-    """20 images fit and 22 do not, which is nearer than an eighth."""
-    rows = [{"images_per_core": n, "needed_bytes": n, "compiled": n <= 20} for n in (4, 20, 22)]
-    assert nightly.largest_batch(lambda _: pytest.fail("compiled"), rows) == (rows[1], rows[2])
-
-
-def test_the_nightly_list_holds_every_model_at_the_papers_batch():
-    jobs = nightly.jobs()
-    assert len(set(jobs)) == len(jobs)
-    paper = [job for job in jobs if job.step == "train" and job.topology == "v3:2x2"]
-    paper = [job for job in paper if not job.remat and not job.largest]
-    assert [job.model.removeprefix("efficientdet-") for job in paper] == [
-        "d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7", "d7x",
-    ]  # fmt: skip
-    assert [job.images for job in paper] == [4] * 7 + [1] * 2
 
 
 def test_bad_input_is_refused_with_a_sentence(monkeypatch):

@@ -98,20 +98,20 @@ def _work(job: Job, known: list[Row], console: Console) -> None:
             row = check(config, job.step, job.topology, job.replicas, memory_only)
             console.print(describe(row), highlight=False, soft_wrap=True)
             known[:] = with_row(known, row)
-            if not memory_only:
-                save_row(row)
+            save_row(row)
         return row
 
-    measure(job.images)
-    if job.largest:
-        # By the memory alone, several times as fast, then what was found in full.
+    def measured() -> list[Row]:
         rows = [row for row in known if row["versions"] == installed_versions()]
-        rows = [row for row in rows if find_row([row], wanted | {"batch_size": row["batch_size"]})]
-        fitting, refused = largest_batch(lambda images: measure(images, memory_only=True), rows)
-        if refused is not None:
-            save_row(refused)
-        if fitting is not None:
-            measure(fitting["images_per_core"])
+        return [row for row in rows if find_row([row], wanted | {"batch_size": row["batch_size"]})]
+
+    measure(job.images)
+    while job.largest:
+        # By the memory alone, several times as fast, then what was found to the end, which may
+        # still refuse it.
+        fitting, _ = largest_batch(lambda images: measure(images, memory_only=True), measured())
+        if fitting is None or measure(fitting["images_per_core"])["compiled"]:
+            break
 
 
 def _wanted(job: Job) -> Row:

@@ -10,7 +10,7 @@ from tpu.compile_check.program import Buffer, collectives, largest_buffers, refu
 
 GIB, MIB = 2**30, 2**20
 # The share of a core's HBM that may have been given out for a step to be called fitting before it
-# is compiled to the end. The program and some scratch were 2 to 3 % where a core was nearly full.
+# is compiled to the end. The program and some scratch were 2 to 4 % where a core was nearly full.
 USABLE = 0.96
 Row = dict[str, Any]
 
