@@ -15,7 +15,7 @@ from tpu.compile_check import __main__ as command
 from tpu.compile_check import results
 from tpu.compile_check.__main__ import check, configured
 from tpu.compile_check.program import Buffer, collectives, largest_buffers, refusal
-from tpu.compile_check.report import describe, largest_table, make_row, table, words
+from tpu.compile_check.report import describe, fits, largest_table, make_row, table, words
 
 LAYERS = ["backbone.stem_conv", "backbone.stem_conv_2", "class_head.conv0"]
 MIB = 2**20
@@ -167,6 +167,17 @@ def test_a_refused_row_says_what_to_set():
     assert alone["advice"] == ["a smaller model.image_size, or a TPU with more memory a core"]
     evaluation = row_of(answer, "", step="eval")
     assert [line.partition(" ")[0] for line in evaluation["advice"]] == ["data.eval_batch_size=8"]
+
+
+def test_a_compiled_step_whose_parts_are_more_than_the_core_has_is_not_called_fitting():
+    """16 GiB of temporaries, of 16; weights and the program come on top."""
+    row = row_of(ANSWER | {"temp": 16 * 2**30})
+    assert row["compiled"]
+    assert not fits(row)
+    assert "COMPILED, BUT NEEDS MORE THAN A CORE HAS" in describe(row)
+    assert any("train.remat=true" in line for line in row["advice"])
+    assert "| **16.15, compiled** | 16.00 |" in table([dated(row)])
+    assert fits(row_of())
 
 
 def stopped(gib):

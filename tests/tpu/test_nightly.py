@@ -41,7 +41,10 @@ def test_the_largest_batch_is_found_in_few_compilations(fixed, share, largest, s
 
 def test_a_search_that_is_over_is_not_made_again():
     """20 images fit and 22 do not, which is nearer than an eighth."""
-    rows = [{"images_per_core": n, "needed_bytes": n, "compiled": n <= 20} for n in (4, 20, 22)]
+    rows = [
+        {"images_per_core": n, "needed_bytes": n, "hbm_bytes": 20, "compiled": n <= 20}
+        for n in (4, 20, 22)
+    ]
     assert nightly.largest_batch(lambda _: pytest.fail("compiled"), rows) == (rows[1], rows[2])
 
 
@@ -56,7 +59,7 @@ def test_the_nightly_list_holds_every_model_at_the_papers_batch():
     assert [job.images for job in paper] == [4] * 7 + [1] * 2
 
 
-def work(monkeypatch, path, dies_at=-1, refused=()):
+def work(monkeypatch, path, dies_at=-1, ends=None):
     """Compiles D0 with four images, then with the most that fit, as far as the rows do not say it.
 
     An image takes 2 of 16 GiB, and 1 is for what does not grow.
@@ -64,7 +67,7 @@ def work(monkeypatch, path, dies_at=-1, refused=()):
     Args:
       path: where the rows are.
       dies_at: how many compilations are survived; negative is all.
-      refused: images that do not fit in the end, whatever the memory given out says.
+      ends: for some numbers of images, whether the compiler takes them in the end, and the GiB.
 
     Returns:
       What was compiled: images a core, and whether it was for the memory only.
@@ -77,13 +80,16 @@ def work(monkeypatch, path, dies_at=-1, refused=()):
         images = config.data.batch_size // replicas
         asked.append((images, memory_only))
         needed = 1 + 2 * images
+        compiled = needed <= USABLE * 16
+        if not memory_only:
+            compiled, needed = (ends or {}).get(images, (compiled, needed))
         return {
             "model": config.model.name, "image_size": list(config.model.image_size), "step": step,
             "topology": topology, "replicas": replicas, "batch_size": config.data.batch_size,
             "precision": "bfloat16", "remat": config.train.remat, "micro_batches": 1,
             "images_per_core": images, "hbm_bytes": 16 * GIB, "needed_bytes": needed * GIB,
             "temp_bytes": 2 * images * GIB, "memory_only": memory_only, "versions": {"libtpu": "1"},
-            "compiled": needed <= USABLE * 16 and (memory_only or images not in refused),
+            "compiled": compiled,
         }  # fmt: skip
 
     d0 = nightly.Job("efficientdet-d0")
@@ -113,8 +119,11 @@ def test_the_found_batch_is_compiled_to_the_end_and_a_killed_night_goes_on(tmp_p
         assert night(path) == []
 
 
-def test_a_batch_that_is_refused_in_the_end_is_not_called_the_largest(tmp_path, monkeypatch):
+@pytest.mark.parametrize("end", [(False, 16.5), (True, 16.1)])
+def test_a_batch_that_needs_more_in_the_end_is_not_called_the_largest(end, tmp_path, monkeypatch):
+    """The memory allowed seven images; to the end they are refused, or add up to more than 16."""
     path = str(tmp_path / "rows")
-    asked = work(monkeypatch, path, refused=(7,))
-    assert asked[3:] == [(7, False), (6, True), (6, False)]
-    assert work(monkeypatch, path) == []
+    asked = work(monkeypatch, path, ends={7: end})
+    assert asked[3] == (7, False)
+    assert asked[-1] == (6, False)
+    assert work(monkeypatch, path, ends={7: end}) == []

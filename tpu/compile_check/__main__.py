@@ -30,7 +30,7 @@ from edet.errors import UserError
 from edet.files import write_json
 from edet.training.strategy import check_batch_size
 from tools.common import run
-from tpu.compile_check.report import Row, describe, make_row
+from tpu.compile_check.report import Row, describe, fits, make_row
 
 PACKAGES = ("tensorflow-tpu", "libtpu", "jaxlib", "keras")
 _COMPILER = (sys.executable, "-m", "tpu.compile_check.compile")
@@ -65,7 +65,7 @@ def tool(options: flags.FlagValues) -> None:
     print(describe(row))
     if options.output:
         write_json(options.output, row)
-    if not row["compiled"]:
+    if not fits(row):
         raise SystemExit(1)
 
 
