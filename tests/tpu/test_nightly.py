@@ -1,4 +1,4 @@
-"""The long list is worked through once, whatever ends a night."""
+"""The long list is worked through once, whatever ends a night; the saved rows hold all of it."""
 
 import contextlib
 import functools
@@ -127,3 +127,16 @@ def test_a_batch_that_needs_more_in_the_end_is_not_called_the_largest(end, tmp_p
     assert asked[3] == (7, False)
     assert asked[-1] == (6, False)
     assert work(monkeypatch, path, ends={7: end}) == []
+
+
+def test_the_saved_rows_hold_the_whole_list(monkeypatch):
+    """A night with the versions of the table compiles nothing."""
+
+    def check(config, step, topology, replicas, memory_only):
+        pytest.fail(f"not compiled: {config.model.name}, {config.data.batch_size} on {topology}")
+
+    versions = results.read_rows()[0]["versions"]
+    monkeypatch.setattr(nightly, "installed_versions", lambda: versions)
+    monkeypatch.setattr(nightly, "check", check)
+    monkeypatch.setattr(nightly, "write_table", lambda: None)
+    nightly.tool(types.SimpleNamespace(again=False, table=False))
