@@ -15,11 +15,12 @@ import tensorflow as tf
 from edet.errors import StorageError, UserError
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
-# What is wrong with a path does not pass by itself, unlike a full disk.
-_WRONG_PATH = (
-    PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError,
-    tf.errors.PermissionDeniedError, tf.errors.NotFoundError, tf.errors.FailedPreconditionError,
-    tf.errors.InvalidArgumentError, tf.errors.UnimplementedError,
+# What is wrong with a path or in a file does not pass by itself, unlike a full disk.
+_LASTING = (
+    PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError,
+    tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError, tf.errors.NotFoundError,
+    tf.errors.FailedPreconditionError, tf.errors.InvalidArgumentError, tf.errors.UnimplementedError,
+    tf.errors.DataLossError, tf.errors.OutOfRangeError,
 )  # fmt: skip
 _NODE_NAMES = re.compile(r"\{\{.*?\}\} | \[Op:\w+\]")  # TensorFlow's, which tell a user nothing
 
@@ -71,13 +72,21 @@ def written_aside(path: str | os.PathLike) -> Iterator[str]:
         yield aside
         tf.io.gfile.rename(aside, path, overwrite=True)
     except (OSError, tf.errors.OpError) as error:
-        kind = UserError if isinstance(error, _WRONG_PATH) else StorageError
-        raise kind(f"cannot write {path}: {reason(error)}") from error
+        raise failure(f"cannot write {path}", error) from error
     finally:
         # A bucket or disk that has just failed may refuse this too; the first error is the news.
         with contextlib.suppress(OSError, tf.errors.OpError):
             if tf.io.gfile.exists(aside):
                 tf.io.gfile.remove(aside)
+
+
+def failure(what: str, error: Exception) -> UserError:
+    """Returns the error for a read or write that failed: `what` did, and the system's own words.
+
+    It is a StorageError where it may pass by itself: a full disk, a bucket that does not answer.
+    """
+    kind = UserError if isinstance(error, _LASTING) else StorageError
+    return kind(f"{what}: {reason(error)}")
 
 
 def reason(error: BaseException) -> str:
@@ -115,10 +124,11 @@ def read_text(path: str | os.PathLike, what: str) -> str:
     """Returns the text of a file.
 
     Raises:
-      UserError: it is missing or unreadable, in one sentence naming `what` and the path.
+      UserError: it is missing or unreadable, in one sentence naming `what` and the path;
+        StorageError: its disk or bucket does not answer now.
     """
     try:
         with tf.io.gfile.GFile(os.fspath(path), "r") as file:
             return file.read()
     except (OSError, UnicodeDecodeError, tf.errors.OpError) as error:
-        raise UserError(f"cannot read {what} {os.fspath(path)}: {reason(error)}") from error
+        raise failure(f"cannot read {what} {os.fspath(path)}", error) from error

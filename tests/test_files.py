@@ -5,6 +5,7 @@ import pathlib
 import pytest
 import tensorflow as tf
 
+from edet.data.examples import count_records
 from edet.errors import StorageError, UserError
 from edet.files import (
     find_files,
@@ -43,6 +44,27 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     with pytest.raises(UserError, match="cannot write .*file/x") as refused:
         write_text(tmp_path / "file" / "x", "")
     assert refused.value.exit_code == 2  # trying again does not help
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (tf.errors.UnavailableError(None, None, "Couldn't resolve host name"), 75),
+        (tf.errors.AbortedError(None, None, "All 10 retry attempts failed"), 75),
+        (OSError(5, "Input/output error"), 75),
+        (tf.errors.NotFoundError(None, None, "No such object"), 2),
+        (tf.errors.UnauthenticatedError(None, None, "no credentials"), 2),
+    ],
+)
+def test_what_may_pass_by_itself_is_told_from_what_does_not(error, code, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(tf.io.gfile, "GFile", fail)
+    for read in (lambda: read_text("gs://b/best.json", "result"), lambda: count_records(["a"])):
+        with pytest.raises(UserError, match=f"cannot read .*: {reason(error)}") as refused:
+            read()
+        assert refused.value.exit_code == code
 
 
 def test_globs_are_sorted_joined_and_without_folders(tmp_path):

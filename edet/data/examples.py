@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 
 from edet.data.masks import FEATURE, Mask
 from edet.errors import UserError
-from edet.files import reason
+from edet.files import failure
 
 _BBOX = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
 _LABEL = "image/object/class/label"
@@ -259,7 +259,8 @@ def read_records(file: str, limit: int | None = None) -> Iterator[bytes]:
     """Yields the serialized records of a shard, at most `limit`.
 
     Raises:
-      UserError: the shard is unreadable or cut off, after the good records.
+      UserError: the shard is unreadable or cut off, after the good records; StorageError: its disk
+        or bucket does not answer now.
     """
     read = 0
     try:
@@ -272,7 +273,7 @@ def read_records(file: str, limit: int | None = None) -> Iterator[bytes]:
     except tf.errors.DataLossError as error:
         raise UserError(_damaged(file, read)) from error
     except tf.errors.OpError as error:
-        raise UserError(f"cannot read {file}: {reason(error)}") from error
+        raise failure(f"cannot read {file}", error) from error
 
 
 def _damaged(file: str, good: int) -> str:
@@ -322,7 +323,8 @@ def count_records(files: list[str]) -> int:
     """Returns the number of records in TFRecord shards; reads only the lengths between them.
 
     Raises:
-      UserError: a shard is unreadable or cut off; the message says how many records were good.
+      UserError: a shard is unreadable or cut off; the message says how many records were good;
+        StorageError: its disk or bucket does not answer now.
     """
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         counts = rich.progress.track(
@@ -351,5 +353,5 @@ def _count(file: str) -> int:
                     raise UserError(_damaged(file, good))
                 good += 1
     except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"cannot read {file}: {reason(error)}") from error
+        raise failure(f"cannot read {file}", error) from error
     return good

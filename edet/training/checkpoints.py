@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from edet.checkpoint_files import UNREADABLE, find_damage, list_checkpoints
+from edet.checkpoint_files import UNREADABLE, damage_behind, find_damage, list_checkpoints
 from edet.errors import StorageError, UserError
 from edet.files import read_text, reason, write_json, write_text
 from edet.training.variables import TrainingVariables
@@ -55,7 +55,8 @@ class Checkpoints:
           tell: gets a sentence for every damaged checkpoint that is skipped.
 
         Raises:
-          UserError: all are damaged, or they are of another model.
+          UserError: all are damaged, or they are of another model; StorageError: their disk or
+            bucket does not answer now.
         """
         found = list_checkpoints(self._last)
         for path in found:
@@ -79,7 +80,7 @@ class Checkpoints:
             status.expect_partial()  # a loss scale that this run has no use for
             self._optional.read(path).expect_partial()
         except UNREADABLE as error:
-            return reason(error)
+            return damage_behind(error, path)
         except (ValueError, AssertionError) as error:
             raise UserError(
                 f"cannot restore {path}: {reason(error)}; was it written by a run with another "
@@ -128,7 +129,7 @@ class Checkpoints:
             _remove_others(folder, kept)
         except (OSError, tf.errors.OpError, UserError) as error:
             # Frees what a full disk has taken; may fail like the write, which is the news.
-            with contextlib.suppress(OSError, tf.errors.OpError):
+            with contextlib.suppress(OSError, tf.errors.OpError, UserError):
                 _remove_others(folder, [os.path.basename(p) for p in list_checkpoints(folder)])
             raise StorageError(
                 f"cannot write a checkpoint in {folder}: {reason(error)}; the earlier ones are "

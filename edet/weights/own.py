@@ -7,9 +7,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from edet.checkpoint_files import UNREADABLE, find_damage, list_checkpoints
+from edet.checkpoint_files import UNREADABLE, damage_behind, find_damage, list_checkpoints
 from edet.errors import UserError
-from edet.files import reason
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -52,12 +51,13 @@ def stored_names(checkpoint: str) -> list[str]:
     """Returns the keys of a checkpoint, whoever wrote it.
 
     Raises:
-      UserError: it cannot be read.
+      UserError: it cannot be read; StorageError: its disk or bucket does not answer now.
     """
     try:
         return list(tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map())
     except (ValueError, *UNREADABLE) as error:
-        raise UserError(f"cannot read the checkpoint {checkpoint}: {reason(error)}") from error
+        why = damage_behind(error, checkpoint)
+        raise UserError(f"cannot read the checkpoint {checkpoint}: {why}") from error
 
 
 def run_config_file(checkpoint: str) -> str | None:
@@ -74,7 +74,8 @@ def read_weights(checkpoint: str, kind: str = "average") -> dict[str, np.ndarray
       kind: "average" for inference, "raw" to go on training.
 
     Raises:
-      UserError: the file is unreadable, or not a checkpoint of ours.
+      UserError: the file is unreadable, or not a checkpoint of ours; StorageError: its disk or
+        bucket does not answer now.
     """
     try:
         reader = tf.train.load_checkpoint(checkpoint)
@@ -86,7 +87,8 @@ def read_weights(checkpoint: str, kind: str = "average") -> dict[str, np.ndarray
             if key.endswith(_VALUE)
         }
     except (ValueError, *UNREADABLE) as error:
-        raise UserError(f"cannot read the checkpoint {checkpoint}: {reason(error)}") from error
+        why = damage_behind(error, checkpoint)
+        raise UserError(f"cannot read the checkpoint {checkpoint}: {why}") from error
     if not weights:
         raise UserError(f"{checkpoint} holds no {kind} weights; it was not written by edet.")
     return {name.replace(".S", "/").replace("..", "."): value for name, value in weights.items()}

@@ -146,6 +146,56 @@ def test_a_damaged_newest_checkpoint_is_skipped_with_a_sentence(tmp_path, damage
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "fails",
+    [
+        {"tf.io.gfile.listdir": tf.errors.UnavailableError},
+        {"tf.io.gfile.stat": tf.errors.AbortedError},
+        {"tf.train.Checkpoint.read": tf.errors.DeadlineExceededError},
+        # TensorFlow's reader calls every kind of error a damaged file.
+        {
+            "tf.train.load_checkpoint": tf.errors.DataLossError,
+            "tf.io.gfile.GFile": tf.errors.AbortedError,
+        },
+    ],
+    ids=["listing", "length", "data", "index"],
+)
+def test_storage_that_does_not_answer_is_not_taken_for_a_damaged_checkpoint(
+    fails, tmp_path, monkeypatch
+):
+    run = FewVariables(tmp_path)
+    for step in (3, 6):
+        run.step.assign(step)
+        run.checkpoints.save()
+    with monkeypatch.context() as patch:
+        for name, kind in fails.items():
+            patch.setattr(name.replace("tf.", "tensorflow."), raiser(kind(None, None, "no answer")))
+        told = []
+        with pytest.raises(StorageError, match="cannot .*checkpoints.*: no answer") as refused:
+            FewVariables(tmp_path).checkpoints.restore_last(told.append)
+        assert (told, refused.value.exit_code) == ([], 75)
+    again = FewVariables(tmp_path)
+    assert again.checkpoints.restore_last()
+    assert int(again.step) == 6
+
+
+def raiser(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+def test_a_checkpoint_that_may_not_be_read_is_a_mistake_that_does_not_pass(tmp_path, monkeypatch):
+    run = FewVariables(tmp_path)
+    run.checkpoints.save()
+    denied = tf.errors.PermissionDeniedError(None, None, "403")
+    monkeypatch.setattr(tf.io.gfile, "stat", raiser(denied))
+    with pytest.raises(UserError, match="cannot read the checkpoint .*ckpt-0: 403") as refused:
+        FewVariables(tmp_path).checkpoints.restore_last()
+    assert refused.value.exit_code == 2
+
+
 def test_other_modes_pass_over_a_damaged_checkpoint_too(tmp_path):
     run = Run(tmp_path)
     run.checkpoints.save()
