@@ -63,10 +63,10 @@ def read_fusion_log(path: str) -> list[dict[str, float]]:
     Raises:
       UserError: the file cannot be read or holds something else than numbers.
     """
-    rows = csv.DictReader(io.StringIO(read_text(path, "fusion weights")))
+    whole, _, _ = read_text(path, "fusion weights").rpartition("\n")  # not a half-written last row
+    rows = csv.DictReader(io.StringIO(whole))
     try:
-        # a half-written last row lacks values
-        return [{k: float(v) for k, v in row.items()} for row in rows if None not in row.values()]
+        return [{name: float(value) for name, value in row.items()} for row in rows]
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} is not a fusion_weights.csv: {error}") from error
 

@@ -80,6 +80,19 @@ def test_the_reporter_writes_the_nodes_of_a_network_to_csv_and_tensorboard(tmp_p
     assert "fusion/cell0.node9.input2" in tags
 
 
+@pytest.mark.parametrize("torn", ["100", "100,0.33,", "100,0.33,0.6", "100,0.3e-"])
+def test_a_row_that_a_full_disk_has_cut_off_does_not_stop_the_run(torn, tmp_path, board):
+    network = cell("fast", nodes=1)
+    log = FusionLog(network, str(tmp_path), 0)
+    log.add(50, board)
+    with open(log.path, "a") as file:
+        file.write(torn)
+    assert [row["step"] for row in read_fusion_log(log.path)] == [0, 50]
+    again = FusionLog(network, str(tmp_path), 60)
+    again.add(100, board)
+    assert [row["step"] for row in read_fusion_log(log.path)] == [0, 50, 60, 100]
+
+
 def test_a_file_of_something_else_is_refused(tmp_path):
     path = tmp_path / "fusion_weights.csv"
     path.write_text("step,x\n1,two\n")
