@@ -258,6 +258,23 @@ def test_a_full_disk_keeps_the_last_checkpoint(config, strategy, tmp_path, monke
     assert find_checkpoint(folder).endswith("ckpt-3")
 
 
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_a_device_with_too_little_memory_says_what_to_set(
+    mode, config, workdir, strategy, tmp_path, monkeypatch
+):
+    def fail(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating [512,64,64,8]")
+
+    match = r"too little memory \(OOM when allocating \[512,.*train\.micro_batches=2"
+    with pytest.raises(UserError, match=match):
+        if mode == "train":
+            monkeypatch.setattr("edet.workflows.training.run_training", fail)
+            workflows.train(config, str(tmp_path), strategy)
+        else:
+            monkeypatch.setattr("edet.workflows.evaluation.make_verdict", fail)
+            workflows.evaluate(config, str(workdir), strategy, "")
+
+
 def test_pictures_in_which_little_is_found_are_drawn(config, workdir, strategy, tmp_path):
     """Rows that only fill up have the score 0, which may be above the threshold of drawing."""
     config = replace(config, detect={"score_threshold": 0.9, "draw_threshold": 0.0})

@@ -111,5 +111,5 @@ class Workers:
             words = (cause[1] if cause else reason(error))[:200]
             raise Interrupted(
                 f"another worker is gone ({words}); start all of them again with the same "
-                "command, which goes on from the last checkpoint."
+                "command; a training goes on from its last checkpoint."
             ) from error

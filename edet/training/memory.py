@@ -1,4 +1,4 @@
-"""What a run will need in memory, worked out before it starts.
+"""What a run will need in memory, worked out before it starts; and the words for too little.
 
 Numbers of one device. They are those of a runtime that keeps whatever the gradient reads, as
 TensorFlow's does on CPUs and GPUs; XLA fuses and needs less. docs/memory.md compares them with
@@ -9,14 +9,19 @@ Letters: B images of a micro-batch on one device, A anchors, K classes.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
 import rich.table
+import tensorflow as tf
 
 from edet.config.schema import Config
+from edet.errors import UserError
+from edet.files import reason
 from edet.models.complexity import count_kept
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -109,3 +114,20 @@ def expected_memory(
         activations=activations,
         temporary=temporary,
     )
+
+
+@contextlib.contextmanager
+def enough_memory() -> Iterator[None]:
+    """Turns what a device raises whose memory is used up into a sentence.
+
+    Raises:
+      UserError: says what to set.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise UserError(
+            f"a device has too little memory ({reason(error)[:200]}); set data.batch_size (in an "
+            "evaluation data.eval_batch_size) smaller, train.micro_batches=2 or more, or "
+            "train.remat=true: docs/memory.md."
+        ) from error

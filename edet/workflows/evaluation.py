@@ -28,6 +28,8 @@ from edet.files import find_files
 from edet.serving.batches import Found, detection_of_records
 from edet.serving.detector import Detector
 from edet.serving.exported import exported_config, is_exported
+from edet.training.interruption import Workers
+from edet.training.memory import enough_memory
 from edet.training.strategy import check_batch_size
 from edet.weights.own import find_checkpoint
 from edet.workflows.common import Heads, checked_records, console, load_heads
@@ -43,7 +45,17 @@ def evaluate(config: Config, workdir: str, strategy: tf.distribute.Strategy, wei
       What <workdir>/eval.json holds: COCO's twelve numbers, 0-1, AP per class, counts, and the
       reasons where AP is low; under "segmentation" mIOU, IoU per class and the confusion matrix,
       where the network segments. Of several workers only the chief writes and returns anything.
+
+    Raises:
+      Interrupted: another worker is gone.
+      UserError: the data or settings are at fault, or a device has too little memory.
+      StorageError: a file cannot be read or written now.
     """
+    with Workers(strategy).watched(), enough_memory():
+        return _evaluate(config, workdir, strategy, weights)
+
+
+def _evaluate(config: Config, workdir: str, strategy: tf.distribute.Strategy, weights: str) -> dict:
     if is_exported(weights):
         return _evaluate_file(config, workdir, weights)
     check_batch_size(config, strategy.num_replicas_in_sync, ["eval_batch_size"])

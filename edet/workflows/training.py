@@ -23,7 +23,7 @@ from edet.training.fusion_log import FusionLog
 from edet.training.hooks import Evaluations, Reporter
 from edet.training.interruption import Workers
 from edet.training.loop import train as run_training
-from edet.training.memory import expected_memory
+from edet.training.memory import enough_memory, expected_memory
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
 from edet.training.strategy import check_batch_size, is_tpu
@@ -55,8 +55,10 @@ def train(
 
     Raises:
       Interrupted: SIGTERM has come, or another worker is gone; the same call goes on.
+      UserError: the data or settings are at fault, or a device has too little memory.
+      StorageError: a file cannot be read or written now; the same call goes on.
     """
-    with Workers(strategy).watched():
+    with Workers(strategy).watched(), enough_memory():
         return _train(config, workdir, strategy, evaluate_too)
 
 
