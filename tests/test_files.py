@@ -61,7 +61,10 @@ def test_what_may_pass_by_itself_is_told_from_what_does_not(error, code, monkeyp
         raise error
 
     monkeypatch.setattr(tf.io.gfile, "GFile", fail)
-    for read in (lambda: read_text("gs://b/best.json", "result"), lambda: count_records(["a"])):
+    for read in (
+        lambda: read_text("gs://b/best.json", "result"),
+        lambda: count_records(["gs://b/a"]),
+    ):
         with pytest.raises(UserError, match=f"cannot read .*: {reason(error)}") as refused:
             read()
         assert refused.value.exit_code == code

@@ -1,5 +1,7 @@
 """The record schema: what is written is read back, and what others wrote is understood."""
 
+import pathlib
+import re
 import struct
 
 import hypothesis
@@ -187,6 +189,21 @@ def test_a_summary_counts_what_was_read(tmp_path):
     full = check_records(files, [7], every_record=True)
     assert (full.num_records, full.num_empty, full.class_boxes) == (3, 1, {7: 2})
     assert count_records(files) == 3
+
+
+def test_counting_reads_the_lengths_of_records_and_not_their_images(tmp_path):
+    path = str(tmp_path / "large.tfrecord")
+    with tf.io.TFRecordWriter(path) as writer:
+        for _ in range(20):
+            writer.write(bytes(100_000))
+
+    def bytes_read():
+        text = pathlib.Path("/proc/self/io").read_text()
+        return int(re.search(r"rchar: (\d+)", text)[1])
+
+    before = bytes_read()
+    assert count_records([path]) == 20
+    assert bytes_read() - before < 100_000
 
 
 @pytest.mark.parametrize(
