@@ -1,8 +1,10 @@
 """TFRecord shards -> batches on the host: shuffle, decode, augment, pad.
 
-What a training batch is depends on the configuration and the step alone: the order is a function
-of (seed, epoch), the augmentation of (seed, epoch, place in the epoch). So a run that is resumed
-goes on with the batches that the broken one would have seen, whatever the threads do.
+What a training batch is depends on the configuration, the number of hosts and the step alone: the
+order of a host is a function of (seed, epoch), the augmentation of (seed, epoch, place in the
+epoch). So a run that is resumed goes on with the batches that the broken one would have seen,
+whatever the threads do. On another number of hosts the files are shared out anew: some images of
+the epoch under way come again, others wait for the next.
 
 Letters: B images of a batch · h, w pixels of the network input · N padded boxes.
 Boxes are [ymin, xmin, ymax, xmax].
