@@ -30,7 +30,7 @@ for reply in sorted(folder.glob("reply-*")):
             reply.write_text("\\n".join([key, *rest[1:]]))
         if rest[0].startswith("exit "):
             sys.exit(int(rest[0][5:]))
-        print(rest[0])
+        print(*rest[0].split(), sep="\\n")  # a line for each word
         break
 """
 
@@ -80,7 +80,9 @@ def _verb(call: list[str]) -> str:
             return verb
     if any("csv" in word for word in call):
         return "look"
-    return next(v for v in ("describe", "create", "scp", "delete", "list", "archive") if v in call)
+    return next(
+        v for v in ("describe", "create", "scp", "delete", "list", "ls", "archive") if v in call
+    )
 
 
 @pytest.fixture
@@ -271,6 +273,25 @@ def test_a_host_that_cannot_be_reached_is_asked_again(cloud):
     assert cloud.verbs() == [*ROUND, *ROUND, *ROUND]
 
 
+def test_a_host_that_is_never_reached_is_said_and_given_up(cloud):
+    cloud.states("ACTIVE", "exit 1", "ACTIVE")  # a list that fails says nothing of the host
+    cloud.answers("worker.sh state", "exit 255", "running", "exit 255")
+    ran = cloud.run("resume.sh")
+    said = [line for line in ran.stderr.splitlines() if "does not answer ssh" in line]
+    looks = [1, *range(1, 21)]  # a look that is answered begins the row anew
+    assert said[:-1] == [f"tpu: edet does not answer ssh, look {n} of 20." for n in looks]
+    assert (ran.returncode, "The TPU stays, and costs." in said[-1]) == (2, True)
+    assert cloud.verbs().count("state") == 22
+    assert "delete" not in cloud.verbs()
+
+
+def test_a_tpu_that_is_asked_for_anew_has_its_own_row_of_unanswered_looks(cloud):
+    cloud.states(*["ACTIVE"] * 19, "SUSPENDED", "ACTIVE")
+    cloud.answers("worker.sh state", *["exit 255"] * 20, "0")
+    ran = cloud.run("resume.sh", KEEP="1")
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_a_list_that_cannot_be_had_takes_nothing_away(cloud):
     cloud.states("ACTIVE", "exit 1", "ACTIVE")
     cloud.answers("worker.sh state", "running", "0")
@@ -297,7 +318,10 @@ def test_a_tpu_that_trains_something_else_is_left_to_it(cloud):
 
 @pytest.mark.parametrize(
     ("job", "starts", "words"),
-    [("2", 1, "the training refuses its settings"), ("75", 5, "with code 75, the fifth time")],
+    [
+        ("2", 1, "the training refuses its settings"),
+        ("75", 5, "with code 75, the fifth time without a newer checkpoint"),
+    ],
 )
 def test_a_training_that_cannot_work_is_not_started_for_ever(cloud, job, starts, words):
     cloud.states("ACTIVE")
@@ -306,6 +330,38 @@ def test_a_training_that_cannot_work_is_not_started_for_ever(cloud, job, starts,
     assert (ran.returncode, words in ran.stderr) == (2, True), ran.stderr
     assert cloud.verbs().count("start") == starts
     assert "delete" not in cloud.verbs()
+
+
+def _index(*steps: int) -> str:
+    return " ".join(f"gs://my-bucket/coco/d0/checkpoints/ckpt-{step}.index" for step in steps)
+
+
+@pytest.mark.parametrize(
+    "listings",
+    [["exit 1"], [_index(900)], [_index(1000, 900), "exit 1", _index(900)]],
+    ids=["none", "always the same", "none and older"],
+)
+def test_a_training_that_runs_and_crashes_is_given_up_without_a_newer_checkpoint(cloud, listings):
+    cloud.states("ACTIVE")
+    cloud.answers("worker.sh state", *["running", "1"] * 12)
+    cloud.answers("storage ls", *listings)
+    ran = cloud.run("resume.sh")
+    assert ran.returncode == 2
+    assert "ended with code 1, the fifth time without a newer checkpoint" in ran.stderr
+    assert cloud.verbs().count("start") == 4
+    assert "delete" not in cloud.verbs()
+
+
+def test_crashes_are_forgotten_when_a_newer_checkpoint_is_there(cloud):
+    cloud.states("ACTIVE")
+    cloud.answers("worker.sh state", *["running", "1"] * 8, "0")
+    cloud.answers("storage ls", *[_index(900)] * 4, _index(1000, 900))  # by number, not by letter
+    ran = cloud.run("resume.sh", KEEP="1")
+    assert ran.returncode == 0, ran.stderr
+    assert cloud.verbs().count("start") == 8
+    listed = next(call for call in cloud.calls() if "ls" in call)
+    index = "gs://my-bucket/coco/d0/checkpoints/ckpt-*.index"
+    assert listed == ["gcloud", "storage", "ls", index, "--project=my-project", "--quiet"]
 
 
 PYTHON = """#!/bin/bash
