@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
-# Once in a project: turns the services on, makes the bucket, lets the TPU's hosts use it.
+# Turns the services on, makes the bucket, lets the TPU's hosts use it: once in a project, and again
+# after a call that failed on the way.
 #   tpu/project.sh [--dry-run]
 source "$(dirname "$0")/common.sh"
 
 run gcloud services enable compute.googleapis.com storage.googleapis.com tpu.googleapis.com \
   --project="$PROJECT" --quiet
-# In the TPU's own region reading costs nothing and is near.
-run gcloud storage buckets create "gs://$BUCKET" --location="${ZONE%-*}" \
-  --uniform-bucket-level-access --project="$PROJECT" --quiet
+# In the TPU's own region reading costs nothing and is near. Why a bucket cannot be looked at, making
+# it says as well.
+if ! run gcloud storage buckets describe "gs://$BUCKET" --project="$PROJECT" --quiet > /dev/null 2>&1 ||
+  [ -n "$DRY_RUN" ]; then
+  run gcloud storage buckets create "gs://$BUCKET" --location="${ZONE%-*}" \
+    --uniform-bucket-level-access --project="$PROJECT" --quiet
+fi
 
 # TPU hosts act as the project's default account of Compute Engine.
 number=$(run gcloud projects describe "$PROJECT" --format='value(projectNumber)')

@@ -154,7 +154,7 @@ def test_a_setting_that_is_missing_is_named_before_anything_happens(cloud, missi
 @pytest.mark.parametrize(
     ("script", "calls"),
     [
-        ("project.sh", 5),
+        ("project.sh", 6),
         ("stage.sh", 1),
         ("create.sh", 2),
         ("setup.sh", 2),
@@ -170,6 +170,7 @@ def test_dry_run_shows_the_calls_of_a_real_run_and_makes_none(cloud, script, cal
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     cloud.answers("projects describe", "PROJECT_NUMBER")
+    cloud.answers("buckets describe", "exit 1")  # not there yet
     cloud.states(*(["SUSPENDED"] * (script == "resume.sh")), "ACTIVE")
     cloud.answers("worker.sh state", "0")
     shown = cloud.run(script, "--dry-run", RECORDS=str(tmp_path))
@@ -214,6 +215,21 @@ def test_training_starts_on_the_first_host_with_flags_that_main_takes(
     ]  # fmt: skip
     monkeypatch.chdir(REPOSITORY)
     assert problem_with(["main.py", *flags]) == ""
+
+
+@pytest.mark.parametrize(
+    ("described", "created", "code", "bindings"),
+    [("exit 1", "made", 0, 2), ("there", "exit 1", 0, 2), ("exit 1", "exit 1", 1, 0)],
+    ids=["new", "made by an earlier call", "somebody else's"],
+)
+def test_a_project_can_be_set_up_again_with_the_bucket_that_is_there(
+    cloud, described, created, code, bindings
+):
+    cloud.answers("buckets describe", described)
+    cloud.answers("buckets create", created)
+    assert cloud.run("project.sh").returncode == code
+    assert sum("add-iam-policy-binding" in call for call in cloud.calls()) == bindings
+    assert any("create" in call for call in cloud.calls()) == (described == "exit 1")
 
 
 def test_records_that_are_not_there_are_named_before_anything_is_copied(cloud):
