@@ -143,6 +143,15 @@ def test_a_request_that_fails_and_software_that_is_not_there_are_said(cloud):
     assert cloud.verbs().count("create") == 1
 
 
+def test_a_request_that_vanishes_is_not_waited_for_as_one_that_is_not_listed_yet(cloud):
+    cloud.states(*[""] * 5, "WAITING_FOR_RESOURCES", *[""] * 5, "ACTIVE")
+    assert cloud.run("create.sh").returncode == 0
+    cloud.states("WAITING_FOR_RESOURCES", *[""] * 3, "exit 1", "")
+    ran = cloud.run("create.sh")
+    assert (ran.returncode, "request for edet is no longer there" in ran.stderr) == (2, True)
+    assert cloud.verbs().count("look") == 12 + 8
+
+
 @pytest.mark.parametrize("missing", ["PROJECT", "ZONE", "BUCKET"])
 def test_a_setting_that_is_missing_is_named_before_anything_happens(cloud, missing):
     ran = cloud.run("create.sh", **{missing: ""})
