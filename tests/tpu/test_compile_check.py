@@ -9,11 +9,15 @@ import sys
 import pytest
 
 from edet.config.loading import load_config
+from edet.data.pipeline import make_train_dataset
+from edet.data.records import write_records
+from edet.data.synthetic import SyntheticSet
 from edet.errors import UserError
 from tests.conftest import REPOSITORY
 from tpu.compile_check import __main__ as command
 from tpu.compile_check import results
-from tpu.compile_check.__main__ import check, configured
+from tpu.compile_check.__main__ import check, configured, steps_of
+from tpu.compile_check.emit import training_batch
 from tpu.compile_check.program import Buffer, collectives, largest_buffers, refusal
 from tpu.compile_check.report import describe, fits, largest_table, make_row, table, words
 
@@ -238,6 +242,30 @@ def test_a_compiler_that_crashes_is_not_taken_for_an_answer(tmp_path, monkeypatc
         command._compile(tmp_path)
 
 
+HEADS = ["[detection]", "[segmentation]", "[detection, segmentation]"]
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_the_compiled_training_step_gets_the_batch_of_the_input_pipeline(heads, tmp_path):
+    """All of it but what stays on the host."""
+    shards = write_records(SyntheticSet(2, size=64), str(tmp_path / "r")).shards
+    labels = "{0: background, 1: disc, 2: square, 3: triangle}"
+    settings = [f"model.heads={heads}", f"model.segmentation.labels={labels}"]
+    config = load_config(overrides=[*settings, "model.image_size=[64, 128]", "data.batch_size=2"])
+    specs = dict(make_train_dataset(config, shards).element_spec)
+    for name in ("image_ids", "num_dropped_boxes", "is_replaced"):
+        del specs[name]
+    assert training_batch(config, 2) == specs
+
+
+def test_evaluation_compiles_each_head_that_the_network_has():
+    steps = {"train": [["train"]] * 3, "eval": [["eval"], ["eval_masks"], ["eval", "eval_masks"]]}
+    for step, expected in steps.items():
+        configs = [load_config(overrides=[f"model.heads={heads}"]) for heads in HEADS]
+        assert [steps_of(config, step) for config in configs] == expected
+    assert "D0 eval masks: compiled" in describe(row_of(step="eval_masks"))
+
+
 def test_the_limits_of_a_model_are_shown_where_one_was_met():
     def row(images, fits, **settings):
         settings |= {"train.remat": str(settings.pop("remat", False)).lower()}
@@ -313,18 +341,30 @@ def tpu_python() -> pathlib.Path:
     )
 
 
-@pytest.mark.skipif(not tpu_python().exists(), reason="`make tpu-env` has not been run")
-def test_the_training_step_compiles_for_two_cores_of_a_tpu(tmp_path):
-    """The step that training runs, in the compiler that a TPU has: with sums over both cores."""
+def compiled_for_a_tpu(step, tmp_path):
+    """Returns the row of a step of a small network that finds boxes and classes of pixels."""
+    if not tpu_python().exists():
+        pytest.skip("`make tpu-env` has not been run")
     script = REPOSITORY / "tests" / "tpu" / "run_compile_check.py"
     output = tmp_path / "row.json"
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    subprocess.run([tpu_python(), script, output], env=environment, check=True)
+    subprocess.run([tpu_python(), script, step, output], env=environment, check=True)
     row = json.loads(output.read_text())
     assert row["compiled"]
+    return row
+
+
+def test_the_training_step_of_both_heads_compiles_for_two_cores_of_a_tpu(tmp_path):
+    """The step that training runs, in the compiler that a TPU has: with sums over both cores."""
+    row = compiled_for_a_tpu("train", tmp_path)
     assert row["precision"] == "bfloat16"
     # Weights of the network alone are more than 1 MiB, three times: weight, velocity, average.
     assert 3 * MIB < row["needed_bytes"] < 200 * MIB
     # Each batch norm asks the other core forwards and backwards.
     assert row["collectives"] > 10
     assert any("backbone." in buffer["what"] for buffer in row["largest_buffers"]), row
+
+
+def test_the_evaluation_of_masks_compiles_for_two_cores_of_a_tpu(tmp_path):
+    row = compiled_for_a_tpu("eval_masks", tmp_path)
+    assert row["collectives"] == 0

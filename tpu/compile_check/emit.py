@@ -1,8 +1,8 @@
 """From a configuration to the HLO of its step, lowered for TPU as under TPUStrategy, without one.
 
-The training step and the Detector are those of edet itself; only the strategy is a stand-in. It
-gives the step what TPUStrategy gives: the number of replicas, the index of this one as a tensor,
-and a sum over replicas that is an all-reduce on the chips' own network.
+The training step, the Detector and the Segmenter are those of edet itself; only the strategy is a
+stand-in. It gives the step what TPUStrategy gives: the number of replicas, the index of this one as
+a tensor, and a sum over replicas that is an all-reduce on the chips' own network.
 
 To be used in a process of its own: the wheel tensorflow-tpu loads libtpu, and so does the compiler
 in `compile.py`.
@@ -22,6 +22,7 @@ from tensorflow.python.tpu.ops import tpu_ops
 from edet.config.schema import Config
 from edet.models.efficientdet import build_network, freeze
 from edet.serving.detector import Detector
+from edet.serving.segmenter import Segmenter
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables
@@ -77,7 +78,7 @@ def emit(config: Config, step: str, replicas: int) -> Emitted:
 
     Args:
       config: `data.batch_size` and `data.eval_batch_size` are those of all replicas.
-      step: "train" or "eval".
+      step: "train"; "eval", which finds boxes; or "eval_masks", which finds the pixels' classes.
       replicas: TPU cores that share the batch.
     """
     recipe = resolve_recipe(config, config.data.num_train_examples or _EXAMPLES, on_tpu=True)
@@ -86,7 +87,8 @@ def emit(config: Config, step: str, replicas: int) -> Emitted:
     if step == "train":
         function, donated, given = _training(network, config, recipe, replicas)
     else:
-        function, donated, given = _evaluation(network, config, replicas)
+        head = Detector if step == "eval" else Segmenter
+        function, donated, given = _evaluation(head(network, config), replicas)
     strategy = ReplicaOfTpu(replicas)
     arguments = (donated, given, tf.TensorSpec([], tf.int32))
     flat = tf.nest.flatten(arguments)
@@ -110,20 +112,25 @@ def _training(
     state = tf.nest.map_structure(
         lambda value: tf.TensorSpec(value.shape, value.dtype), TrainingVariables(network).read()
     )
-    images, boxes = config.data.batch_size // replicas, config.data.max_boxes
-    batch = {
-        "images": tf.TensorSpec([images, *config.model.image_size, 3], tf.uint8),
-        "gt_boxes": tf.TensorSpec([images, boxes, 4], tf.float32),
-        "gt_classes": tf.TensorSpec([images, boxes], tf.int32),
-    }
+    batch = training_batch(config, config.data.batch_size // replicas)
     return TrainingStep(network, config, recipe), state, (batch,)
 
 
-def _evaluation(
-    network: keras.Model, config: Config, replicas: int
-) -> tuple[Callable, Specs, Specs]:
-    """As `_training`, of what the Detector does on the device."""
-    detector = Detector(network, config)
+def training_batch(config: Config, images: int) -> dict[str, tf.TensorSpec]:
+    """Returns what the training step gets of `data.pipeline`, for some images of one replica."""
+    model, boxes = config.model, config.data.max_boxes
+    batch = {"images": tf.TensorSpec([images, *model.image_size, 3], tf.uint8)}
+    if model.detects:
+        batch["gt_boxes"] = tf.TensorSpec([images, boxes, 4], tf.float32)
+        batch["gt_classes"] = tf.TensorSpec([images, boxes], tf.int32)
+    if model.segments:
+        batch["gt_masks"] = tf.TensorSpec([images, *model.image_size], tf.uint8)
+    return batch
+
+
+def _evaluation(head: Detector | Segmenter, replicas: int) -> tuple[Callable, Specs, Specs]:
+    """As `_training`, of what the Detector or the Segmenter does on the device."""
+    network, config = head.network, head.config
     images = config.data.eval_batch_size // replicas
     given = (
         [tf.TensorSpec(variable.shape, variable.dtype) for variable in network.variables],
@@ -134,6 +141,6 @@ def _evaluation(
     def detect(_, weights, pixels, scales):
         # The compiler takes no variables from TensorFlow, so they are arguments.
         with keras.StatelessScope(zip(network.variables, weights, strict=True)):
-            return detector.detect(pixels, scales)
+            return head.detect(pixels, scales)
 
     return detect, [], given

@@ -24,7 +24,7 @@ def make_row(
 
     Args:
       config: batch sizes are those of all replicas.
-      step: "train" or "eval".
+      step: "train", "eval" or "eval_masks".
       job: "topology", "replicas" and "precision".
       answer: what `compile.find_cores` and `compile_step` returned; or, of one that was stopped
         there, how many bytes it had "given_out".
@@ -244,7 +244,7 @@ def _model(row: Row) -> str:
 
 
 def _name(row: Row) -> str:
-    parts = [_model(row), row["step"]]
+    parts = [_model(row), row["step"].replace("_", " ")]
     if row.get("remat"):
         parts.append("remat")
     if row.get("micro_batches", 1) > 1:
