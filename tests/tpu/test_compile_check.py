@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -324,14 +325,26 @@ def test_a_readme_without_marks_is_refused():
 def test_bad_input_is_refused_with_a_sentence(monkeypatch):
     with pytest.raises(UserError, match="data.batch_size is 33.*use 32 or 40"):
         check(configured(None, None, [], 33, None), "train", "v3:2x2", 8)
-    from importlib import metadata
-
-    def absent(name):
-        raise metadata.PackageNotFoundError(name)
-
     monkeypatch.setattr(metadata, "version", absent)
     with pytest.raises(UserError, match="tensorflow-tpu, which is not here; run `make tpu-env`"):
         check(load_config(), "train", "v3:2x2", 8)
+
+
+@pytest.mark.parametrize("step", ["train", "eval", "eval_masks"])
+def test_only_the_batch_of_the_step_must_be_shared_evenly_by_the_cores(step, monkeypatch):
+    monkeypatch.setattr(metadata, "version", absent)
+    used, other = "data.batch_size", "data.eval_batch_size"
+    if step != "train":
+        used, other = other, used
+    config = load_config(overrides=[f"{used}=128", f"{other}=8"])
+    with pytest.raises(UserError, match="run `make tpu-env`"):  # which is asked for after it
+        check(config, step, "v3:4x4", 32)
+    with pytest.raises(UserError, match=f"{other} is 8.*use 32"):
+        check(config, "eval" if step == "train" else "train", "v3:4x4", 32)
+
+
+def absent(name):
+    raise metadata.PackageNotFoundError(name)
 
 
 def tpu_python() -> pathlib.Path:

@@ -31,7 +31,7 @@ from edet.errors import UserError
 from edet.files import write_json
 from edet.training.strategy import check_batch_size
 from tools.common import run
-from tpu.compile_check.report import Row, describe, fits, make_row
+from tpu.compile_check.report import Row, batch_key, describe, fits, make_row
 
 PACKAGES = ("tensorflow-tpu", "libtpu", "jaxlib", "keras")
 _COMPILER = (sys.executable, "-m", "tpu.compile_check.compile")
@@ -98,7 +98,7 @@ def check(
     """Compiles one step and returns what came out of it.
 
     Args:
-      config: the batch sizes are those of all replicas.
+      config: the batch size of the step is that of all replicas.
       step: one of `steps_of`.
       topology: chips, by the name that libtpu has for them.
       replicas: cores that share the batch.
@@ -108,7 +108,7 @@ def check(
       UserError: this is not the environment for it, the cores cannot share the batch, or the
         topology is unknown or too small.
     """
-    check_batch_size(config, replicas)
+    check_batch_size(config, replicas, [batch_key(step)])
     versions = installed_versions()
     from tpu.compile_check.emit import emit  # what it imports exists in that environment alone
 

@@ -77,7 +77,7 @@ def emit(config: Config, step: str, replicas: int) -> Emitted:
     """Lowers one step of a replica for TPU.
 
     Args:
-      config: `data.batch_size` and `data.eval_batch_size` are those of all replicas.
+      config: the batch size of the step is that of all replicas.
       step: "train"; "eval", which finds boxes; or "eval_masks", which finds the pixels' classes.
       replicas: TPU cores that share the batch.
     """

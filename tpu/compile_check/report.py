@@ -16,6 +16,11 @@ USABLE = 0.96
 Row = dict[str, Any]
 
 
+def batch_key(step: str) -> str:
+    """Returns which setting of `data` is the batch size of a step."""
+    return "batch_size" if step == "train" else "eval_batch_size"
+
+
 def make_row(
     config: Config, step: str, job: Mapping[str, Any], answer: Mapping[str, Any], program: str,
     layers: Sequence[str],
@@ -31,7 +36,7 @@ def make_row(
       program: text of the compiled program; empty if it was refused.
       layers: names of the network's layers, to find them in the compiler's texts.
     """
-    batch = config.data.batch_size if step == "train" else config.data.eval_batch_size
+    batch = getattr(config.data, batch_key(step))
     training = {"remat": config.train.remat, "micro_batches": config.train.micro_batches}
     row = {
         "model": config.model.name,
@@ -107,7 +112,7 @@ def advice(row: Row) -> list[str]:
     if at_once > 1:
         # Weights and the program do not shrink with the images, so this may be a few too many.
         fewer = max(1, int(at_once * row["hbm_bytes"] / row["needed_bytes"]))
-        key = "batch_size" if row["step"] == "train" else "eval_batch_size"
+        key = batch_key(row["step"])
         found.append(
             f"data.{key}={fewer * parts * replicas} is {fewer * parts} instead of {images} images "
             f"a core; {images * replicas} need {-(-at_once // fewer)} times as many cores"
