@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from importlib import metadata
 
 import pytest
@@ -17,7 +19,7 @@ from edet.errors import UserError
 from tests.conftest import REPOSITORY
 from tpu.compile_check import __main__ as command
 from tpu.compile_check import results
-from tpu.compile_check.__main__ import check, configured, steps_of
+from tpu.compile_check.__main__ import NoVerdict, check, configured, steps_of
 from tpu.compile_check.emit import training_batch
 from tpu.compile_check.program import Buffer, collectives, largest_buffers, refusal
 from tpu.compile_check.report import describe, fits, largest_table, make_row, table, words
@@ -207,7 +209,7 @@ def test_what_is_stopped_with_its_memory_given_out_says_whether_it_fits():
 
 
 COMPILER = """
-import json, pathlib, sys, time
+import json, os, pathlib, sys, time
 place = pathlib.Path(sys.argv[1])
 job = json.loads((place / "job.json").read_text())
 (place / "answer.json").write_text(json.dumps({"device": "TPU v3"}))
@@ -218,6 +220,9 @@ if job["dump"]:
     time.sleep(600)
 (place / "program.txt").write_text("finished")
 (place / "answer.json").write_text(json.dumps({"device": "TPU v3", "seconds": 5}))
+print("said last", flush=True)
+if job["code"] < 0:
+    os.kill(os.getpid(), -job["code"])
 sys.exit(job["code"])
 """
 
@@ -236,11 +241,49 @@ def test_the_compiler_is_stopped_when_its_account_of_the_memory_is_there(
         assert (answer, program) == ({"device": "TPU v3", "seconds": 5}, "finished")
 
 
-def test_a_compiler_that_crashes_is_not_taken_for_an_answer(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (-signal.SIGKILL, "was killed by signal 9, probably for lack of memory .*; add swap"),
+        (-signal.SIGSEGV, "was killed by signal 11; it said last:\nsaid last\n"),
+        (1, "ended with exit code 1; it said last:\nsaid last\n"),
+    ],
+)
+def test_a_compiler_that_crashes_is_not_taken_for_a_refusal(code, sentence, tmp_path, monkeypatch):
+    """1 is the exit code of a step that was refused."""
     monkeypatch.setattr(command, "_COMPILER", (sys.executable, "-c", COMPILER))
-    (tmp_path / "job.json").write_text(json.dumps({"dump": False, "code": 3}))
-    with pytest.raises(RuntimeError, match="the compiler ended with 3"):
+    (tmp_path / "job.json").write_text(json.dumps({"dump": False, "code": code}))
+    with pytest.raises(NoVerdict, match=f"the compiler {sentence}") as caught:
         command._compile(tmp_path)
+    assert caught.value.exit_code == 75
+    assert str(caught.value).count("said last") == (0 if code == -signal.SIGKILL else 2)
+
+
+def is_killed(config, step, replicas):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Unsendable(Exception):
+    """Like those of TensorFlow's AutoGraph, it cannot be made anew in another process."""
+
+    def __init__(self, message, key):
+        super().__init__(message)
+
+
+def has_a_fault(config, step, replicas):
+    raise Unsendable("no such key", "gt_masks")
+
+
+def test_a_lowering_that_is_killed_is_not_taken_for_a_refusal(monkeypatch):
+    monkeypatch.setattr(command, "emit", is_killed)
+    with pytest.raises(NoVerdict, match="what lowers the step was killed, probably for lack of"):
+        command._lower(load_config(), "train", 8)
+
+
+def test_a_fault_in_the_lowering_is_not_taken_for_a_kill(monkeypatch):
+    monkeypatch.setattr(command, "emit", has_a_fault)
+    with pytest.raises(BrokenProcessPool):
+        command._lower(load_config(), "train", 8)
 
 
 HEADS = ["[detection]", "[segmentation]", "[detection, segmentation]"]

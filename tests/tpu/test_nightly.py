@@ -6,7 +6,9 @@ import types
 
 import pytest
 
+from tools.common import call
 from tpu.compile_check import nightly, results
+from tpu.compile_check.__main__ import NoVerdict
 from tpu.compile_check.report import USABLE
 
 GIB = 2**30
@@ -127,6 +129,25 @@ def test_a_batch_that_needs_more_in_the_end_is_not_called_the_largest(end, tmp_p
     assert asked[3] == (7, False)
     assert asked[-1] == (6, False)
     assert work(monkeypatch, path, ends={7: end}) == []
+
+
+def test_a_compiler_that_is_killed_costs_its_own_job_alone(monkeypatch, capsys):
+    begun, written = [], []
+
+    def work_on(job, known, console):
+        begun.append(job.model)
+        if job.model == "efficientdet-d1":
+            raise NoVerdict("the compiler was killed by signal 9 [/of 64].")
+
+    models = ["efficientdet-d0", "efficientdet-d1", "efficientdet-d2"]
+    monkeypatch.setattr(nightly, "jobs", lambda: [nightly.Job(model) for model in models])
+    monkeypatch.setattr(nightly, "_work", work_on)
+    monkeypatch.setattr(nightly, "write_table", lambda: written.append(True))
+    assert call(nightly.tool, types.SimpleNamespace(again=True, table=False), []) == 75
+    assert (begun, written) == (models, [True])
+    said = capsys.readouterr()
+    assert "efficientdet-d1 train (v3:2x2): the compiler was killed by signal 9" in said.out
+    assert said.err.startswith("1 of 3 jobs ended without a verdict")
 
 
 def test_the_saved_rows_hold_the_whole_list(monkeypatch):

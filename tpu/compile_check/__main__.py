@@ -5,8 +5,11 @@
 
 `make tpu-env` makes the environment. --model, --config and --set are those of main.py; bfloat16 is
 the default, as on a TPU. --step=eval of a network with both heads compiles two steps, that of the
-boxes and that of the masks. Exit code 1: a step was refused. --memory_only says whether it fits,
-and nothing of the work, in a fifth of the time.
+boxes and that of the masks. --memory_only says whether it fits, and nothing of the work, in a fifth
+of the time.
+
+Exit code 1: a step was refused. 2: a mistake in the flags or settings. 75: it is not known, because
+the compiler was killed, most likely for lack of memory, or failed.
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ import json
 import multiprocessing
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from importlib import metadata
 from typing import Any
 
@@ -31,10 +36,25 @@ from edet.errors import UserError
 from edet.files import write_json
 from edet.training.strategy import check_batch_size
 from tools.common import run
+from tpu.compile_check.emit import Emitted, emit
 from tpu.compile_check.report import Row, batch_key, describe, fits, make_row
 
 PACKAGES = ("tensorflow-tpu", "libtpu", "jaxlib", "keras")
 _COMPILER = (sys.executable, "-m", "tpu.compile_check.compile")
+_LACK_OF_MEMORY = (
+    "probably for lack of memory (a step of D0 takes 9 GiB, one of D7x more than 32); add swap or "
+    "close other programs, and try again."
+)
+
+
+class NoVerdict(UserError):
+    """The compiler ended without saying whether it takes the step.
+
+    Lack of memory may pass by itself, so the exit code is that of sysexits.h for a temporary
+    failure.
+    """
+
+    exit_code = 75
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -107,15 +127,12 @@ def check(
     Raises:
       UserError: this is not the environment for it, the cores cannot share the batch, or the
         topology is unknown or too small.
+      NoVerdict: the compiler was killed, or failed.
     """
     check_batch_size(config, replicas, [batch_key(step)])
     versions = installed_versions()
-    from tpu.compile_check.emit import emit  # what it imports exists in that environment alone
-
     start = time.monotonic()
-    # In a process of its own, because the compiler needs the memory that TensorFlow would keep.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        emitted = pool.submit(emit, config, step, replicas).result()
+    emitted = _lower(config, step, replicas)
     seconds = time.monotonic() - start
     job = {"topology": topology, "replicas": replicas}
     with tempfile.TemporaryDirectory() as folder:
@@ -153,11 +170,23 @@ def installed_versions() -> dict[str, str]:
         ) from error
 
 
+def _lower(config: Config, step: str, replicas: int) -> Emitted:
+    """Runs `emit` in a process of its own: the compiler needs the memory TensorFlow would keep."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(emit, config, step, replicas).result()
+        except BrokenProcessPool as error:
+            if error.__cause__:  # it raised what cannot be handed over, and was not killed
+                raise
+            raise NoVerdict(f"what lowers the step was killed, {_LACK_OF_MEMORY}") from error
+
+
 def _compile(place: pathlib.Path) -> tuple[dict[str, Any], str]:
     """Runs the compiler on the job in a folder; returns its answer and the program.
 
     It runs in a process of its own, whose end is the only way to stop it: with the job's "dump" it
-    is ended as soon as its account of the memory lies there. What it prints is noise.
+    is ended as soon as its account of the memory lies there. What it prints is noise, unless it
+    fails.
     """
     start = time.monotonic()
     with (
@@ -171,8 +200,7 @@ def _compile(place: pathlib.Path) -> tuple[dict[str, Any], str]:
         if given_out:
             compiler.kill()
     if compiler.returncode and not given_out:
-        tail = (place / "log.txt").read_text()[-4000:]
-        raise RuntimeError(f"the compiler ended with {compiler.returncode}:\n{tail}")
+        raise NoVerdict(_ending(compiler.returncode, place / "log.txt"))
     answer = json.loads((place / "answer.json").read_text())
     if given_out and "seconds" not in answer:
         (program,) = (place / "dump").glob("*.after_optimizations.txt")
@@ -180,6 +208,14 @@ def _compile(place: pathlib.Path) -> tuple[dict[str, Any], str]:
     else:
         program = place / "program.txt"
     return answer, program.read_text() if program.exists() else ""
+
+
+def _ending(code: int, log: pathlib.Path) -> str:
+    """Says how the compiler ended, and if the kernel has not killed it, what it said last."""
+    if code == -signal.SIGKILL:
+        return f"the compiler was killed by signal 9, {_LACK_OF_MEMORY}"
+    end = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return f"the compiler {end}; it said last:\n{log.read_text(errors='replace')[-4000:]}"
 
 
 def _given_out(dump: pathlib.Path) -> int | None:

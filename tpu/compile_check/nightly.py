@@ -4,7 +4,8 @@
   python -m tpu.compile_check.nightly --again       everything
   python -m tpu.compile_check.nightly --table       nothing; only writes the README's table
 
-Every row is saved in tpu/compile_results.json as soon as it is there.
+Every row is saved in tpu/compile_results.json as soon as it is there. A compiler that is killed, or
+fails, costs its own job alone; the exit code is then 75, and the next night tries it again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from edet.config.loading import load_config
 from tools.common import run
-from tpu.compile_check.__main__ import check, configured, installed_versions
+from tpu.compile_check.__main__ import NoVerdict, check, configured, installed_versions
 from tpu.compile_check.report import USABLE, Row, describe, fits
 from tpu.compile_check.results import find_row, read_rows, save_row, with_row, write_table
 
@@ -75,13 +76,31 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def tool(options: flags.FlagValues) -> None:
-    """Works through the list."""
-    if not options.table:
-        console = Console()
-        known = [] if options.again else read_rows()
-        for job in jobs():
-            _work(job, known, console)
+    """Works through the list, and writes the table of what is known then.
+
+    Raises:
+      NoVerdict: the compiler was killed or failed in some jobs.
+    """
+    failed = 0 if options.table else _work_through(jobs(), [] if options.again else read_rows())
     write_table()
+    if failed:
+        raise NoVerdict(
+            f"{failed} of {len(jobs())} jobs ended without a verdict, see above; without --again "
+            "another night compiles only what is missing."
+        )
+
+
+def _work_through(todo: list[Job], known: list[Row]) -> int:
+    """Does one job after the other, and returns in how many the compiler gave no verdict."""
+    console, failed = Console(), 0
+    for job in todo:
+        try:
+            _work(job, known, console)
+        except NoVerdict as error:
+            failed += 1
+            what = f"{job.model} {job.step}{' remat' if job.remat else ''} ({job.topology})"
+            console.print(f"{what}: {error}", markup=False, highlight=False, soft_wrap=True)
+    return failed
 
 
 def _work(job: Job, known: list[Row], console: Console) -> None:
