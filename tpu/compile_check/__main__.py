@@ -37,7 +37,7 @@ from edet.files import write_json
 from edet.training.strategy import check_batch_size
 from tools.common import run
 from tpu.compile_check.emit import Emitted, emit
-from tpu.compile_check.report import Row, batch_key, describe, fits, make_row
+from tpu.compile_check.report import Row, batch_key, describe, make_row
 
 PACKAGES = ("tensorflow-tpu", "libtpu", "jaxlib", "keras")
 _COMPILER = (sys.executable, "-m", "tpu.compile_check.compile")
@@ -88,7 +88,7 @@ def tool(options: flags.FlagValues) -> None:
         print(describe(rows[-1]))
     if options.output:
         write_json(options.output, rows)
-    if not all(fits(row) for row in rows):
+    if not all(row["compiled"] for row in rows):
         raise SystemExit(1)
 
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from edet.config.loading import load_config
 from tools.common import run
 from tpu.compile_check.__main__ import NoVerdict, check, configured, installed_versions
-from tpu.compile_check.report import USABLE, Row, describe, fits
+from tpu.compile_check.report import USABLE, Row, describe
 from tpu.compile_check.results import find_row, read_rows, save_row, with_row, write_table
 
 MODELS = tuple(f"efficientdet-d{size}" for size in (0, 1, 2, 3, 4, 5, 6, 7, "7x"))
@@ -129,7 +129,7 @@ def _work(job: Job, known: list[Row], console: Console) -> None:
         # By the memory alone, several times as fast, then what was found to the end, which may
         # still refuse it.
         fitting, _ = largest_batch(lambda images: measure(images, memory_only=True), measured())
-        if fitting is None or fits(measure(fitting["images_per_core"])):
+        if fitting is None or measure(fitting["images_per_core"])["compiled"]:
             break
 
 
@@ -162,8 +162,8 @@ def largest_batch(
     """
     measured = {row["images_per_core"]: row for row in rows}
     for _ in range(attempts):
-        fitting = max((n for n, row in measured.items() if fits(row)), default=0)
-        refused = min((n for n, row in measured.items() if not fits(row)), default=math.inf)
+        fitting = max((n for n, row in measured.items() if row["compiled"]), default=0)
+        refused = min((n for n, row in measured.items() if not row["compiled"]), default=math.inf)
         if refused - fitting <= max(1, fitting // _NEAR):
             break
         most = refused - 1
@@ -172,8 +172,8 @@ def largest_batch(
             most = 2 * fitting
         guess = min(max(_where_it_is_full(measured), fitting + 1), most)
         measured[guess] = measure(guess)
-    fitting = [n for n, row in measured.items() if fits(row)]
-    refused = [n for n, row in measured.items() if not fits(row)]
+    fitting = [n for n, row in measured.items() if row["compiled"]]
+    refused = [n for n, row in measured.items() if not row["compiled"]]
     return measured.get(max(fitting, default=0)), measured.get(min(refused, default=0))
 
 
