@@ -6,8 +6,8 @@ source "$(dirname "$0")/common.sh"
 
 run gcloud services enable compute.googleapis.com storage.googleapis.com tpu.googleapis.com \
   --project="$PROJECT" --quiet
-# In the TPU's own region reading costs nothing and is near. Why a bucket cannot be looked at, making
-# it says as well.
+# In the TPU's own region reading costs nothing and is near. If the bucket cannot be looked at for
+# another reason than being absent, creating it says why.
 if ! run gcloud storage buckets describe "gs://$BUCKET" --project="$PROJECT" --quiet > /dev/null 2>&1 ||
   [ -n "$DRY_RUN" ]; then
   run gcloud storage buckets create "gs://$BUCKET" --location="${ZONE%-*}" \

@@ -276,7 +276,7 @@ def has_a_fault(config, step, replicas):
 
 def test_a_lowering_that_is_killed_is_not_taken_for_a_refusal(monkeypatch):
     monkeypatch.setattr(command, "emit", is_killed)
-    with pytest.raises(NoVerdict, match="what lowers the step was killed, probably for lack of"):
+    with pytest.raises(NoVerdict, match="lowers the step died, probably for lack of"):
         command._lower(load_config(), "train", 8)
 
 

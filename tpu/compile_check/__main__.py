@@ -178,7 +178,7 @@ def _lower(config: Config, step: str, replicas: int) -> Emitted:
         except BrokenProcessPool as error:
             if error.__cause__:  # it raised what cannot be handed over, and was not killed
                 raise
-            raise NoVerdict(f"what lowers the step was killed, {_LACK_OF_MEMORY}") from error
+            raise NoVerdict(f"the process that lowers the step died, {_LACK_OF_MEMORY}") from error
 
 
 def _compile(place: pathlib.Path) -> tuple[dict[str, Any], str]:

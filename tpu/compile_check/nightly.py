@@ -5,7 +5,8 @@
   python -m tpu.compile_check.nightly --table       nothing; only writes the README's table
 
 Every row is saved in tpu/compile_results.json as soon as it is there. A compiler that is killed, or
-fails, costs its own job alone; the exit code is then 75, and the next night tries it again.
+fails, costs its own job alone; the exit code is then 75, and the next night tries it again (after
+--again only with --again: an earlier row of it is kept).
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ def tool(options: flags.FlagValues) -> None:
     write_table()
     if failed:
         raise NoVerdict(
-            f"{failed} of {len(jobs())} jobs ended without a verdict, see above; without --again "
-            "another night compiles only what is missing."
+            f"{failed} of {len(jobs())} jobs ended without a verdict, see above; another night "
+            + ("keeps their earlier rows." if options.again else "compiles only what is missing.")
         )
 
 

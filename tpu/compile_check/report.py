@@ -10,7 +10,8 @@ from tpu.compile_check.program import Buffer, collectives, largest_buffers, refu
 
 GIB, MIB = 2**30, 2**20
 # The share of a core's HBM that may have been given out for a step to be called fitting before it
-# is compiled to the end. The program itself comes on top, 1 to 2 %.
+# is compiled to the end. The program itself comes on top, 1 to 2 % where a core is nearly
+# full.
 USABLE = 0.96
 Row = dict[str, Any]
 
@@ -178,7 +179,7 @@ def describe(row: Row) -> str:
 def table(rows: Sequence[Row]) -> str:
     """Returns all rows as a Markdown table, in their order."""
     lines = [
-        "| step | cores | images a core | HBM a core at most, GiB | of | GFLOP a core | GiB moved "
+        "| step | cores | images a core | HBM a core, GiB | of | GFLOP a core | GiB moved "
         "| collectives | largest buffer |",
         "|---|---|--:|--:|--:|--:|--:|--:|---|",
     ]
