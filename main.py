@@ -20,7 +20,7 @@ from absl import app, flags, logging
 from edet import workflows
 from edet.config.schema import Config
 from edet.errors import Interrupted, UserError
-from edet.files import write_json
+from edet.files import bucket_errors, write_json
 from edet.training.strategy import STRATEGIES, make_strategy
 from edet.workdir import run_config
 
@@ -56,23 +56,27 @@ _OUTPUT = flags.DEFINE_string("output", "", "Where predict and export write; def
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs one mode. A sentence and exit code 2 end it after a mistake of the user, 75 if the
-    workdir cannot be written, 143 after a training was stopped from outside: after the last two the
-    same command goes on with it.
+    """Runs one mode. A sentence and exit code 2 end it after a mistake of the user, 75 if a file
+    cannot be read or written for now, 143 after a training was stopped from outside: after the last
+    two the same command goes on with it.
     """
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("ERROR")  # its warnings are about TensorFlow, not about the user
     try:
-        inputs = argv[1:]
-        _refuse_what_is_not_for_the_mode(inputs)
-        config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value, _WEIGHTS.value)
-        result = _run(config, inputs)
-        if _WORKDIR.value and result:
-            write_json(os.path.join(_WORKDIR.value, f"{_MODE.value}.json"), result)
+        with bucket_errors():
+            _run_mode(argv[1:])
     except (UserError, Interrupted) as error:
         print(f"edet: {error}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _run_mode(inputs: Sequence[str]) -> None:
+    _refuse_what_is_not_for_the_mode(inputs)
+    config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value, _WEIGHTS.value)
+    result = _run(config, inputs)
+    if _WORKDIR.value and result:
+        write_json(os.path.join(_WORKDIR.value, f"{_MODE.value}.json"), result)
 
 
 def _refuse_what_is_not_for_the_mode(inputs: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -21,6 +22,10 @@ _LASTING = (
     tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError, tf.errors.NotFoundError,
     tf.errors.FailedPreconditionError, tf.errors.InvalidArgumentError, tf.errors.UnimplementedError,
     tf.errors.DataLossError, tf.errors.OutOfRangeError,
+)  # fmt: skip
+_LASTING_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+_NO_ANSWER = (
+    tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError,
 )  # fmt: skip
 _NODE_NAMES = re.compile(r"\{\{.*?\}\} | \[Op:\w+\]")  # TensorFlow's, which tell a user nothing
 
@@ -85,8 +90,39 @@ def failure(what: str, error: Exception) -> UserError:
 
     It is a StorageError where it may pass by itself: a full disk, a bucket that does not answer.
     """
-    kind = UserError if isinstance(error, _LASTING) else StorageError
-    return kind(f"{what}: {reason(error)}")
+    lasts = isinstance(error, _LASTING) or getattr(error, "errno", None) in _LASTING_NUMBERS
+    return (UserError if lasts else StorageError)(f"{what}: {reason(error)}")
+
+
+@contextlib.contextmanager
+def bucket_errors() -> Iterator[None]:
+    """Turns what a bucket that does not answer raises into a sentence, wherever it is met.
+
+    Raises:
+      StorageError: the error's own words, which name the file.
+    """
+    try:
+        yield
+    except _NO_ANSWER as error:
+        if "gs://" not in error.message:  # another worker is gone, or the TPU
+            raise
+        words = " ".join(error.message.split())
+        raise StorageError(f"a bucket does not answer ({words}); try again later.") from error
+
+
+def list_folder(folder: str) -> list[str]:
+    """Returns the names in a folder; none if it is not there.
+
+    Raises:
+      UserError: it may not be read; StorageError: its disk or bucket does not answer now.
+    """
+    try:
+        # Listing alone does not tell: a bucket that does not answer is a missing folder to it.
+        return tf.io.gfile.listdir(folder) if tf.io.gfile.exists(folder) else []
+    except tf.errors.NotFoundError as error:
+        raise StorageError(f"cannot list {folder}, which is there: {reason(error)}") from error
+    except tf.errors.OpError as error:
+        raise failure(f"cannot list {folder}", error) from error
 
 
 def reason(error: BaseException) -> str:

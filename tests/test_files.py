@@ -8,7 +8,9 @@ import tensorflow as tf
 from edet.data.examples import count_records
 from edet.errors import StorageError, UserError
 from edet.files import (
+    bucket_errors,
     find_files,
+    list_folder,
     match_files,
     read_text,
     reason,
@@ -68,6 +70,23 @@ def test_what_may_pass_by_itself_is_told_from_what_does_not(error, code, monkeyp
         with pytest.raises(UserError, match=f"cannot read .*: {reason(error)}") as refused:
             read()
         assert refused.value.exit_code == code
+
+
+def test_a_bucket_that_does_not_answer_is_a_sentence_wherever_it_is_met():
+    words = "All 10 retry attempts failed.\n\t when reading metadata of gs://b/run"
+    match = "does not answer .*failed. when .*gs://b/run"
+    with pytest.raises(StorageError, match=match), bucket_errors():
+        raise tf.errors.AbortedError(None, None, words)
+    with pytest.raises(tf.errors.UnavailableError), bucket_errors():
+        raise tf.errors.UnavailableError(None, None, "Socket closed")  # of another worker
+
+
+def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
+    assert list_folder(str(tmp_path / "none")) == []
+    (tmp_path / "a").write_text("")
+    assert list_folder(str(tmp_path)) == ["a"]
+    with pytest.raises(UserError, match="cannot list .*/a"):
+        list_folder(str(tmp_path / "a"))
 
 
 def test_globs_are_sorted_joined_and_without_folders(tmp_path):

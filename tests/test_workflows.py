@@ -14,8 +14,9 @@ from edet.config.loading import load_config
 from edet.config.schema import replace
 from edet.data.records import write_records
 from edet.data.synthetic import SyntheticSet
-from edet.errors import UserError
+from edet.errors import Interrupted, StorageError, UserError
 from edet.training.hooks import read_history
+from edet.training.interruption import Workers
 from edet.weights.own import find_checkpoint, read_weights
 from edet.workdir import run_config
 from edet.workflows.serving import published_latency
@@ -273,6 +274,36 @@ def test_a_device_with_too_little_memory_says_what_to_set(
         else:
             monkeypatch.setattr("edet.workflows.evaluation.make_verdict", fail)
             workflows.evaluate(config, str(workdir), strategy, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "match"),
+    [
+        (tf.errors.ResourceExhaustedError(None, None, "r; No space left on device"), StorageError,
+         "cannot write a file: r; No space left"),
+        (tf.errors.AbortedError(None, None, "failed when reading gs://b/r"), StorageError,
+         r"a bucket does not answer \(failed when reading gs://b/r\)"),
+        (tf.errors.UnavailableError(None, None, "Socket closed"), Interrupted,
+         r"another worker is gone \(Socket closed\)"),
+    ],
+)  # fmt: skip
+def test_what_ends_one_of_several_evaluating_workers_is_told_apart(
+    error, kind, match, config, workdir, strategy, monkeypatch
+):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("edet.workflows.evaluation.make_verdict", fail)
+    monkeypatch.setattr(
+        "edet.workflows.evaluation.Workers", lambda strategy: several(Workers(strategy))
+    )
+    with pytest.raises(kind, match=match):
+        workflows.evaluate(config, str(workdir), strategy, "")
+
+
+def several(workers):
+    workers._are_several = True
+    return workers
 
 
 def test_pictures_in_which_little_is_found_are_drawn(config, workdir, strategy, tmp_path):

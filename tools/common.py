@@ -8,6 +8,7 @@ from collections.abc import Callable
 from absl import app, flags, logging
 
 from edet.errors import UserError
+from edet.files import bucket_errors
 
 DefineFlags = Callable[[flags.FlagValues], None]
 Tool = Callable[[flags.FlagValues], None]
@@ -20,12 +21,13 @@ def run(define_flags: DefineFlags, tool: Tool) -> None:
 
 
 def call(tool: Tool, options: flags.FlagValues, rest: list[str]) -> int:
-    """Returns 0, or 2 after a mistake of the user, whose message goes to stderr."""
+    """Returns 0, or after a UserError its exit code; its message goes to stderr."""
     logging.set_verbosity(logging.WARNING)
     try:
         if rest:
             raise UserError(f"{rest[0]!r} is not a flag; see --help.")
-        tool(options)
+        with bucket_errors():
+            tool(options)
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -21,7 +21,12 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from edet.checkpoint_files import UNREADABLE, damage_behind, find_damage, list_checkpoints
+from edet.checkpoint_files import (
+    DamagedCheckpoint,
+    find_damage,
+    list_checkpoints,
+    read_checkpoint,
+)
 from edet.errors import StorageError, UserError
 from edet.files import read_text, reason, write_json, write_text
 from edet.training.variables import TrainingVariables
@@ -74,18 +79,23 @@ class Checkpoints:
 
     def _restore(self, path: str) -> str:
         """Returns what is wrong with the data, or "" when the variables hold them."""
-        try:
-            status = self._required.read(path)
-            status.assert_existing_objects_matched()
+
+        def read() -> None:
+            try:
+                status = self._required.read(path)
+                status.assert_existing_objects_matched()
+            except (ValueError, AssertionError) as error:
+                raise UserError(
+                    f"cannot restore {path}: {reason(error)}; was it written by a run with "
+                    "another model?"
+                ) from error
             status.expect_partial()  # a loss scale that this run has no use for
             self._optional.read(path).expect_partial()
-        except UNREADABLE as error:
-            return damage_behind(error, path)
-        except (ValueError, AssertionError) as error:
-            raise UserError(
-                f"cannot restore {path}: {reason(error)}; was it written by a run with another "
-                "model?"
-            ) from error
+
+        try:
+            read_checkpoint(path, read)
+        except DamagedCheckpoint as error:
+            return str(error)
         return ""
 
     def save(self) -> str:

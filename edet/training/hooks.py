@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import io
 import os
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -95,7 +96,8 @@ class Reporter:
         self.console = Console(soft_wrap=True, quiet=not is_chief)
         if is_chief:
             self.history = History(os.path.join(workdir, "history.csv"), first_step)
-            self.board = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
+            with _board_errors():
+                self.board = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
         self._step = first_step
         self._untold: list[dict[str, np.ndarray]] = []  # the stretches since the last line
         self._rates: list[float] = []
@@ -139,13 +141,14 @@ class Reporter:
         self._untold = []
         means = {name: float(np.mean(values)) for name, values in metrics.items()}
         rate = float(np.median(self._rates[-len(metrics["total_loss"]) :]))
-        with self.board.as_default(self._step):
-            for name, value in means.items():
-                tf.summary.scalar(f"train/{name}", value)
-            tf.summary.scalar("train/images_per_second", rate)
-        if self.fusion is not None:
-            self.fusion.add(self._step, self.board)
-        self._flush_board()
+        with _board_errors():
+            with self.board.as_default(self._step):
+                for name, value in means.items():
+                    tf.summary.scalar(f"train/{name}", value)
+                tf.summary.scalar("train/images_per_second", rate)
+            if self.fusion is not None:
+                self.fusion.add(self._step, self.board)
+            self.board.flush()
         self.console.print(self._line(self._step, means, rate), highlight=False)
         self._warn_once(metrics)
 
@@ -178,30 +181,34 @@ class Reporter:
         """
         if not self._is_chief:
             return
-        with self.board.as_default(step):
-            for name, value in metrics.items():
-                tf.summary.scalar(f"eval/{name}", value)
-            if tf.io.gfile.exists(picture):
-                page = tf.io.decode_png(tf.io.read_file(picture), channels=3)
-                tf.summary.image("eval/examples", page[None])
-        self._flush_board()
+        with _board_errors():
+            with self.board.as_default(step):
+                for name, value in metrics.items():
+                    tf.summary.scalar(f"eval/{name}", value)
+                if tf.io.gfile.exists(picture):
+                    page = tf.io.decode_png(tf.io.read_file(picture), channels=3)
+                    tf.summary.image("eval/examples", page[None])
+            self.board.flush()
 
     def flush(self) -> None:
         """Writes the rows of the history that wait; before a checkpoint, whose past they are."""
         if self._is_chief:
             self.history.flush()
 
-    def _flush_board(self) -> None:
-        try:
-            self.board.flush()
-        except (OSError, tf.errors.OpError) as error:
-            raise StorageError(f"cannot write TensorBoard's files: {reason(error)}") from error
-
     def summary(self) -> dict[str, float]:
         """Returns the usual speed of the run, that of its past if nothing was left to train."""
         past = read_history(self.history.path) if not self._rates else []
         rates = self._rates or [float(row["images_per_second"]) for row in past]
         return {"images_per_second": round(_usual_rate(rates), 2)}
+
+
+@contextlib.contextmanager
+def _board_errors() -> Iterator[None]:
+    """Says that TensorBoard's files cannot be written, which may be so at every value."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise StorageError(f"cannot write TensorBoard's files: {reason(error)}") from error
 
 
 def _usual_rate(rates: Sequence[float]) -> float:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,7 +22,7 @@ import rich.table
 import tensorflow as tf
 
 from edet.config.schema import Config
-from edet.errors import UserError
+from edet.errors import StorageError, UserError
 from edet.files import reason
 from edet.models.complexity import count_kept
 
@@ -33,6 +35,8 @@ _PIXEL_LOSS_COPIES = 3
 # Of the largest feature map, while the gradient passes it: the gradients on both sides of a layer,
 # and the convolution's own space.
 _GRADIENT_COPIES = 3
+# The system's words where TensorFlow's error is the same as for a device's memory.
+_FULL_DISK = tuple(os.strerror(n) for n in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE))
 
 
 @dataclass(frozen=True)
@@ -121,11 +125,13 @@ def enough_memory() -> Iterator[None]:
     """Turns what a device raises whose memory is used up into a sentence.
 
     Raises:
-      UserError: says what to set.
+      UserError: says what to set; StorageError: it is a disk that is full.
     """
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
+        if any(words in error.message for words in _FULL_DISK):
+            raise StorageError(f"cannot write a file: {reason(error)}") from error
         raise UserError(
             f"a device has too little memory ({reason(error)[:200]}); set data.batch_size (in an "
             "evaluation data.eval_batch_size) smaller, train.micro_batches=2 or more, or "

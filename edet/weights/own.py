@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-from edet.checkpoint_files import UNREADABLE, damage_behind, find_damage, list_checkpoints
+from edet.checkpoint_files import (
+    DamagedCheckpoint,
+    find_damage,
+    list_checkpoints,
+    read_checkpoint,
+)
 from edet.errors import UserError
+from edet.files import reason
+
+Result = TypeVar("Result")
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -53,11 +63,17 @@ def stored_names(checkpoint: str) -> list[str]:
     Raises:
       UserError: it cannot be read; StorageError: its disk or bucket does not answer now.
     """
+    return _read(checkpoint, lambda reader: list(reader.get_variable_to_shape_map()))
+
+
+def _read(checkpoint: str, read: Callable[[Any], Result]) -> Result:
+    """Returns what a function reads of a checkpoint by TensorFlow's reader."""
     try:
-        return list(tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map())
-    except (ValueError, *UNREADABLE) as error:
-        why = damage_behind(error, checkpoint)
-        raise UserError(f"cannot read the checkpoint {checkpoint}: {why}") from error
+        return read_checkpoint(checkpoint, lambda: read(tf.train.load_checkpoint(checkpoint)))
+    except UserError:
+        raise
+    except (ValueError, DamagedCheckpoint) as error:
+        raise UserError(f"cannot read the checkpoint {checkpoint}: {reason(error)}") from error
 
 
 def run_config_file(checkpoint: str) -> str | None:
@@ -77,18 +93,17 @@ def read_weights(checkpoint: str, kind: str = "average") -> dict[str, np.ndarray
       UserError: the file is unreadable, or not a checkpoint of ours; StorageError: its disk or
         bucket does not answer now.
     """
-    try:
-        reader = tf.train.load_checkpoint(checkpoint)
+
+    def read(reader: Any) -> dict[str, np.ndarray]:
         keys = [key for key in reader.get_variable_to_shape_map() if key.startswith(f"{kind}/")]
         # TensorFlow writes a "/" inside a name as ".S", and a "." as "..".
-        weights = {
+        return {
             key.removeprefix(f"{kind}/").removesuffix(_VALUE): reader.get_tensor(key)
             for key in keys
             if key.endswith(_VALUE)
         }
-    except (ValueError, *UNREADABLE) as error:
-        why = damage_behind(error, checkpoint)
-        raise UserError(f"cannot read the checkpoint {checkpoint}: {why}") from error
+
+    weights = _read(checkpoint, read)
     if not weights:
         raise UserError(f"{checkpoint} holds no {kind} weights; it was not written by edet.")
     return {name.replace(".S", "/").replace("..", "."): value for name, value in weights.items()}

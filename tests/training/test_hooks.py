@@ -3,8 +3,11 @@
 import io
 
 import numpy as np
+import pytest
+import tensorflow as tf
 from rich.console import Console
 
+from edet.errors import StorageError
 from edet.training.hooks import COLUMNS, Evaluations, History, Reporter, read_history
 from edet.training.loop import METRICS
 
@@ -91,3 +94,16 @@ def test_every_evaluation_has_one_row_whatever_is_made_again(tmp_path):
     assert [(r["step"], r["AP"]) for r in read_history(path)] == [
         ("10", "0.100000"), ("20", "0.300000"), ("25", "0.500000"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["scalar", "create_file_writer"])
+def test_a_full_disk_under_tensorboard_may_pass(name, tmp_path, monkeypatch):
+    """TensorFlow flushes by itself, at any value; its error is that of a device's full memory."""
+
+    def fail(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.summary, name, fail)
+    with pytest.raises(StorageError, match="TensorBoard's files: No space left"):
+        reporter = Reporter(str(tmp_path), 0, total_steps=10, batch_size=4)
+        reporter.evaluation(5, {"AP": 0.5}, str(tmp_path / "none.png"))
