@@ -206,6 +206,7 @@ def test_what_is_stopped_with_its_memory_given_out_says_whether_it_fits():
     assert "DOES NOT FIT" in describe(row)
     assert row["advice"][0].startswith("train.remat=true")
     assert "| **15.40 + program: too much** | 16.00 |" in table([dated(row)])
+    assert "data.batch_size=24 is 3 instead of 4 images a core" in row["advice"][1]
 
 
 COMPILER = """

@@ -104,7 +104,8 @@ def advice(row: Row) -> list[str]:
     at_once = images // parts
     if at_once > 1:
         # Weights and the program do not shrink with the images, so this may be a few too many.
-        fewer = max(1, int(at_once * row["hbm_bytes"] / row["needed_bytes"]))
+        usable = row["hbm_bytes"] * (USABLE if row.get("memory_only") else 1)
+        fewer = max(1, min(at_once - 1, int(at_once * usable / row["needed_bytes"])))
         key = batch_key(row["step"])
         found.append(
             f"data.{key}={fewer * parts * replicas} is {fewer * parts} instead of {images} images "
