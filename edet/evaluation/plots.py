@@ -137,6 +137,7 @@ def plot_confusion_matrix(
       names: K class names.
       path: the PNG to write.
     """
+    names = [_plain(name) for name in names]
     rows, columns = [*names, "background"], [*names, "nothing"]
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(24.0, 3.5 + 0.4 * len(rows))
@@ -176,7 +177,7 @@ def plot_precision_recall(
     frequent = sorted(curves, key=lambda name: -result.ground_truths[name])[:max_classes]
     for name, color in zip(frequent, _repeated(PALETTE, len(frequent)), strict=True):
         precision = curves[name][0]
-        _curve(single, precision, f"{name}, AP50 {100 * precision.mean():.1f}", color)
+        _curve(single, precision, f"{_plain(name)}, AP50 {100 * precision.mean():.1f}", color)
     overall.set_title("mean of all classes")
     single.set_title("IoU 0.50, the most frequent classes")
     for axes in (overall, single):
@@ -187,6 +188,11 @@ def plot_precision_recall(
         else:
             axes.text(0.5, 0.5, "no ground truth", ha="center", va="center")
     save_figure(figure, path)
+
+
+def _plain(name: str) -> str:
+    """A class name as it is; matplotlib takes what stands between dollars for a formula."""
+    return name.replace("$", r"\$")
 
 
 def plot_history(history: str | os.PathLike, path: str | os.PathLike) -> None:

@@ -35,8 +35,8 @@ def pixels_of(image, color):
     return np.argwhere((image == color).all(axis=-1))
 
 
-def result_of(rows):
-    evaluator = CocoEvaluator(rows, {1: "cat", 2: "dog"})
+def result_of(rows, labels=None):
+    evaluator = CocoEvaluator(rows, labels or {1: "cat", 2: "dog"})
     for row in rows:
         if len(row.boxes):
             scores = np.linspace(0.9, 0.1, len(row.boxes))[None]
@@ -257,3 +257,12 @@ def test_a_history_that_is_none_is_refused(tmp_path, text, sentence):
     with pytest.raises(UserError, match="cannot read history"):
         plot_history(tmp_path / "nowhere.csv", tmp_path / "history.png")
     assert not (tmp_path / "history.png").exists()
+
+
+def test_a_class_name_with_dollars_is_no_formula(tmp_path):
+    """Between dollars, x^ is none that matplotlib could set."""
+    names = ["cost $x^$", "$"]
+    row = GroundTruth(1, 200, 200, np.array([[0, 0, 50, 50]], np.float32), np.array([1]))
+    plot_precision_recall(result_of([row], dict(enumerate(names, 1))), tmp_path / "curves.png")
+    plots.plot_confusion_matrix(np.eye(3, dtype=int), names, tmp_path / "confusion.png")
+    assert len(list(tmp_path.iterdir())) == 2
