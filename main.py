@@ -72,6 +72,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run_mode(inputs: Sequence[str]) -> None:
+    for flag in (_WORKDIR, _CONFIG, _WEIGHTS, _OUTPUT):  # a shell leaves the "~" behind a "="
+        flags.FLAGS[flag.name].value = flag.value and os.path.expanduser(flag.value)
     _refuse_what_is_not_for_the_mode(inputs)
     config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value, _WEIGHTS.value)
     result = _run(config, inputs)

@@ -54,10 +54,28 @@ def find_files(pattern: str, what: str) -> list[str]:
 def match_files(pattern: str) -> list[str]:
     """Returns the sorted files that a glob matches; one that has this very name comes alone.
 
-    Names may hold what means something in a glob, such as "photo[1].jpg".
+    Names may hold what means something in a glob, such as "photo[1].jpg". "~" is the home folder,
+    which a shell does not put in behind a "=".
+
+    Raises:
+      UserError: a file's name is not UTF-8.
     """
-    names = [pattern] if tf.io.gfile.exists(pattern) else sorted(tf.io.gfile.glob(pattern))
-    return [name for name in names if not tf.io.gfile.isdir(name)]
+    pattern = os.path.expanduser(pattern)
+    with _utf8_names(os.path.dirname(pattern)):
+        names = [pattern] if tf.io.gfile.exists(pattern) else sorted(tf.io.gfile.glob(pattern))
+        return [name for name in names if not tf.io.gfile.isdir(name)]
+
+
+@contextlib.contextmanager
+def _utf8_names(folder: str) -> Iterator[None]:
+    """Says where a name is that no text can hold, as old archives unpack them."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"a file's name in {folder or 'this folder'} is not UTF-8 ({error.object!r}); rename "
+            "it."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -114,11 +132,13 @@ def list_folder(folder: str) -> list[str]:
     """Returns the names in a folder; none if it is not there.
 
     Raises:
-      UserError: it may not be read; StorageError: its disk or bucket does not answer now.
+      UserError: it may not be read, or a name in it is not UTF-8; StorageError: its disk or bucket
+        does not answer now.
     """
     try:
         # Listing alone does not tell: a bucket that does not answer is a missing folder to it.
-        return tf.io.gfile.listdir(folder) if tf.io.gfile.exists(folder) else []
+        with _utf8_names(folder):
+            return tf.io.gfile.listdir(folder) if tf.io.gfile.exists(folder) else []
     except tf.errors.NotFoundError as error:
         raise StorageError(f"cannot list {folder}, which is there: {reason(error)}") from error
     except tf.errors.OpError as error:

@@ -1,5 +1,6 @@
 """Nothing half-written is ever seen, and what is wrong with a path is said."""
 
+import os
 import pathlib
 
 import pytest
@@ -87,6 +88,19 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
     assert list_folder(str(tmp_path)) == ["a"]
     with pytest.raises(UserError, match="cannot list .*/a"):
         list_folder(str(tmp_path / "a"))
+
+
+def test_a_file_whose_name_is_not_utf8_is_said_with_its_folder(tmp_path):
+    open(os.fsencode(tmp_path) + b"/bad\xff.jpg", "w").close()
+    for look in (lambda: match_files(f"{tmp_path}/*.jpg"), lambda: list_folder(str(tmp_path))):
+        with pytest.raises(UserError, match=rf"name in {tmp_path} is not UTF-8 \(.*xff"):
+            look()
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.jpg").write_text("")
+    assert match_files("~/*.jpg") == [f"{tmp_path}/a.jpg"]
 
 
 def test_globs_are_sorted_joined_and_without_folders(tmp_path):

@@ -112,3 +112,9 @@ def test_inspect_prints_a_table_and_writes_json(tmp_path):
     assert "multiply-adds" in run.stdout
     found = json.loads((tmp_path / "run" / "inspect.json").read_text())
     assert found["parts"]["total"]["trainable_parameters"] == 3_243_470
+
+
+def test_a_tilde_behind_an_equals_sign_is_the_home_folder(edet, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code, said = edet("--mode=eval", "--workdir=~/none")
+    assert (code, f"{tmp_path}/none has no config.yaml" in said) == (2, True), said

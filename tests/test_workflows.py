@@ -19,6 +19,7 @@ from edet.training.hooks import read_history
 from edet.training.interruption import Workers
 from edet.weights.own import find_checkpoint, read_weights
 from edet.workdir import run_config
+from edet.workflows.common import checked_records
 from edet.workflows.serving import published_latency
 from tests import small
 from tests.conftest import REPOSITORY
@@ -97,6 +98,7 @@ from tests import small
 from edet import workflows
 from edet.training.strategy import make_strategy
 from edet.workdir import run_config
+from edet.workflows.common import checked_records
 from edet.workflows.serving import published_latency
 workdir, output, *pictures = sys.argv[1:]
 strategy = make_strategy("mirrored", devices=2)
@@ -234,6 +236,16 @@ def test_labels_outside_the_map_are_refused_before_anything_starts(config, strat
     with pytest.raises(UserError, match="train-0000.*3"):
         workflows.train(fewer, str(tmp_path / "fewer"), strategy)
     assert not (tmp_path / "fewer").exists()
+
+
+def test_records_that_call_a_class_otherwise_than_the_labels_are_pointed_out(config, capsys):
+    """As when the sets of training and of evaluation were numbered each by itself."""
+    labels = {1: "disc", 2: "triangle", 3: "square"}
+    checked_records(replace(config, model={"labels": labels}), "eval_records")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "data.eval_records: class names differ: 2 is 'square' in the records and 'tri" in said
+    checked_records(config, "eval_records")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_truncated_shard_is_named(config, strategy, records, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -26,6 +27,9 @@ def call(tool: Tool, options: flags.FlagValues, rest: list[str]) -> int:
     try:
         if rest:
             raise UserError(f"{rest[0]!r} is not a flag; see --help.")
+        for name, value in options.flag_values_dict().items():
+            if isinstance(value, str) and value.startswith("~"):  # a shell leaves it behind a "="
+                options[name].value = os.path.expanduser(value)
         with bucket_errors():
             tool(options)
     except UserError as error:

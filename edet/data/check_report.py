@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -110,18 +110,32 @@ def _counts(tally: Tally) -> dict[str, int]:
     return {**tally.images, **tally.boxes}
 
 
-def _names(name: str, found: CheckedSet, labels: dict[int, str]) -> list[str]:
-    """A label map in another order gives a detector that takes one class for another."""
+def name_clashes(class_names: Mapping[int, set[str]], labels: Mapping[int, str]) -> str:
+    """Says which classes the records call otherwise than the label map; "" if none.
+
+    Args:
+      class_names: {class id: its names in the records}.
+      labels: {class id: name}, as the model has them.
+    """
     clashes = [
         f"{class_id} is {text!r} in the records and {labels[class_id]!r} in model.labels"
-        for class_id, texts in sorted(found.class_names.items())
+        for class_id, texts in sorted(class_names.items())
         for text in sorted(texts - {""})
         # Labels that nobody has given are named after their ids.
         if labels.get(class_id, text) not in (text, f"class {class_id}")
     ]
     if not clashes:
-        return []
-    return [f"{name}: class names differ: {_listed(clashes)}; set model.labels to the data's."]
+        return ""
+    return (
+        f"class names differ: {_listed(clashes)}; set model.labels to the data's, or write all "
+        "records with the same label map (tools/create_tfrecords.py --labels)."
+    )
+
+
+def _names(name: str, found: CheckedSet, labels: dict[int, str]) -> list[str]:
+    """A label map in another order gives a detector that takes one class for another."""
+    clashes = name_clashes(found.class_names, labels)
+    return [f"{name}: {clashes}"] if clashes else []
 
 
 def _without_mask(name: str, found: CheckedSet) -> list[str]:

@@ -24,6 +24,7 @@ from edet.files import failure
 
 _BBOX = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
 _LABEL = "image/object/class/label"
+_TEXT = "image/object/class/text"
 _CROWD = "image/object/is_crowd"
 _AREA = "image/object/area"
 
@@ -108,7 +109,7 @@ def encode_example(example: Example, labels: dict[int, str], image_format: str =
         "image/width": _ints([width]),
         **{key: _floats(side) for key, side in zip(_BBOX, sides, strict=True)},
         _LABEL: _ints(example.class_ids),
-        "image/object/class/text": _bytes(names),
+        _TEXT: _bytes(names),
         _AREA: _floats(example.areas),
         _CROWD: _ints(example.is_crowd.astype(np.int64)),
     }
@@ -221,6 +222,7 @@ class RecordsSummary:
     num_records: int  # records that were read
     num_empty: int  # of them: images without boxes
     class_boxes: dict[int, int] = field(default_factory=dict)  # {class id: boxes}
+    class_names: dict[int, set[str]] = field(default_factory=dict)  # as the records call them
 
 
 def check_records(
@@ -239,6 +241,7 @@ def check_records(
     """
     known = None if label_ids is None else set(label_ids)
     boxes: Counter[int] = Counter()
+    names: dict[int, set[str]] = {}
     records = empty = 0
     for file in files:
         for index, serialized in enumerate(read_records(file, None if every_record else 1)):
@@ -250,9 +253,12 @@ def check_records(
                     f"{_listed(known)}); set model.labels to those of the data set."
                 )
             boxes.update(class_ids)
+            texts = tf.train.Example.FromString(serialized).features.feature[_TEXT].bytes_list.value
+            for class_id, text in zip(class_ids, texts, strict=False):
+                names.setdefault(class_id, set()).add(text.decode(errors="replace"))
             records += 1
             empty += not class_ids
-    return RecordsSummary(len(files), records, empty, dict(sorted(boxes.items())))
+    return RecordsSummary(len(files), records, empty, dict(sorted(boxes.items())), names)
 
 
 def read_records(file: str, limit: int | None = None) -> Iterator[bytes]:

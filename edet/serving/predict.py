@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edet.errors import UserError
-from edet.files import PICTURE_ENDINGS, match_files, reason
+from edet.files import PICTURE_ENDINGS, list_folder, match_files, reason
 from edet.serving import video
 from edet.serving.batches import Found, detection_of_pictures
 from edet.serving.detector import Detector
@@ -50,9 +50,9 @@ def find_inputs(inputs: Sequence[str]) -> Inputs:
       UserError: an input holds no picture and no video.
     """
     found = Inputs()
-    for pattern in inputs:
+    for pattern in map(os.path.expanduser, inputs):
         if tf.io.gfile.isdir(pattern):
-            names = [os.path.join(pattern, name) for name in sorted(tf.io.gfile.listdir(pattern))]
+            names = [os.path.join(pattern, name) for name in sorted(list_folder(pattern))]
             matches = [
                 name for name in names if name.lower().endswith(PICTURE_ENDINGS + video.ENDINGS)
             ]

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import keras
 from rich.console import Console
 
-from edet.config.labels import class_ids
+from edet.config.labels import class_ids, labels_of
 from edet.config.schema import Config
+from edet.data.check_report import name_clashes
 from edet.data.examples import check_records, count_records
 from edet.data.masks import check_masks
 from edet.errors import UserError
@@ -81,7 +82,9 @@ def checked_records(config: Config, key: str) -> tuple[list[str], int]:
     files = find_files(getattr(config.data, key), what)
     count = count_records(files)
     ids = class_ids(config.model) if config.model.detects else None
-    check_records(files, ids, every_record=count < _CHECK_ALL_BELOW)
+    found = check_records(files, ids, every_record=count < _CHECK_ALL_BELOW)
+    if ids is not None and (clashes := name_clashes(found.class_names, labels_of(config.model))):
+        console.print(f"warning: {what}: {clashes}", style="yellow", markup=False)
     if config.model.segments:
         check_masks(files, what)
     return files, count

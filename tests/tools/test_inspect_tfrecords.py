@@ -39,6 +39,12 @@ def records(tmp_path):
     return path
 
 
+def test_a_tilde_behind_an_equals_sign_is_the_home_folder(records, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tool("--records=~/train-*", "--output=~/out", "--num_samples=0") == 0
+    assert (tmp_path / "out" / "summary.json").exists()
+
+
 def test_figures_are_those_of_the_records(records, tmp_path, capsys):
     assert tool(f"--records={records}", f"--output={tmp_path}/out", "--num_samples=0") == 0
     summary = json.loads((tmp_path / "out/summary.json").read_text())
