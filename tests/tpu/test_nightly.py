@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from tools.common import call
+from tools.common import call, parsed
 from tpu.compile_check import nightly, results
 from tpu.compile_check.__main__ import NoVerdict
 from tpu.compile_check.report import USABLE
@@ -140,7 +140,7 @@ def test_a_compiler_that_is_killed_costs_its_own_job_alone(monkeypatch, capsys):
     monkeypatch.setattr(nightly, "jobs", lambda: [nightly.Job(model) for model in models])
     monkeypatch.setattr(nightly, "_work", work_on)
     monkeypatch.setattr(nightly, "write_table", lambda: written.append(True))
-    assert call(nightly.tool, types.SimpleNamespace(again=True, table=False), []) == 75
+    assert call(nightly.tool, parsed(nightly.define_flags, ["--again"]), []) == 75
     assert (begun, written) == (models, [True])
     said = capsys.readouterr()
     assert "efficientdet-d1 train (v3:2x2): the compiler was killed by signal 9" in said.out
