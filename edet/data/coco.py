@@ -67,7 +67,7 @@ class _Image(NamedTuple):
     @classmethod
     def of(cls, item: dict[str, Any]) -> _Image:
         sides = (int(item.get(side) or -1) for side in ("height", "width"))
-        return cls(int(item["id"]), str(item["file_name"]), *sides)
+        return cls(_id(item["id"]), str(item["file_name"]), *sides)
 
 
 def _load(path: str) -> dict[str, Any]:
@@ -102,20 +102,38 @@ def _objects_by_image(
     """
     objects = defaultdict(list)
     for item in annotations:
-        file = names.get(item.get("image_id"), f"annotation {item.get('id')}")
-        if item.get("image_id") not in names:
+        image_id = _known(item.get("image_id"), names)
+        if image_id is None:
+            file = f"annotation {item.get('id')}"
             tally.box_problem(file, "dropped: its image is not in the file")
             continue
+        file = names[image_id]
         try:
             xywh = [float(value) for value in item["bbox"]]
             found = (xywh, int(item["category_id"]), bool(item.get("iscrowd")))
             if len(xywh) != 4:
                 raise ValueError(f"bbox {xywh}")
-            objects[item["image_id"]].append((*found, float(item.get("area") or 0)))
+            objects[image_id].append((*found, float(item.get("area") or 0)))
         except (KeyError, TypeError, ValueError) as error:
             detail = f"annotation {item.get('id')}: {error}"
             tally.box_problem(file, "dropped: no bbox of four numbers or no class", detail=detail)
     return objects
+
+
+def _id(value: Any) -> int:
+    """Returns an id that the file gives as a number or as text; both are one id."""
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(f"id {value}")
+    return int(value)
+
+
+def _known(value: Any, names: dict[int, str]) -> int | None:
+    """Returns the id of an image of the file, or None where there is no such image."""
+    try:
+        image_id = _id(value)
+    except (TypeError, ValueError):
+        return None
+    return image_id if image_id in names else None
 
 
 def _example(

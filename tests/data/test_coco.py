@@ -49,6 +49,13 @@ def test_a_missing_area_is_that_of_the_box(read):
     assert read([box()]).examples[0].areas.tolist() == [12]
 
 
+def test_ids_as_text_are_those_as_numbers(read):
+    images = [IMAGES[0] | {"id": "7"}, IMAGES[1]]
+    source = read([box(image_id="7"), box(), box(image_id="3"), box(image_id=3.0)], images=images)
+    assert [len(example.boxes) for example in source.examples] == [2, 2]
+    assert not source.tally.problems
+
+
 def test_ids_from_zero_are_moved_by_one(read):
     source = read([box(category_id=0)], categories=[{"id": 0, "name": "cat"}])
     assert source.labels == {1: "cat"}
@@ -58,7 +65,10 @@ def test_ids_from_zero_are_moved_by_one(read):
 @pytest.mark.parametrize(
     ("annotation", "file", "what"),
     [
-        (box(image_id=99), "annotation 5", "dropped: its image is not in the file"),
+        *(
+            (box(image_id=no_id), "annotation 5", "dropped: its image is not in the file")
+            for no_id in (99, None, "seven", 7.5)
+        ),
         (box(bbox=[1, 2, 3]), "a/7.jpg", "dropped: no bbox of four numbers or no class"),
         (box(bbox=[1, 2, 3, "wide"]), "a/7.jpg", "dropped: no bbox of four numbers or no class"),
         ({"id": 5, "image_id": 7}, "a/7.jpg", "dropped: no bbox of four numbers or no class"),
