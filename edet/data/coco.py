@@ -18,6 +18,8 @@ from edet.data.sources import ExampleSet, Tally
 from edet.errors import UserError
 from edet.files import read_text
 
+_UNREADABLE = "dropped: bbox of four numbers, class or iscrowd missing or unreadable"
+
 
 def read_coco(annotations_json: str, images_dir: str) -> ExampleSet:
     """Returns every image of the file, in its order, named by its id.
@@ -110,13 +112,14 @@ def _objects_by_image(
         file = names[image_id]
         try:
             xywh = [float(value) for value in item["bbox"]]
-            found = (xywh, int(item["category_id"]), bool(item.get("iscrowd")))
+            # Of text, bool() is true whatever it says.
+            found = (xywh, int(item["category_id"]), bool(int(item.get("iscrowd") or 0)))
             if len(xywh) != 4:
                 raise ValueError(f"bbox {xywh}")
             objects[image_id].append((*found, float(item.get("area") or 0)))
         except (KeyError, TypeError, ValueError) as error:
             detail = f"annotation {item.get('id')}: {error}"
-            tally.box_problem(file, "dropped: no bbox of four numbers or no class", detail=detail)
+            tally.box_problem(file, _UNREADABLE, detail=detail)
     return objects
 
 

@@ -14,6 +14,7 @@ IMAGES = [
     {"id": 7, "file_name": "a/7.jpg", "height": 10, "width": 20},
     {"id": 3, "file_name": "3.jpg", "height": 30, "width": 40},
 ]
+UNREADABLE = "dropped: bbox of four numbers, class or iscrowd missing or unreadable"
 
 
 def box(image_id=7, category_id=18, bbox=(1, 2, 3, 4), **others):
@@ -45,6 +46,12 @@ def test_boxes_ids_crowds_and_areas_are_kept(read):
     assert source.labels == {1: "person", 18: "dog", 90: "brush"}
 
 
+def test_iscrowd_as_text_is_a_number_too(read):
+    flags = ("0", "1", 0, True, None)
+    (first, _) = read([box(iscrowd=flag) for flag in flags]).examples
+    assert first.is_crowd.tolist() == [False, True, False, True, False]
+
+
 def test_a_missing_area_is_that_of_the_box(read):
     assert read([box()]).examples[0].areas.tolist() == [12]
 
@@ -69,9 +76,10 @@ def test_ids_from_zero_are_moved_by_one(read):
             (box(image_id=no_id), "annotation 5", "dropped: its image is not in the file")
             for no_id in (99, None, "seven", 7.5)
         ),
-        (box(bbox=[1, 2, 3]), "a/7.jpg", "dropped: no bbox of four numbers or no class"),
-        (box(bbox=[1, 2, 3, "wide"]), "a/7.jpg", "dropped: no bbox of four numbers or no class"),
-        ({"id": 5, "image_id": 7}, "a/7.jpg", "dropped: no bbox of four numbers or no class"),
+        (box(bbox=[1, 2, 3]), "a/7.jpg", UNREADABLE),
+        (box(bbox=[1, 2, 3, "wide"]), "a/7.jpg", UNREADABLE),
+        ({"id": 5, "image_id": 7}, "a/7.jpg", UNREADABLE),
+        (box(iscrowd="no"), "a/7.jpg", UNREADABLE),
     ],
 )
 def test_a_broken_annotation_is_dropped_and_reported(read, annotation, file, what):
