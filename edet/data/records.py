@@ -17,6 +17,7 @@ import itertools
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -141,13 +142,28 @@ def write_records(
         total.add(tally)
     report = Report(paths, len(shards) - len(missing), source.labels, total)
     write_json(f"{output}.report.json", report.as_json())
-    if not total.images["written"]:
-        raise UserError(f"no image could be written; {output}.report.json says why, by file.")
+    _refuse_nothing(source, total, output)
     write_text(f"{output}.labels.yaml", yaml.safe_dump(source.labels, allow_unicode=True))
     if source.mask_labels:
         text = yaml.safe_dump(source.mask_labels, allow_unicode=True)
         write_text(f"{output}.mask_labels.yaml", text)
     return report
+
+
+def _refuse_nothing(source: Source, total: Tally, output: str) -> None:
+    """Raises an error where nothing was written that a network could learn from.
+
+    Images without boxes are welcome, but where all boxes were dropped there is a mistake.
+    """
+    if not total.images["written"]:
+        raise UserError(f"no image could be written; {output}.report.json says why, by file.")
+    dropped = Counter({k: n for k, n in total.boxes.items() if k.startswith("dropped") and n})
+    if dropped and not total.boxes["written"] and not source.mask_labels:
+        ((what, count),) = dropped.most_common(1)
+        raise UserError(
+            f"none of the {dropped.total():,} annotated boxes could be written, {count:,} of them "
+            f"{what}; mend the annotations by {output}.report.json, which names each file."
+        )
 
 
 def _num_images(source: Source, shard: Shard) -> int:

@@ -13,7 +13,7 @@ from PIL import Image
 from edet.data import records
 from edet.data.examples import Example, count_records, parse_example
 from edet.data.records import prepare_record, write_records
-from edet.data.sources import ExampleSet
+from edet.data.sources import ExampleSet, Tally
 from edet.data.synthetic import SyntheticSet
 from edet.errors import UserError
 
@@ -214,6 +214,29 @@ def test_nothing_to_write_is_an_error_with_a_report(tmp_path):
     assert json.loads((tmp_path / "train.report.json").read_text())["problems"]
 
 
+def test_boxes_that_are_all_dropped_are_an_error_with_the_commonest_reason(tmp_path):
+    boxes = [[5, 5, 5, 5], [5, 6, 5, 6], [40, 40, 50, 50]]
+    words = (
+        "none of the 3 annotated boxes could be written, 2 of them dropped: zero-size box; mend "
+        ".*train.report.json"
+    )
+    with pytest.raises(UserError, match=words):
+        write_records(ExampleSet([example(boxes)], LABELS), str(tmp_path / "train"))
+    saved = json.loads((tmp_path / "train.report.json").read_text())
+    assert saved["boxes"]["dropped: zero-size box"] == 2
+    read_badly = Tally()
+    read_badly.box_problem("a.jpg", "dropped: its image is not in the file", 7)
+    with pytest.raises(UserError, match="none of the 7 .* its image is not in the file"):
+        write_records(ExampleSet([example([])], LABELS, read_badly), str(tmp_path / "val"))
+
+
+def test_a_set_that_has_no_boxes_or_has_masks_is_written_without_boxes(tmp_path):
+    report = write_records(ExampleSet([example([])], LABELS), str(tmp_path / "empty"))
+    assert report.tally.images["written without boxes"] == 1
+    masked = ExampleSet([example([[5, 5, 5, 5]])], LABELS, mask_labels={0: "sky"})
+    assert write_records(masked, str(tmp_path / "masks")).tally.images["written"] == 1
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write .*file/train-00000"):
@@ -221,7 +244,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_the_tables_show_each_problem_and_how_many_more(tmp_path):
-    source = ExampleSet([example([[5, 5, 5, 5]], filename=f"{i}.jpg") for i in range(25)], LABELS)
+    boxes = [[5, 5, 5, 5], [1, 2, 3, 4]]
+    source = ExampleSet([example(boxes, filename=f"{i}.jpg") for i in range(25)], LABELS)
     *_, problems = write_records(source, str(tmp_path / "train")).tables()
     assert problems.row_count == 21
     assert list(problems.columns[0].cells)[-1] == "and 5 more"
