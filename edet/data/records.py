@@ -17,7 +17,6 @@ import itertools
 import json
 import math
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,50 +25,17 @@ import numpy as np
 import rich.progress
 import tensorflow as tf
 import yaml
-from rich.table import Table
 
 from edet.data.examples import Example, box_areas, encode_example
 from edet.data.masks import BadMask, Mask, encode_mask, load_mask
 from edet.data.plain_image import BadImage, make_plain
+from edet.data.record_report import Report, nothing_read, refuse_nothing
 from edet.data.sources import Source, Tally
 from edet.errors import UserError
 from edet.files import read_text, reason, write_json, write_text, written_aside
 
 SHARD_BYTES = 100e6  # aimed at where the number of shards is left open
 _VERSION = 1  # of the bytes this module writes; a new one makes old fingerprints void
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `write_records` has written."""
-
-    shards: list[str]
-    kept: int  # shards of an earlier run, left as they were
-    labels: dict[int, str]
-    tally: Tally
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns the report as the JSON file holds it."""
-        tally = self.tally.as_json()
-        boxes = tally.pop("class_boxes")
-        classes = [
-            {"id": class_id, "name": name, "boxes": boxes.get(str(class_id), 0)}
-            for class_id, name in self.labels.items()
-        ]
-        problems = tally.pop("problems")
-        return {"shards": self.shards, **tally, "classes": classes, "problems": problems}
-
-    def tables(self) -> list[Table]:
-        """Returns the figures as tables for rich."""
-        counts = Table("", "images", "boxes", title="What became of the data")
-        tally = self.tally
-        for what in sorted({*tally.images, *tally.boxes}, key=lambda w: (w != "written", w)):
-            row = (tally.images.get(what, ""), tally.boxes.get(what, ""))
-            counts.add_row(what, *(f"{n:,}" if n != "" else "" for n in row))
-        classes = Table("id", "class", "boxes", title="Boxes written")
-        for class_id, name in self.labels.items():
-            classes.add_row(str(class_id), name, f"{tally.class_boxes.get(str(class_id), 0):,}")
-        return [counts, classes, tally.problem_table("in the .report.json")]
 
 
 @dataclass(frozen=True)
@@ -114,7 +80,7 @@ def write_records(
     """
     num_images = len(source)
     if not num_images:
-        raise UserError(f"there are no images to write to {output}; check the annotations.")
+        raise nothing_read(source, output)
     if num_shards > num_images or num_shards < 0:
         raise UserError(
             f"--num_shards is {num_shards} for {num_images} images; give 1 to {num_images}, or 0 "
@@ -142,28 +108,12 @@ def write_records(
         total.add(tally)
     report = Report(paths, len(shards) - len(missing), source.labels, total)
     write_json(f"{output}.report.json", report.as_json())
-    _refuse_nothing(source, total, output)
+    refuse_nothing(source, total, output)
     write_text(f"{output}.labels.yaml", yaml.safe_dump(source.labels, allow_unicode=True))
     if source.mask_labels:
         text = yaml.safe_dump(source.mask_labels, allow_unicode=True)
         write_text(f"{output}.mask_labels.yaml", text)
     return report
-
-
-def _refuse_nothing(source: Source, total: Tally, output: str) -> None:
-    """Raises an error where nothing was written that a network could learn from.
-
-    Images without boxes are welcome, but where all boxes were dropped there is a mistake.
-    """
-    if not total.images["written"]:
-        raise UserError(f"no image could be written; {output}.report.json says why, by file.")
-    dropped = Counter({k: n for k, n in total.boxes.items() if k.startswith("dropped") and n})
-    if dropped and not total.boxes["written"] and not source.mask_labels:
-        ((what, count),) = dropped.most_common(1)
-        raise UserError(
-            f"none of the {dropped.total():,} annotated boxes could be written, {count:,} of them "
-            f"{what}; mend the annotations by {output}.report.json, which names each file."
-        )
 
 
 def _num_images(source: Source, shard: Shard) -> int:

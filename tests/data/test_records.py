@@ -214,6 +214,17 @@ def test_nothing_to_write_is_an_error_with_a_report(tmp_path):
     assert json.loads((tmp_path / "train.report.json").read_text())["problems"]
 
 
+def test_annotations_that_are_all_unusable_are_reported_and_the_first_is_named(tmp_path):
+    tally = Tally()
+    for name in ("a.xml", "b.xml"):
+        tally.image_problem(name, "dropped: annotation missing or unreadable", "no element found")
+    words = "no images .*: a.xml: dropped: annotation missing .*: no element .*train.report.json"
+    with pytest.raises(UserError, match=words):
+        write_records(ExampleSet([], {}, tally), str(tmp_path / "train"))
+    saved = json.loads((tmp_path / "train.report.json").read_text())
+    assert [problem["file"] for problem in saved["problems"]] == ["a.xml", "b.xml"]
+
+
 def test_boxes_that_are_all_dropped_are_an_error_with_the_commonest_reason(tmp_path):
     boxes = [[5, 5, 5, 5], [5, 6, 5, 6], [40, 40, 50, 50]]
     words = (
