@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import re
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
 
@@ -23,6 +24,7 @@ from edet.data.sources import ExampleSet, Tally
 from edet.errors import UserError
 from edet.files import read_text
 
+_SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
 _CORNERS = ("ymin", "xmin", "ymax", "xmax")
 
 
@@ -59,7 +61,7 @@ def read_voc(
     xmls = {name[:-4]: name for name in annotations if name.lower().endswith(".xml")}
     if not xmls:
         raise UserError(f"{root}/Annotations has no .xml file; give the folder of a VOC set.")
-    stems = _read_split(root, split) if split else sorted(xmls)
+    stems = _read_split(root, split, set(xmls)) if split else sorted(xmls)
     needed = sorted(xmls) if labels is None else [stem for stem in stems if stem in xmls]
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         paths = (os.path.join(root, "Annotations", xmls[stem]) for stem in needed)
@@ -88,11 +90,13 @@ def _listed(folder: str) -> set[str]:
         raise UserError(f"{folder} is missing; a VOC set has it, check the folder.") from error
 
 
-def _read_split(root: str, split: str) -> list[str]:
+def _read_split(root: str, split: str, known: set[str]) -> list[str]:
     path = os.path.join(root, "ImageSets", "Main", f"{split}.txt")
-    lines = read_text(path, "the split").splitlines()
+    lines = read_text(path, "the split").removeprefix("\ufeff").splitlines()
+    names = [line.strip() for line in lines if line.strip()]
     # The files of one class ("cat_train.txt") have a second column, which is not for detection.
-    stems = [line.split()[0] for line in lines if line.strip()]
+    # Names may hold spaces, and end in what looks like that column ("blood cell 1").
+    stems = [name if name in known else _SECOND_COLUMN.sub("", name) for name in names]
     if not stems:
         raise UserError(f"{path} names no image; choose another split.")
     return list(dict.fromkeys(stems))

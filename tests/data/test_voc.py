@@ -66,6 +66,16 @@ def test_a_split_of_one_class_names_each_image_once(voc):
     assert [example.source_id for example in read_voc(root, "train").examples] == ["b", "a"]
 
 
+def test_a_split_names_images_with_spaces(voc):
+    stems = ["blood cell 003", "blood cell 1", "\u732b 7"]
+    root = voc(
+        dict.fromkeys(stems, xml()), split=["\ufeff" + stems[0], stems[1], f"  {stems[2]}  -1 "]
+    )
+    source = read_voc(root, "train")
+    assert [example.source_id for example in source.examples] == stems
+    assert not source.tally.problems
+
+
 def test_given_labels_decide_the_ids_and_other_names_are_reported(voc):
     root = voc({"a": xml(obj("dog"), obj("cat"), obj("eel"))})
     source = read_voc(root, "train", {5: "cat", 9: "dog"})
