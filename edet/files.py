@@ -184,7 +184,15 @@ def read_text(path: str | os.PathLike, what: str) -> str:
         StorageError: its disk or bucket does not answer now.
     """
     try:
-        with tf.io.gfile.GFile(os.fspath(path), "r") as file:
+        return read_bytes(path, what).decode()
+    except UnicodeDecodeError as error:
+        raise failure(f"cannot read {what} {os.fspath(path)}", error) from error
+
+
+def read_bytes(path: str | os.PathLike, what: str) -> bytes:
+    """Returns what a file holds, of whatever encoding; it raises what `read_text` does."""
+    try:
+        with tf.io.gfile.GFile(os.fspath(path), "rb") as file:
             return file.read()
-    except (OSError, UnicodeDecodeError, tf.errors.OpError) as error:
+    except (OSError, tf.errors.OpError) as error:
         raise failure(f"cannot read {what} {os.fspath(path)}", error) from error

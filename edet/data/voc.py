@@ -8,6 +8,7 @@ too, so that AP can be compared; at worst a box is one pixel short at its upper 
 
 from __future__ import annotations
 
+import codecs
 import concurrent.futures
 import os
 import re
@@ -22,9 +23,11 @@ from defusedxml.ElementTree import fromstring
 from edet.data.examples import Example
 from edet.data.sources import ExampleSet, Tally
 from edet.errors import UserError
-from edet.files import read_text
+from edet.files import read_bytes, read_text
 
 _SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
+_DECLARATION = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([\w.:-]+)["'][^>]*\?>""")
+_UNREADABLE = (UserError, ParseError, DefusedXmlException, ValueError, LookupError)
 _CORNERS = ("ymin", "xmin", "ymax", "xmax")
 
 
@@ -105,9 +108,24 @@ def _read_split(root: str, split: str, known: set[str]) -> list[str]:
 def _try_parse(path: str) -> _Annotation | str:
     """Returns one annotation, or in words why it cannot be read."""
     try:
-        return _parse(fromstring(read_text(path, "annotation")))
-    except (UserError, ParseError, DefusedXmlException, ValueError) as error:
+        return _parse(_root_of(read_bytes(path, "annotation")))
+    except _UNREADABLE as error:
         return str(error)
+
+
+def _root_of(data: bytes) -> Element:
+    """Parses xml in the encoding that it declares; without a declaration it is UTF-8 or UTF-16.
+
+    Python decodes, because expat lacks the encodings of several bytes a character (gb2312).
+    """
+    data = data.removeprefix(codecs.BOM_UTF8)
+    declaration = _DECLARATION.match(data)
+    if not declaration:
+        return fromstring(data)
+    encoding = declaration[1].decode()
+    # Some writers declare UTF-16 and save UTF-8. Here one byte is one letter: it is not UTF-16.
+    encoding = "utf-8" if encoding.lower().startswith("utf-16") else encoding
+    return fromstring(data[declaration.end() :].decode(encoding))
 
 
 def _parse(root: Element) -> _Annotation:

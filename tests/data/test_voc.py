@@ -21,13 +21,14 @@ def xml(
 
 @pytest.fixture
 def voc(tmp_path):
-    """Writes {stem: xml text} as a VOC folder with a split "train" and returns its path."""
+    """Writes {stem: xml} as a VOC folder with a split "train" and returns its path."""
 
     def write(annotations, split=None, images=None):
         for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
             (tmp_path / folder).mkdir(parents=True)
         for stem, text in annotations.items():
-            (tmp_path / "Annotations" / f"{stem}.xml").write_text(text)
+            data = text if isinstance(text, bytes) else text.encode()
+            (tmp_path / "Annotations" / f"{stem}.xml").write_bytes(data)
         for name in images or [f"{stem}.jpg" for stem in annotations]:
             (tmp_path / "JPEGImages" / name).write_bytes(b"")
         lines = split if split is not None else list(annotations)
@@ -120,6 +121,51 @@ def test_unreadable_and_missing_annotations_are_dropped_and_reported(voc):
     files = [problem["file"] for problem in source.tally.problems]
     assert files == ["bad.xml", "bomb.xml", "no.xml"]
     assert source.tally.images == {"dropped: annotation missing or unreadable": 3}
+
+
+@pytest.mark.parametrize(
+    ("declared", "saved", "name"),
+    [
+        ("utf-16", "utf-16", "\u732b"),
+        ("", "utf-16", "\u732b"),
+        ("", "utf-8-sig", "\u732b"),
+        ("gb2312", "gb2312", "\u732b"),  # its bytes are an "è" in UTF-8
+        ("Shift_JIS", "shift_jis", "\u732b"),
+        ("ISO-8859-1", "latin-1", "b\u00eate"),
+        ("windows-1251", "cp1251", "\u043a\u043e\u0442"),
+        ("UTF-8", "utf-8-sig", "\u732b"),
+        ("utf-16", "utf-8", "\u732b"),  # as programs that declare what they hold in memory
+    ],
+)
+def test_xml_is_read_in_the_encoding_that_it_declares(voc, declared, saved, name):
+    declaration = f'<?xml version="1.0" encoding="{declared}"?>\n' if declared else ""
+    source = read_voc(voc({"a": (declaration + xml(obj(name))).encode(saved)}), "train")
+    assert source.labels == {1: name}
+    assert not source.tally.problems
+
+
+def test_xml_whose_encoding_is_unknown_or_wrong_is_dropped_and_reported(voc):
+    def declared(encoding, data=b""):
+        return f'<?xml version="1.0" encoding="{encoding}"?>'.encode() + data + xml().encode()
+
+    bomb = (
+        '<?xml version="1.0" encoding="{}"?><!DOCTYPE a [<!ENTITY b "bbb">]>'
+        "<annotation>&b;</annotation>"
+    )
+    annotations = {
+        "unknown": declared("klingon"),
+        "no_text": declared("hex"),
+        "wrong": declared("utf-8", "\u00ea".encode("latin-1")),
+        "bomb": bomb.format("gb2312").encode("gb2312"),
+        "bomb16": bomb.format("utf-16").encode("utf-16"),
+    }
+    source = read_voc(voc(annotations | {"good": xml()}), "train")
+    assert [example.source_id for example in source.examples] == ["good"]
+    details = {problem["file"]: problem["detail"] for problem in source.tally.problems}
+    assert list(details) == [f"{stem}.xml" for stem in annotations]
+    assert details["unknown.xml"] == "unknown encoding: klingon"
+    assert "EntitiesForbidden" in details["bomb.xml"]
+    assert "EntitiesForbidden" in details["bomb16.xml"]
 
 
 def test_objects_without_a_whole_box_do_not_stop_the_others(voc):
