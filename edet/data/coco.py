@@ -37,11 +37,11 @@ def read_coco(annotations_json: str, images_dir: str) -> ExampleSet:
     data = _load(annotations_json)
     tally = Tally()
     try:
-        labels = {int(item["id"]): str(item["name"]) for item in data["categories"]}
+        labels = {_category(item["id"]): str(item["name"]) for item in data["categories"]}
         images = [_Image.of(item) for item in data["images"]]
         names = {image.id: image.name for image in images}
         objects = _objects_by_image(data.get("annotations") or [], names, tally)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{annotations_json} is not a COCO instances file: an entry of its images, categories "
             f"or annotations is wrong ({error!r})."
@@ -75,7 +75,7 @@ class _Image(NamedTuple):
 def _load(path: str) -> dict[str, Any]:
     try:
         data = json.loads(read_text(path, "COCO annotations"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # a JSONDecodeError, or a number of too many digits
         raise UserError(f"{path} is not JSON: {error}.") from error
     if not isinstance(data, dict) or not {"images", "categories"} <= set(data):
         raise UserError(
@@ -113,11 +113,11 @@ def _objects_by_image(
         try:
             xywh = [float(value) for value in item["bbox"]]
             # Of text, bool() is true whatever it says.
-            found = (xywh, int(item["category_id"]), bool(int(item.get("iscrowd") or 0)))
+            found = (xywh, _category(item["category_id"]), bool(int(item.get("iscrowd") or 0)))
             if len(xywh) != 4:
                 raise ValueError(f"bbox {xywh}")
             objects[image_id].append((*found, float(item.get("area") or 0)))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             detail = f"annotation {item.get('id')}: {error}"
             tally.box_problem(file, _UNREADABLE, detail=detail)
     return objects
@@ -128,6 +128,14 @@ def _id(value: Any) -> int:
     if isinstance(value, float) and not value.is_integer():
         raise ValueError(f"id {value}")
     return int(value)
+
+
+def _category(value: Any) -> int:
+    """Returns the id of a category, which records hold in 64 bits."""
+    category = _id(value)
+    if abs(category) >= 2**63 - 1:
+        raise ValueError(f"category id {category} is too large")
+    return category
 
 
 def _known(value: Any, names: dict[int, str]) -> int | None:

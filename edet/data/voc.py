@@ -27,7 +27,9 @@ from edet.files import read_bytes, read_text
 
 _SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
 _DECLARATION = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([\w.:-]+)["'][^>]*\?>""")
-_UNREADABLE = (UserError, ParseError, DefusedXmlException, ValueError, LookupError)
+_UNREADABLE = (
+    UserError, ParseError, DefusedXmlException, ValueError, LookupError, OverflowError,
+)  # fmt: skip
 _CORNERS = ("ymin", "xmin", "ymax", "xmax")
 
 

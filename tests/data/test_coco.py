@@ -80,6 +80,11 @@ def test_ids_from_zero_are_moved_by_one(read):
         (box(bbox=[1, 2, 3, "wide"]), "a/7.jpg", UNREADABLE),
         ({"id": 5, "image_id": 7}, "a/7.jpg", UNREADABLE),
         (box(iscrowd="no"), "a/7.jpg", UNREADABLE),
+        (box(category_id=10**30), "a/7.jpg", UNREADABLE),
+        (box(category_id=float("inf")), "a/7.jpg", UNREADABLE),
+        (box(category_id=1.5), "a/7.jpg", UNREADABLE),
+        (box(bbox=[1, 2, 3, 10**400]), "a/7.jpg", UNREADABLE),
+        (box(image_id=float("inf")), "annotation 5", "dropped: its image is not in the file"),
     ],
 )
 def test_a_broken_annotation_is_dropped_and_reported(read, annotation, file, what):
@@ -110,6 +115,10 @@ def test_a_file_without_annotations_has_images_without_boxes(tmp_path):
         ('{"images": [{"id": 1}], "categories": []}', "wrong .*file_name"),
         ('{"images": [], "categories": [{"name": "x"}]}', "wrong .*'id'"),
         ('{"images": ["a.jpg"], "categories": []}', "wrong"),
+        ('{"images": [{"id": 1, "file_name": "a", "width": 1e400}], "categories": []}', "infinity"),
+        ('{"images": [{"id": 1e400, "file_name": "a"}], "categories": []}', "id inf"),
+        (f'{{"images": [], "categories": [{{"id": {10**30}, "name": "x"}}]}}', "0 is too large"),
+        (f'{{"images": {"1" * 5000}, "categories": []}}', "is not JSON"),
         ('{"images": [], "categories": [{"id": -1, "name": "x"}]}', "category id -1"),
     ],
 )

@@ -182,6 +182,13 @@ def test_a_missing_size_is_unknown(voc):
     assert (example.height, example.width) == (-1, -1)
 
 
+def test_a_size_beyond_all_numbers_is_reported(voc):
+    root = voc({"a": xml(size="<size><width>1e999</width></size>"), "b": xml()})
+    source = read_voc(root, "train")
+    assert [example.source_id for example in source.examples] == ["b"]
+    assert [problem["file"] for problem in source.tally.problems] == ["a.xml"]
+
+
 def test_missing_parts_of_the_folder_are_named(voc, tmp_path):
     with pytest.raises(UserError, match="nowhere/Annotations is missing"):
         read_voc(str(tmp_path / "nowhere"), "train")
