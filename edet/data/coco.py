@@ -6,6 +6,7 @@ COCO boxes are [x, y, width, height] in pixels; they become [ymin, xmin, ymax, x
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import defaultdict
 from typing import Any, NamedTuple
@@ -32,15 +33,18 @@ def read_coco(annotations_json: str, images_dir: str) -> ExampleSet:
       images_dir: the folder that the `file_name` of each image is relative to.
 
     Raises:
-      UserError: the file is not JSON, or lacks images, categories or one of their fields.
+      UserError: the file is not JSON, lacks images, categories or one of their fields, or has two
+        categories of one id.
     """
     data = _load(annotations_json)
     tally = Tally()
     try:
-        labels = {_category(item["id"]): str(item["name"]) for item in data["categories"]}
+        labels = _labels(data["categories"], annotations_json)
         images = [_Image.of(item) for item in data["images"]]
         names = {image.id: image.name for image in images}
         objects = _objects_by_image(data.get("annotations") or [], names, tally)
+    except UserError:  # which is a ValueError, and says already what is wrong
+        raise
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{annotations_json} is not a COCO instances file: an entry of its images, categories "
@@ -73,8 +77,9 @@ class _Image(NamedTuple):
 
 
 def _load(path: str) -> dict[str, Any]:
+    text = read_text(path, "COCO annotations").removeprefix("\ufeff")  # Windows editors' mark
     try:
-        data = json.loads(read_text(path, "COCO annotations"))
+        data = json.loads(text)
     except ValueError as error:  # a JSONDecodeError, or a number of too many digits
         raise UserError(f"{path} is not JSON: {error}.") from error
     if not isinstance(data, dict) or not {"images", "categories"} <= set(data):
@@ -83,6 +88,19 @@ def _load(path: str) -> dict[str, Any]:
             "instances_train2017.json."
         )
     return data
+
+
+def _labels(categories: list[dict[str, Any]], path: str) -> dict[int, str]:
+    """Returns {id: name}. Of two names for one id, nobody knows which its boxes mean."""
+    labels: dict[int, str] = {}
+    for item in categories:
+        category, name = _category(item["id"]), str(item["name"])
+        if labels.setdefault(category, name) != name:
+            raise UserError(
+                f"{path} has two categories of id {category}, {labels[category]!r} and {name!r}; "
+                "give each an id of its own."
+            )
+    return labels
 
 
 def _shift(labels: dict[int, str], path: str) -> int:
@@ -116,7 +134,7 @@ def _objects_by_image(
             found = (xywh, _category(item["category_id"]), bool(int(item.get("iscrowd") or 0)))
             if len(xywh) != 4:
                 raise ValueError(f"bbox {xywh}")
-            objects[image_id].append((*found, float(item.get("area") or 0)))
+            objects[image_id].append((*found, _area(item, file, tally)))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             detail = f"annotation {item.get('id')}: {error}"
             tally.box_problem(file, _UNREADABLE, detail=detail)
@@ -128,6 +146,19 @@ def _id(value: Any) -> int:
     if isinstance(value, float) and not value.is_integer():
         raise ValueError(f"id {value}")
     return int(value)
+
+
+def _area(item: dict[str, Any], file: str, tally: Tally) -> float:
+    """Returns the area that is given, or 0: the box stands for an area that cannot be read."""
+    try:
+        area = float(item.get("area") or 0)
+    except (TypeError, ValueError, OverflowError):
+        area = math.nan
+    if math.isfinite(area):
+        return area
+    detail = f"annotation {item.get('id')}: area {item['area']!r}"
+    tally.box_problem(file, "area unreadable (that of the box taken)", detail=detail)
+    return 0.0
 
 
 def _category(value: Any) -> int:

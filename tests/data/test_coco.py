@@ -56,6 +56,30 @@ def test_a_missing_area_is_that_of_the_box(read):
     assert read([box()]).examples[0].areas.tolist() == [12]
 
 
+@pytest.mark.parametrize(
+    "area", ["n/a", [], {"px": 3}, float("nan"), float("inf"), pytest.param(10**400, id="huge")]
+)
+def test_an_unreadable_area_is_that_of_the_box_and_reported(read, area):
+    source = read([box(area=area), box(area="5.5")])
+    assert source.examples[0].areas.tolist() == [12, 5.5]
+    assert source.tally.boxes == ({"area unreadable (that of the box taken)": 1} if area else {})
+
+
+def test_two_categories_of_one_id_are_refused_by_name(read):
+    twice = [{"id": 1, "name": "cat"}, {"id": "1", "name": "dog"}]
+    with pytest.raises(
+        UserError, match="^[^ ]*instances.json has two .* id 1, 'cat' and 'dog'; give"
+    ):
+        read([], categories=twice)
+    assert read([], categories=[twice[0], twice[0]]).labels == {1: "cat"}
+
+
+def test_the_mark_that_windows_editors_begin_a_text_with_is_no_part_of_it(tmp_path):
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps({"images": IMAGES, "categories": CATEGORIES}), "utf-8-sig")
+    assert len(read_coco(str(path), "")) == 2
+
+
 def test_ids_as_text_are_those_as_numbers(read):
     images = [IMAGES[0] | {"id": "7"}, IMAGES[1]]
     source = read([box(image_id="7"), box(), box(image_id="3"), box(image_id=3.0)], images=images)
@@ -130,7 +154,7 @@ def test_another_kind_of_file_is_refused_in_words(tmp_path, text, words):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match="cannot read COCO annotations .*none.json"):
+    with pytest.raises(UserError, match="^cannot read COCO annotations .*none.json"):
         read_coco(str(tmp_path / "none.json"), "")
 
 
