@@ -21,6 +21,7 @@ import io
 import keras
 import numpy as np
 import rich
+import rich.markup
 import tensorflow as tf
 from absl import flags
 
@@ -63,7 +64,7 @@ def convert(options: flags.FlagValues) -> None:
         options.source, options.model, options.config, options.set, weights=options.source
     )
     network = build_network(config.model)
-    rich.print(str(load_weights(network, options.source)))
+    rich.print(rich.markup.escape(str(load_weights(network, options.source))))
     averages = _values(network)
     load_weights(network, options.source, average=False)
     aside = f"{options.output.rstrip('/')}.part"

@@ -23,6 +23,7 @@ import rich
 import tensorflow as tf
 from absl import flags
 from PIL import Image
+from rich.markup import escape
 from rich.table import Table
 
 from edet.data.synthetic import make_scene
@@ -85,7 +86,7 @@ def demo(options: flags.FlagValues) -> None:
         ("predictions of main.py", workdir / "predict"), ("SavedModel", exported),
         ("predictions of the SavedModel, drawn", page),
     ):  # fmt: skip
-        table.add_row(what, str(where))
+        table.add_row(what, escape(str(where)))
     rich.print(table)
 
 
@@ -97,7 +98,7 @@ def predict_with_plain_tensorflow(saved_model: str, paths: list[str]) -> dict[st
 
 
 def _command(script: str, *arguments: str) -> None:
-    rich.print(f"\n[bold]$ python {script} {shlex.join(arguments)}[/bold]")
+    rich.print(f"\n[bold]$ python {script} {escape(shlex.join(arguments))}[/bold]")
     code = subprocess.call([sys.executable, str(_ROOT / script), *arguments])
     if code:
         raise UserError(f"the demo stopped: {script} ended with exit code {code}; see above.")

@@ -193,7 +193,7 @@ def _table(answers: list[dict[str, Any]]) -> Table:
     for answer in answers:
         file = escape(answer["file"])
         if "error" in answer:
-            table.add_row(file, answer["error"])
+            table.add_row(file, escape(answer["error"]))
         elif not answer["detections"]:
             table.add_row(file, "nothing")
         for found in answer.get("detections", []):

@@ -35,6 +35,7 @@ import yaml
 from absl import flags
 from matplotlib.figure import Figure
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -174,7 +175,7 @@ def _table(title: str, summary: dict) -> Table:
     for heading in ("point", *_METRICS, "seeds"):
         table.add_column(heading)
     for name, result in summary.items():
-        table.add_row(name, *cells(result), str(len(result["seeds"])))
+        table.add_row(escape(name), *cells(result), str(len(result["seeds"])))
     return table
 
 

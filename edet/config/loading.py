@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import rich.markup
 import rich.table
 import yaml
 from omegaconf import OmegaConf
@@ -171,7 +172,7 @@ def config_table(config: Config) -> rich.table.Table:
     for heading in ("setting", "value"):
         table.add_column(heading, overflow="fold")
     for key, value in _flatten(as_dict(config)).items():
-        table.add_row(f"{key} *" if key in changed else key, str(value))
+        table.add_row(f"{key} *" if key in changed else key, rich.markup.escape(str(value)))
     return table
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from edet.data.sources import Source, Tally
@@ -42,7 +43,8 @@ class Report:
             counts.add_row(what, *(f"{n:,}" if n != "" else "" for n in row))
         classes = Table("id", "class", "boxes", title="Boxes written")
         for class_id, name in self.labels.items():
-            classes.add_row(str(class_id), name, f"{tally.class_boxes.get(str(class_id), 0):,}")
+            boxes = tally.class_boxes.get(str(class_id), 0)
+            classes.add_row(str(class_id), escape(name), f"{boxes:,}")
         return [counts, classes, tally.problem_table("in the .report.json")]
 
 

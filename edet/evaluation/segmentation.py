@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from edet.config.labels import distinct_names
@@ -70,7 +71,7 @@ class SegmentationResult:
             other = int(np.argmax(wrong[k]))
             count, total = int(wrong[k, other]), int(self.confusion[k].sum())
             mistake = f"{self.names[other]} ({percent(count / total)} %)" if count else ""
-            classes.add_row(name, percent(value), f"{total:,}", mistake)
+            classes.add_row(escape(name), percent(value), f"{total:,}", escape(mistake))
         means = Table("metric", "value", title=f"{self.images} pictures")
         for name, value in self.metrics.items():
             means.add_row(name, percent(value))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import rich.markup
 import rich.table
 import tensorflow as tf
 
@@ -137,7 +138,7 @@ def benchmark_table(summary: dict) -> rich.table.Table:
     for row in summary["rows"]:
         memory = row["peak_memory"]
         table.add_row(
-            row["name"], str(row["batch"]),
+            rich.markup.escape(row["name"]), str(row["batch"]),
             *(f"{row[part]:.1f}" for part in ("prepare", "network", "suppress", "total")),
             f"{1000 * row['batch'] / row['total']:.1f}", f"{100 * row['share_of_peak']:.0f}",
             "" if memory is None else f"{memory:.0f}",

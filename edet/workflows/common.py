@@ -60,7 +60,7 @@ def load_heads(config: Config, weights: str) -> Heads:
             ExportedSegmenter(weights, config) if model.segments else None,
         )
     network = build_network(config.model)
-    console.print(str(load_weights(network, weights)), highlight=False)
+    console.print(str(load_weights(network, weights)), highlight=False, markup=False)
     return Heads.of(network, config)
 
 

@@ -81,7 +81,8 @@ def _evaluate_file(config: Config, workdir: str, path: str) -> dict:
             of_file, of_network = 100 * verdict.metrics[name], 100 * summary["network"][name]
             console.print(
                 f"{name:4}  {path} {of_file:.2f}  {workdir} {of_network:.2f}  difference "
-                f"{of_file - of_network:+.2f}"
+                f"{of_file - of_network:+.2f}",
+                markup=False,
             )
     return summary
 

@@ -60,7 +60,8 @@ def predict(
     if heads.detector:
         summary |= predict_files(heads.detector, inputs, output, draw_boxes, strategy)
     frames = f", {summary['frames']} frames of {summary['videos']} videos"
-    console.print(f"{summary['images']} pictures{frames if summary['videos'] else ''} -> {output}")
+    written = f"{summary['images']} pictures{frames if summary['videos'] else ''} -> {output}"
+    console.print(written, markup=False)
     for verb, key in (("skipped", "failed"), ("incomplete", "incomplete")):
         for path, why in summary[key].items():
             console.print(f"{verb} {path}: {why}", style="yellow", markup=False)
@@ -97,7 +98,7 @@ def export(
     detector = heads.detector or heads.segmenter
     if wanted.format == "saved_model":
         folder = export_saved_model(detector, output or os.path.join(workdir, "saved_model"))
-        console.print(f"SavedModel -> {folder}")
+        console.print(f"SavedModel -> {folder}", markup=False)
         return {"saved_model": folder}
     ending = {"litert": "tflite", "onnx": "onnx"}[wanted.format]
     name = f"{config.model.name}-{wanted.outputs}-{wanted.precision}.{ending}"
@@ -108,7 +109,8 @@ def export(
         is_int8 = wanted.precision == "int8"
         export_litert(detector, path, calibration_pixels(detector, inputs) if is_int8 else ())
     size = tf.io.gfile.stat(path).length
-    console.print(f"{wanted.format} {wanted.precision} {wanted.outputs}, {size:,} bytes -> {path}")
+    written = f"{wanted.format} {wanted.precision} {wanted.outputs}, {size:,} bytes -> {path}"
+    console.print(written, markup=False)
     return {wanted.format: path, "bytes": size}
 
 
@@ -134,7 +136,8 @@ def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] 
     picture = _picture(inputs)
     network = build_network(config.model)
     if not is_exported(weights) and (weights or (workdir and find_checkpoint(workdir))):
-        console.print(str(load_weights(network, weights or workdir)), highlight=False)
+        report = load_weights(network, weights or workdir)
+        console.print(str(report), highlight=False, markup=False)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "config.yaml")
         save_config(config, path)

@@ -76,10 +76,12 @@ def _train(
     replicas = strategy.num_replicas_in_sync
     console.print(expected_memory(network, config, recipe.precision, replicas).table())
     checkpoints = Checkpoints(workdir, variables, config.train.keep, is_chief)
-    if checkpoints.restore_last(tell=lambda sentence: console.print(sentence, style="yellow")):
-        console.print(f"going on from step {int(variables.step.numpy())} of {workdir}")
+    if checkpoints.restore_last(tell=lambda why: console.print(why, style="yellow", markup=False)):
+        step = int(variables.step.numpy())
+        console.print(f"going on from step {step} of {workdir}", markup=False)
     elif config.train.init:
-        console.print(str(load_weights(network, config.train.init)), highlight=False)
+        report = load_weights(network, config.train.init)
+        console.print(str(report), highlight=False, markup=False)
         variables.restart_averages()
 
     done = int(variables.step.numpy())
@@ -127,7 +129,7 @@ def _plan(
     write_json(os.path.join(workdir, "recipe.json"), dataclasses.asdict(recipe))
     console.print(config_table(config), recipe.table(config))
     for note in notes:
-        console.print(f"changed since this run was started: {note}", style="yellow")
+        console.print(f"changed since this run was started: {note}", style="yellow", markup=False)
     return files, recipe
 
 

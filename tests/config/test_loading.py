@@ -1,10 +1,12 @@
 """default < model < YAML < --set, and what happens to mistakes."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
-from edet.config.loading import differences, load_config, save_config
+from edet.config.loading import config_table, differences, load_config, save_config
 from edet.config.schema import Config, ConfigError
 from edet.config.sizes import as_dict, list_models
 from edet.errors import UserError
@@ -13,6 +15,13 @@ from edet.errors import UserError
 def write(path, text):
     path.write_text(text)
     return path
+
+
+def test_a_setting_that_looks_like_markup_is_printed_as_it_is():
+    config = load_config("efficientdet-d0", None, ["data.train_records=set [/b] [v2]/train-*"])
+    console = Console(file=io.StringIO(), width=200)
+    console.print(config_table(config))
+    assert "set [/b] [v2]/train-*" in console.file.getvalue()
 
 
 def test_later_sources_win(tmp_path):

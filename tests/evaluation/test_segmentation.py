@@ -1,7 +1,10 @@
 """mIOU against counts made by hand."""
 
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 from edet.errors import UserError
 from edet.evaluation.overlays import Masked, draw_overlay, save_mask_gallery
@@ -10,8 +13,8 @@ from edet.evaluation.segmentation import SegmentationEvaluator
 LABELS = {0: "background", 3: "disc", 9: "square"}
 
 
-def evaluated(*pairs):
-    evaluator = SegmentationEvaluator(LABELS)
+def evaluated(*pairs, labels=LABELS):
+    evaluator = SegmentationEvaluator(labels)
     for truth, found in pairs:
         evaluator.add(np.array(truth, np.uint8), np.array(found, np.uint8), "record 0")
     return evaluator.result()
@@ -60,6 +63,15 @@ def test_the_json_holds_the_matrix_and_the_table_the_mistake():
     assert result.as_dict()["confusion"] == [[0, 0, 0], [0, 3, 1], [0, 0, 0]]
     classes, _ = result.tables()
     assert "square (25.0 %)" in list(classes.columns[3].cells)
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are():
+    result = evaluated(([[1, 1]], [[1, 2]]), labels={1: "a [/b] x", 2: "c [bold]"})
+    console = Console(file=io.StringIO(), width=120)
+    console.print(*result.tables())
+    printed = console.file.getvalue()
+    assert "a [/b] x" in printed
+    assert "c [bold] (50.0 %)" in printed
 
 
 def test_an_overlay_tints_classes_only_and_names_them_below():

@@ -49,6 +49,20 @@ def test_a_coco_set_is_written(tmp_path):
     assert summary.class_boxes == {44: 1}
 
 
+@pytest.mark.parametrize("name", ["sign [/b] x", "cost [bold]", "[/]"])
+def test_a_class_is_printed_as_it_is_called_whatever_markup_that_looks_like(tmp_path, capsys, name):
+    save_picture(tmp_path / "a.png")
+    instances = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 10, "width": 20}],
+        "categories": [{"id": 44, "name": name}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 44, "bbox": [0, 0, 5, 5]}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(instances))
+    paths = [f"--annotations={tmp_path}/a.json", f"--images={tmp_path}"]
+    assert tool("--format=coco", f"--output={tmp_path}/val", *paths) == 0
+    assert name in capsys.readouterr().out
+
+
 def names_in(shard):
     records = tf.data.TFRecordDataset(str(shard)).as_numpy_iterator()
     return [parse_example(record)["source_id"].numpy().decode() for record in records]
