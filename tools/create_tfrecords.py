@@ -107,6 +107,7 @@ def create(options: flags.FlagValues) -> None:
     on_beam = options.runner == "beam"
     if options.beam and not on_beam:
         raise UserError(f"--beam={options.beam[0]} means nothing without --runner=beam.")
+    _check_output(options.output)
     source = open_source(options)
     if options.shuffle and isinstance(source, ExampleSet):
         source = source.shuffled()
@@ -122,6 +123,19 @@ def create(options: flags.FlagValues) -> None:
         rich.print(table)
     kept = f", {report.kept} of them kept from an earlier run" if report.kept else ""
     print(f"{len(report.shards)} shards{kept}; {options.output}.report.json has the details.")
+
+
+def _check_output(output: str) -> None:
+    """Refuses names that would be hidden, and such as data.train_records takes for a glob."""
+    if not os.path.basename(output):
+        raise UserError(
+            f"--output={output} has no name after its folder; give a prefix, such as records/train."
+        )
+    if found := sorted(set("*?[]") & set(output)):
+        raise UserError(
+            f"--output={output} holds {' '.join(found)}, which mean something else in globs; give "
+            "a prefix without, such as records/train."
+        )
 
 
 def open_source(options: flags.FlagValues) -> Source:
