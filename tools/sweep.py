@@ -31,7 +31,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
-import yaml
 from absl import flags
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -39,6 +38,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from edet.config.yaml_text import parse_yaml
 from edet.errors import UserError
 from edet.files import read_text, write_json, written_aside
 from tools.common import run
@@ -78,13 +78,9 @@ def read_sweep(path: str) -> Sweep:
     """Reads a sweep.
 
     Raises:
-      UserError: it is no YAML, or a field is missing, unknown or of another kind.
+      UserError: it is no YAML, or a field is missing, twice there, unknown or of another kind.
     """
-    try:
-        fields = yaml.safe_load(read_text(path, "sweep"))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
-    fields = _checked(fields, Sweep, path)
+    fields = _checked(parse_yaml(read_text(path, "sweep"), path), Sweep, path)
     points = tuple(Point(**_checked(point, Point, path)) for point in fields["points"])
     labels = [point.label for point in points]
     if not points or len(set(labels)) != len(labels) or any(os.sep in each for each in labels):

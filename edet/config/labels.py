@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from edet.config.schema import ConfigError, ModelConfig
+from edet.config.yaml_text import parse_yaml
 from edet.files import read_text
 
 # Ids 1-90 in order; the ten that COCO never used are empty.
@@ -57,10 +56,7 @@ def read_labels(value: Any) -> dict[int, str]:
         if value in NAMED_LABELS:
             return dict(NAMED_LABELS[value])
         source = f"label map {value}"
-        try:
-            value = yaml.safe_load(read_text(value, "label map"))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{source} is not YAML: {error}".replace("\n", " ")) from error
+        value = parse_yaml(read_text(value, "label map"), source)
     else:
         source = "the label map"
     if not isinstance(value, dict):

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from edet.config.labels import read_labels, read_mask_labels
 from edet.config.schema import Config, ConfigError, parse_image_size
 from edet.config.sizes import as_dict, sized_config
+from edet.config.yaml_text import parse_yaml
 from edet.files import read_text, write_text
 
 
@@ -83,10 +84,7 @@ def _freeze(config: Config) -> Config:
 
 
 def _read_yaml(path: str | os.PathLike) -> dict[str, Any]:
-    try:
-        layer = yaml.safe_load(read_text(path, "config"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"config {path} is not YAML: {error}".replace("\n", " ")) from error
+    layer = parse_yaml(read_text(path, "config"), f"config {path}")
     if layer is None:
         return {}
     if not isinstance(layer, dict) or not all(isinstance(v, dict) for v in layer.values()):
@@ -99,10 +97,7 @@ def _parse_override(override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or "." not in key:
         raise ConfigError(f"--set {override!r} is not of the form section.key=value.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: the value is not YAML.") from error
+    value = parse_yaml(text, f"--set {override!r}: the value")
     if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
         try:
             value = float(value)

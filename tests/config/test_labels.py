@@ -1,7 +1,9 @@
 """Which logit stands for which of the data set's ids."""
 
-from edet.config.labels import NAMED_LABELS, class_ids, emitted, labels_of
-from edet.config.schema import ModelConfig
+import pytest
+
+from edet.config.labels import NAMED_LABELS, class_ids, emitted, labels_of, read_labels
+from edet.config.schema import ConfigError, ModelConfig
 
 
 def test_coco_has_90_logits_and_never_emits_the_ten_ids_it_does_not_use():
@@ -28,3 +30,10 @@ def test_without_labels_ids_count_from_one():
 def test_voc_has_its_twenty_classes():
     assert len(NAMED_LABELS["voc"]) == 20
     assert NAMED_LABELS["voc"][15] == "person"
+
+
+def test_an_id_that_is_there_twice_is_refused_with_its_lines(tmp_path):
+    path = tmp_path / "labels.yaml"
+    path.write_text("1: cat\n2: cow\n1: dog\n")
+    with pytest.raises(ConfigError, match=r"labels\.yaml has the key '1' twice, in lines 1 and 3"):
+        read_labels(str(path))

@@ -75,6 +75,19 @@ def test_a_yaml_that_is_none_is_named(text, tmp_path):
         load_config(path=write(tmp_path / "c.yaml", text))
 
 
+def test_a_section_that_is_there_twice_is_refused_with_its_lines(tmp_path):
+    yaml = write(tmp_path / "c.yaml", "train: {steps: 3}\nmodel: {}\ntrain: {epochs: 2}\n")
+    message = r"config .*c\.yaml has the key 'train' twice, in lines 1 and 3;"
+    with pytest.raises(ConfigError, match=message):
+        load_config(path=yaml)
+
+
+def test_a_setting_may_replace_what_a_merge_key_brings(tmp_path):
+    text = "data: {<<: {max_boxes: 5, batch_size: 3}, max_boxes: 6}\n"
+    config = load_config(path=write(tmp_path / "c.yaml", text))
+    assert (config.data.batch_size, config.data.max_boxes) == (3, 6)
+
+
 def test_a_model_that_another_source_names_otherwise_is_refused_and_not_ignored(tmp_path):
     yaml = write(tmp_path / "c.yaml", "model: {name: efficientdet-lite0, num_classes: 3}\n")
     message = r"d1 is asked for, but config .*c\.yaml or --set has model\.name=efficientdet-lite0;"

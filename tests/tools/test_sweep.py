@@ -131,6 +131,7 @@ def test_finished_trainings_are_taken_as_they_are_after_a_failure(trainings, opt
     ("plan", "message"),
     [
         ("title: [", "is not YAML"),
+        ("{title: a, config: b, title: c, points: []}", "has the key 'title' twice"),
         ("[]", r"\[\] should be fields among title, config, points"),
         ("{title: a, config: b}", "points is missing or unknown"),
         ("{title: a, config: b, points: [], sed: 1}", "sed is missing or unknown"),
