@@ -14,7 +14,8 @@ A sweep is a YAML file:
 
 Each training is `main.py --mode=train_and_eval` in a process and a workdir of its own,
 <output>/<line>/<point>/seed<k>. Given again after whatever stopped it, the command takes finished
-trainings as they are and goes on with the others. Writes <output>/sweep.json and sweep.png there.
+trainings as they are and goes on with the others; if one was made with other settings, it says so
+and does nothing. Writes <output>/sweep.json and sweep.png there.
 """
 
 from __future__ import annotations
@@ -38,9 +39,11 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from edet.config.loading import differences, load_config
 from edet.config.yaml_text import parse_yaml
 from edet.errors import UserError
 from edet.files import read_text, write_json, written_aside
+from edet.workdir import run_config
 from tools.common import run
 
 _MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "main.py")
@@ -72,6 +75,17 @@ class Sweep:
     points: tuple[Point, ...]
     seeds: tuple[int, ...] = (0, 1, 2)
     set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """The training of one point with one seed."""
+
+    label: str
+    seed: int
+    config: str
+    settings: tuple[str, ...]
+    workdir: str
 
 
 def read_sweep(path: str) -> Sweep:
@@ -118,13 +132,15 @@ def define_flags(to: flags.FlagValues) -> None:
 def sweep(options: flags.FlagValues) -> None:
     """Trains what is not trained yet, then prints, writes and draws."""
     plan = read_sweep(options.sweep)
-    jobs = [(point, seed) for point in plan.points for seed in plan.seeds]
+    jobs = _jobs(plan, options)
+    done = [job for job in jobs if tf.io.gfile.exists(os.path.join(job.workdir, f"{_MODE}.json"))]
+    for job in done:  # all of them before hours of training
+        _refuse_another(job)
     found: dict[str, list[dict[str, float]]] = {point.label: [] for point in plan.points}
-    for point, seed in track(jobs, plan.title, console=Console(stderr=True)):
-        workdir = os.path.join(options.output, point.line, point.name, f"seed{seed}")
-        if not tf.io.gfile.exists(os.path.join(workdir, f"{_MODE}.json")):
-            _train(plan, point, seed, workdir, options)
-        found[point.label].append(_last_evaluation(workdir))
+    for job in track(jobs, plan.title, console=Console(stderr=True)):
+        if job not in done:
+            _train(job, options)
+        found[job.label].append(_last_evaluation(job.workdir))
     summary = {
         name: {
             metric: {"mean": statistics.mean(values), "deviation": _deviation(values)}
@@ -139,19 +155,46 @@ def sweep(options: flags.FlagValues) -> None:
     Console().print(_table(plan.title, summary))
 
 
-def _train(plan: Sweep, point: Point, seed: int, workdir: str, options: flags.FlagValues) -> None:
+def _jobs(plan: Sweep, options: flags.FlagValues) -> list[Job]:
+    return [
+        Job(
+            label=point.label,
+            seed=seed,
+            config=point.config or plan.config,
+            settings=(*plan.set, *point.set, *options.set, f"train.seed={seed}"),
+            workdir=os.path.join(options.output, point.line, point.name, f"seed{seed}"),
+        )
+        for point in plan.points
+        for seed in plan.seeds
+    ]
+
+
+def _refuse_another(job: Job) -> None:
+    """Refuses a finished training whose settings are not those that the sweep has now.
+
+    Both are what main.py makes of a YAML, settings and released weights, before a run resolves any
+    of them, so that a sweep given again meets itself.
+    """
+    trained = load_config(path=os.path.join(job.workdir, "config.yaml"))
+    for key, old, new in differences(trained, run_config("", None, job.config, job.settings)):
+        raise UserError(
+            f"{job.workdir} was trained with {key}={old}, but the sweep has {new} now; delete the "
+            "folder, or choose another --output."
+        )
+
+
+def _train(job: Job, options: flags.FlagValues) -> None:
     """Runs main.py, which goes on with what is in the workdir."""
-    settings = [*plan.set, *point.set, *options.set, f"train.seed={seed}"]
     command = [
-        sys.executable, _MAIN, f"--mode={_MODE}", f"--config={point.config or plan.config}",
-        f"--workdir={workdir}", f"--strategy={options.strategy}", f"--tpu={options.tpu}",
-        *(f"--set={setting}" for setting in settings),
+        sys.executable, _MAIN, f"--mode={_MODE}", f"--config={job.config}",
+        f"--workdir={job.workdir}", f"--strategy={options.strategy}", f"--tpu={options.tpu}",
+        *(f"--set={setting}" for setting in job.settings),
     ]  # fmt: skip
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         last = done.stdout.strip().splitlines()[-1:] or ["it said nothing"]
         raise UserError(
-            f"{point.label} with seed {seed} ended with exit code {done.returncode}: {last[0]} "
+            f"{job.label} with seed {job.seed} ended with exit code {done.returncode}: {last[0]} "
             "Mend it and give the same command again; what is trained stays."
         )
 

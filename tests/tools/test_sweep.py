@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from edet.config.loading import load_config
 from edet.errors import UserError
+from edet.workdir import prepare_workdir, run_config
 from tests.conftest import REPOSITORY
 from tools.common import call, parsed
 from tools.sweep import define_flags, read_sweep, sweep
@@ -36,7 +37,9 @@ class Trainings:
         workdir = pathlib.Path(command[4].removeprefix("--workdir="))
         if workdir.parent.name == self.failing:
             return subprocess.CompletedProcess(command, 2, "reading\nno records match x-*.\n")
-        workdir.mkdir(parents=True)
+        settings = [flag.removeprefix("--set=") for flag in command if flag.startswith("--set=")]
+        config = run_config("", None, command[3].removeprefix("--config="), settings)
+        prepare_workdir(str(workdir), config)
         seed = int(workdir.name.removeprefix("seed"))
         rows = ["step,AP,AP50", "3,0.9,0.9", f"5,{0.2 + 0.1 * seed},0.5"]
         (workdir / "evaluations.csv").write_text("\n".join(rows))
@@ -53,7 +56,10 @@ def trainings(monkeypatch):
 
 
 @pytest.fixture
-def options(tmp_path):
+def options(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("base.yaml", "other.yaml"):
+        (tmp_path / name).write_text("train: {init: efficientdet-d0-advprop}\n")
     path = tmp_path / "plan.yaml"
     path.write_text(PLAN)
     return parsed(define_flags, [f"--sweep={path}", f"--output={tmp_path / 'out'}"])
@@ -93,7 +99,41 @@ def test_the_last_evaluations_are_averaged_over_the_seeds(trainings, options, tm
     assert (tmp_path / "out" / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_points_of_two_lines_may_share_their_names(trainings, tmp_path, monkeypatch):
+def test_a_sweep_given_again_trains_nothing_even_where_released_weights_bring_settings(
+    trainings, options, tmp_path
+):
+    sweep(options)
+    saved = load_config(path=tmp_path / "out" / "low" / "seed0" / "config.yaml")
+    assert saved.model.padding == -1.0  # brought by train.init
+    first = (tmp_path / "out" / "sweep.json").read_text()
+    sweep(options)
+    assert len(trainings.commands) == 4
+    assert (tmp_path / "out" / "sweep.json").read_text() == first
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("train.steps=5", "train.steps=6", r"out/low/seed0 was trained with train\.steps=5, but"),
+        ("rate=0.1", "rate=0.2", r"train\.learning_rate=0\.1, but the sweep has 0\.2 now; delete"),
+        ("other.yaml", "third.yaml", r"high/seed0 was trained with data\.max_boxes=100, but"),
+    ],
+)
+def test_a_finished_training_of_another_sweep_is_refused_before_anything_is_trained(
+    old, new, message, trainings, options, tmp_path
+):
+    (tmp_path / "third.yaml").write_text(
+        "{train: {init: efficientdet-d0-advprop}, data: {max_boxes: 7}}"
+    )
+    sweep(options)
+    plan = PLAN.replace(old, new).replace("points:", "points:\n  - {name: new}")
+    (tmp_path / "plan.yaml").write_text(plan)
+    with pytest.raises(UserError, match=message):
+        sweep(options)
+    assert len(trainings.commands) == 4
+
+
+def test_points_of_two_lines_may_share_their_names(trainings, options, tmp_path, monkeypatch):
     drawn, draw = [], Axes.errorbar
     monkeypatch.setattr(Axes, "errorbar", lambda *a, **k: drawn.append((a[1], k)) or draw(*a, **k))
     points = "[{name: short, line: A}, {name: long, line: A}, {name: short, line: B}]"
