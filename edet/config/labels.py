@@ -48,7 +48,7 @@ def read_labels(value: Any) -> dict[int, str]:
     """Returns {id: name} of what `model.labels` may hold: a map, "coco", "voc" or a YAML file.
 
     Raises:
-      ConfigError: the file is not a map of whole numbers to names.
+      ConfigError: the file is not a map of whole numbers to text.
     """
     if not value:
         return {}
@@ -64,9 +64,12 @@ def read_labels(value: Any) -> dict[int, str]:
     for class_id, name in value.items():
         if not isinstance(class_id, int) or isinstance(class_id, bool):
             raise ConfigError(f"{source} has the id {class_id!r}; ids are whole numbers.")
-        if isinstance(name, dict | list):
-            raise ConfigError(f"{source} gives id {class_id} the name {name!r}; a name is text.")
-    return {class_id: "" if name is None else str(name) for class_id, name in value.items()}
+        if name is not None and not isinstance(name, str):  # no is False, and 12:30 is 750
+            raise ConfigError(
+                f"label {class_id} of {source} is {name!r}, which YAML does not take for text; "
+                "write it in quotes."
+            )
+    return {class_id: name or "" for class_id, name in value.items()}
 
 
 def read_mask_labels(value: Any) -> dict[int, str]:

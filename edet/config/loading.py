@@ -6,6 +6,7 @@ Nothing else in edet imports OmegaConf: the rest sees frozen dataclasses.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import os
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from edet.config.labels import read_labels, read_mask_labels
-from edet.config.schema import Config, ConfigError, parse_image_size
+from edet.config.schema import Config, ConfigError, parse_image_size, replace
 from edet.config.sizes import as_dict, sized_config
 from edet.config.yaml_text import parse_yaml
 from edet.files import read_text, write_text
@@ -56,18 +57,20 @@ def load_config(
             f"{model} is asked for, but {where} has model.name={name}; leave one of them out."
         )
     base = as_dict(sized_config(name or Config().model.name))
-    _resolve_labels(layers)
+    labels, mask_labels = _take_labels(layers)
     _resolve_image_size(layers)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Config), base)
         for layer in layers:
             _refuse_unknown_keys(layer, base)
             merged = OmegaConf.merge(merged, layer)
-        return _freeze(OmegaConf.to_object(merged))
+        config = _freeze(OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", "") or ""
         text = str(error).splitlines()[0]
         raise ConfigError(f"{key}: {text}" if key and key not in text else text) from error
+    segmentation = dataclasses.replace(config.model.segmentation, labels=mask_labels)
+    return replace(config, model={"labels": labels, "segmentation": segmentation})
 
 
 def _last_name(layers: Sequence[dict[str, Any]]) -> str | None:
@@ -108,22 +111,24 @@ def _parse_override(override: str) -> dict[str, Any]:
     return value
 
 
-def _resolve_labels(layers: Sequence[dict[str, Any]]) -> None:
-    """Replaces names and files of labels by the map itself; labels set the number of classes.
+def _take_labels(layers: Sequence[dict[str, Any]]) -> list[dict[int, str]]:
+    """Takes the labels of boxes and of masks out of the layers; they set the number of classes.
 
+    Names are any text, and OmegaConf would read "???" and "${...}" in them, so they pass it by.
     The last layer's labels replace the earlier ones whole: two maps are never mixed. A number of
     classes given after the labels, or beside them, must agree; the schema checks it.
     """
+    taken = []
     models = [layer.get("model") or {} for layer in layers]
     heads = [model.get("segmentation") or {} for model in models]
     for sections, read in ((models, read_labels), (heads, read_mask_labels)):
         labelled = [s for s in sections if isinstance(s, dict) and "labels" in s]
-        for earlier in labelled[:-1]:
-            del earlier["labels"]
-        for section in labelled[-1:]:
-            section["labels"] = read(section["labels"])
-            if section["labels"]:
-                section.setdefault("num_classes", len(section["labels"]))
+        given = [section.pop("labels") for section in labelled]
+        labels = read(given[-1]) if given else {}
+        if labels:
+            labelled[-1].setdefault("num_classes", len(labels))
+        taken.append(labels)
+    return taken
 
 
 def _resolve_image_size(layers: Sequence[dict[str, Any]]) -> None:

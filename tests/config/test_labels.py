@@ -37,3 +37,18 @@ def test_an_id_that_is_there_twice_is_refused_with_its_lines(tmp_path):
     path.write_text("1: cat\n2: cow\n1: dog\n")
     with pytest.raises(ConfigError, match=r"labels\.yaml has the key '1' twice, in lines 1 and 3"):
         read_labels(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("no", "False"), ("7", "7"), ("1.5", "1.5"), ("2024-01-02", "datetime"), ("[a]", r"\['a'\]")],
+)
+def test_a_name_that_yaml_does_not_take_for_text_is_refused(name, read, tmp_path):
+    path = tmp_path / "labels.yaml"
+    path.write_text(f"1: 'yes'\n2: {name}\n3:\n")
+    with pytest.raises(
+        ConfigError, match=rf"label 2 of label map .*labels\.yaml is {read}.*quotes"
+    ):
+        read_labels(str(path))
+    path.write_text(f"1: 'yes'\n2: '{name}'\n3:\n")
+    assert read_labels(str(path)) == {1: "yes", 2: name.replace("'", ""), 3: ""}

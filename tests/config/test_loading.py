@@ -130,6 +130,18 @@ def test_labels_that_disagree_with_the_number_of_classes_are_refused():
         load_config(overrides=["model.labels={1: a, 2: b}", "model.num_classes=3"])
 
 
+@pytest.mark.parametrize("section", ["model", "model.segmentation"])
+@pytest.mark.parametrize("name", ["???", "${oc.env:HOME}", "${", "a\\${b}", "no"])
+def test_a_class_may_have_any_text_as_its_name(name, section, tmp_path):
+    inline = json.dumps({"1": name, "2": "b"}).replace('"1"', "1").replace('"2"', "2")
+    for labels in (inline, write(tmp_path / "labels.yaml", inline)):
+        config = load_config(overrides=[f"{section}.labels={labels}"])
+        save_config(config, tmp_path / "config.yaml")
+        assert load_config(path=tmp_path / "config.yaml") == config
+        labelled = config.model.segmentation if "segmentation" in section else config.model
+        assert (labelled.labels, labelled.num_classes) == ({1: name, 2: "b"}, 2)
+
+
 def test_labels_of_two_sources_are_not_mixed(tmp_path):
     yaml = write(tmp_path / "c.yaml", "model: {labels: {1: a, 2: b}}\n")
     config = load_config(path=yaml, overrides=["model.labels={5: e}"])
