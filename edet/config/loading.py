@@ -62,7 +62,7 @@ def load_config(
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Config), base)
         for layer in layers:
-            _refuse_unknown_keys(layer, base)
+            _check_keys(layer, base)
             merged = OmegaConf.merge(merged, layer)
         config = _freeze(OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
@@ -76,7 +76,11 @@ def load_config(
 def _last_name(layers: Sequence[dict[str, Any]]) -> str | None:
     """Returns the model's name in the last layer that has one."""
     models = [section for layer in layers if isinstance(section := layer.get("model"), dict)]
-    return next((model["name"] for model in reversed(models) if "name" in model), None)
+    names = [model["name"] for model in models if "name" in model]
+    for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(f"model.name is {name!r}; it must be text, such as efficientdet-d0.")
+    return names[-1] if names else None
 
 
 def _freeze(config: Config) -> Config:
@@ -139,7 +143,8 @@ def _resolve_image_size(layers: Sequence[dict[str, Any]]) -> None:
             model["image_size"] = list(parse_image_size(model["image_size"]))
 
 
-def _refuse_unknown_keys(layer: dict[str, Any], known: dict[str, Any], prefix: str = "") -> None:
+def _check_keys(layer: dict[str, Any], known: dict[str, Any], prefix: str = "") -> None:
+    """Refuses unknown settings, values for sections, and numbers that no machine can hold."""
     for key, value in layer.items():
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
@@ -150,7 +155,10 @@ def _refuse_unknown_keys(layer: dict[str, Any], known: dict[str, Any], prefix: s
                     f"{prefix}{key} is {value!r}, but it is a section; set a key in it, such as "
                     f"{prefix}{key}.{next(iter(known[key]))}."
                 )
-            _refuse_unknown_keys(value, known[key], f"{prefix}{key}.")
+            _check_keys(value, known[key], f"{prefix}{key}.")
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(each, int) and abs(each) >= 2**63 for each in numbers):
+            raise ConfigError(f"{prefix}{key} is {value}; that is too large.")
 
 
 def save_config(config: Config, path: str | os.PathLike) -> None:

@@ -8,6 +8,7 @@ The classes are frozen: a configuration is read, never edited, once `load_config
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -50,6 +51,10 @@ class AnchorConfig:
         return self.num_scales * len(self.multipliers)
 
     def __post_init__(self):
+        _require(
+            all(ratio > 0 for ratio in self.aspect_ratios),  # before their roots are taken
+            f"model.anchors.aspect_ratios is {list(self.aspect_ratios)}; each must be positive.",
+        )
         _require(self.scale > 0, f"model.anchors.scale is {self.scale}; it must be positive.")
         _require(
             self.num_scales >= 1,
@@ -382,6 +387,7 @@ class TrainConfig:
         ):  # fmt: skip
             value = getattr(self, key)
             _require(value >= 0, f"train.{key} is {value}; it must not be negative.")
+        _require(self.seed < 2**32, f"train.seed is {self.seed}; it must be below 2^32.")
         for key in ("momentum", "ema_decay"):
             value = getattr(self, key)
             _require(0 <= value < 1, f"train.{key} is {value}; it must be in [0, 1).")
@@ -493,6 +499,22 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     detect: DetectConfig = field(default_factory=DetectConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+
+    def __post_init__(self):
+        _refuse_infinity("", dataclasses.asdict(self))
+
+
+def _refuse_infinity(name: str, value: Any) -> None:
+    """Refuses inf and nan in any setting below `name`."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            _refuse_infinity(f"{name}.{key}" if name else key, each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _refuse_infinity(name, each)
+    else:
+        finite = not isinstance(value, float) or math.isfinite(value)
+        _require(finite, f"{name} is {value}; it must be a finite number.")
 
 
 def replace(config: Config, **changes: dict[str, Any]) -> Config:

@@ -53,6 +53,16 @@ def test_what_is_saved_loads_as_the_same(name, tmp_path):
         ("model.anchors.scales=3", "did you mean model.anchors.scale"),
         ("model.num_classes=many", "model.num_classes"),
         ("train.steps=1.5", "train.steps"),
+        ("train.steps=9223372036854775808", "train.steps is 9223372036854775808; that is too"),
+        ("train.learning_rate=1" + "0" * 400, "train.learning_rate is 1000"),
+        ("train.drop_epochs=[1, 1" + "0" * 400 + "]", r"train.drop_epochs is \[1, 1000"),
+        ("train.seed=4294967296", r"train.seed is 4294967296; it must be below 2\^32"),
+        ("train.learning_rate=1e400", "train.learning_rate is inf; it must be a finite number"),
+        ("loss.gamma=.inf", "loss.gamma is inf; it must be a finite"),
+        ("train.drop_epochs=[1, .nan]", "train.drop_epochs is nan; it must be a finite"),
+        ("model.anchors.aspect_pairs=[[1, .inf]]", "model.anchors.aspect_pairs is inf"),
+        ("model.anchors.aspect_ratios=[1, -1]", "aspect_ratios is .*each must be positive"),
+        ("model.anchors.aspect_ratios=[0]", "aspect_ratios is .*each must be positive"),
         ("model.activation=gelu", "model.activation"),
         ("model.anchors=3", "model.anchors"),
         ("train.freeze=[neck]", "train.freeze names 'neck'"),
@@ -73,6 +83,12 @@ def test_a_mistake_is_one_sentence_that_names_it(override, message):
 def test_a_yaml_that_is_none_is_named(text, tmp_path):
     with pytest.raises(ConfigError, match="c.yaml"):
         load_config(path=write(tmp_path / "c.yaml", text))
+
+
+@pytest.mark.parametrize("name", ["5", "[a]", "{a: b}", ""])
+def test_a_name_of_a_model_that_is_no_text_is_refused(name, tmp_path):
+    with pytest.raises(ConfigError, match="model.name is .*; it must be text"):
+        load_config(path=write(tmp_path / "c.yaml", f"model:\n  name: {name}\n"))
 
 
 def test_a_section_that_is_there_twice_is_refused_with_its_lines(tmp_path):
