@@ -92,11 +92,23 @@ def _freeze(config: Config) -> Config:
 
 def _read_yaml(path: str | os.PathLike) -> dict[str, Any]:
     layer = parse_yaml(read_text(path, "config"), f"config {path}")
-    if layer is None:
-        return {}
-    if not isinstance(layer, dict) or not all(isinstance(v, dict) for v in layer.values()):
+    layer = _with_sections(layer, as_dict(Config()))
+    if not isinstance(layer, dict):
         raise ConfigError(f"config {path} must hold sections such as 'model:' with keys below.")
+    for key, value in layer.items():
+        if not isinstance(value, dict):
+            raise ConfigError(
+                f"config {path} has {key}: {value!r}; it must hold sections such as 'model:' with "
+                "keys below."
+            )
     return layer
+
+
+def _with_sections(value: Any, known: Any) -> Any:
+    """Returns a layer in which sections without any key, which YAML reads as null, are empty."""
+    if not isinstance(known, dict) or not isinstance(value, dict | None):
+        return value
+    return {key: _with_sections(each, known.get(key)) for key, each in (value or {}).items()}
 
 
 def _parse_override(override: str) -> dict[str, Any]:

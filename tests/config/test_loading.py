@@ -85,6 +85,24 @@ def test_a_yaml_that_is_none_is_named(text, tmp_path):
         load_config(path=write(tmp_path / "c.yaml", text))
 
 
+def test_sections_without_keys_change_nothing(tmp_path):
+    text = "train:\n  # steps: 3\nmodel:\n  anchors:\n  labels:\n  segmentation:\n    labels:\n"
+    assert load_config(path=write(tmp_path / "c.yaml", text)) == load_config()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: 3", r"config .*c\.yaml has train: 3; it must hold sections"),
+        ("trian:", r"trian"),
+        ("train:\n  steps:\n", r"train\.steps"),
+    ],
+)
+def test_what_is_not_a_section_is_named(text, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        load_config(path=write(tmp_path / "c.yaml", text))
+
+
 @pytest.mark.parametrize("name", ["5", "[a]", "{a: b}", ""])
 def test_a_name_of_a_model_that_is_no_text_is_refused(name, tmp_path):
     with pytest.raises(ConfigError, match="model.name is .*; it must be text"):
