@@ -6,6 +6,7 @@ Nothing else in edet imports OmegaConf: the rest sees frozen dataclasses.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -78,7 +79,7 @@ def _last_name(layers: Sequence[dict[str, Any]]) -> str | None:
     models = [section for layer in layers if isinstance(section := layer.get("model"), dict)]
     names = [model["name"] for model in models if "name" in model]
     for name in names:
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not name:
             raise ConfigError(f"model.name is {name!r}; it must be text, such as efficientdet-d0.")
     return names[-1] if names else None
 
@@ -116,14 +117,24 @@ def _parse_override(override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or "." not in key:
         raise ConfigError(f"--set {override!r} is not of the form section.key=value.")
-    value = parse_yaml(text, f"--set {override!r}: the value")
-    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        try:
-            value = float(value)
-        except ValueError:
-            value = text.strip()
+    value = _parse_value(key.strip(), text, f"--set {override!r}: the value")
     for part in reversed(key.strip().split(".")):
         value = {part: value}
+    return value
+
+
+def _parse_value(key: str, text: str, what: str) -> Any:
+    """Reads the value of a setting; text needs no quotes, whatever YAML would take it for."""
+    if isinstance(_flatten(as_dict(Config())).get(key), str):
+        try:
+            value = parse_yaml(text, what)
+        except ConfigError:  # such as *.tfrecord
+            return text.strip()
+        return value if isinstance(value, str) else text.strip()
+    value = parse_yaml(text, what)
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        with contextlib.suppress(ValueError):
+            return float(value)
     return value
 
 

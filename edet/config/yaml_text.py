@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
 from edet.config.schema import ConfigError
 
+_OTHERWISE = re.compile(r"[-+]?0[0-9_]+|.*:.*")  # YAML 1.1: octal and to the base of 60
 _MERGE = "tag:yaml.org,2002:merge"  # the key "<<", which may come again
 
 
 class _Loader(yaml.SafeLoader):
-    """A SafeLoader that takes a key once; of two, PyYAML keeps the last and says nothing."""
+    """A SafeLoader that takes a key once, where PyYAML keeps the last and says nothing.
+
+    And none of the numbers that mean another one than they look like.
+    """
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
         # Here a map still holds what is written in it; later "<<" adds keys that it may replace.
@@ -30,6 +35,21 @@ class _Loader(yaml.SafeLoader):
             lines[key] = line
         return node
 
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """Returns a number, unless 010 or 1:30 stands there, which would be 8 and 90."""
+        is_whole = node.tag.endswith(":int")
+        number = (self.construct_yaml_int if is_whole else self.construct_yaml_float)(node)
+        if _OTHERWISE.fullmatch(node.value):
+            raise ConfigError(
+                f"has {node.value} in line {node.start_mark.line + 1}, which YAML takes for "
+                f"{number}; write {number} for the number, or put text in quotes."
+            )
+        return number
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
+
 
 def parse_yaml(text: str, what: str) -> Any:
     """Returns what a YAML text holds.
@@ -39,7 +59,8 @@ def parse_yaml(text: str, what: str) -> Any:
       what: where it comes from, the first words of every error.
 
     Raises:
-      ConfigError: it is not YAML, or a map in it has a key twice.
+      ConfigError: it is not YAML, or a map in it has a key twice, or a number in it is written so
+        that it means another one.
     """
     try:
         return yaml.load(text, _Loader)

@@ -32,6 +32,14 @@ def test_voc_has_its_twenty_classes():
     assert NAMED_LABELS["voc"][15] == "person"
 
 
+@pytest.mark.parametrize("text", ["1: a\n2: 007\n", "1: a\n2: 12:30\n", "1: a\n010: b\n"])
+def test_numbers_that_yaml_takes_for_others_are_refused_with_their_line(text, tmp_path):
+    path = tmp_path / "labels.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"labels\.yaml has \S+ in line 2, which YAML takes for"):
+        read_labels(str(path))
+
+
 def test_an_id_that_is_there_twice_is_refused_with_its_lines(tmp_path):
     path = tmp_path / "labels.yaml"
     path.write_text("1: cat\n2: cow\n1: dog\n")

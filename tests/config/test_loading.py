@@ -53,6 +53,9 @@ def test_what_is_saved_loads_as_the_same(name, tmp_path):
         ("model.anchors.scales=3", "did you mean model.anchors.scale"),
         ("model.num_classes=many", "model.num_classes"),
         ("train.steps=1.5", "train.steps"),
+        ("train.steps=010", "--set 'train.steps=010': the value has 010 in line 1, .* for 8;"),
+        ("model.image_size=1:30", "1:30 in line 1, which YAML takes for 90"),
+        ("train.epochs=1:30.5", "1:30.5 in line 1, which YAML takes for 90.5"),
         ("train.steps=9223372036854775808", "train.steps is 9223372036854775808; that is too"),
         ("train.learning_rate=1" + "0" * 400, "train.learning_rate is 1000"),
         ("train.drop_epochs=[1, 1" + "0" * 400 + "]", r"train.drop_epochs is \[1, 1000"),
@@ -103,7 +106,7 @@ def test_what_is_not_a_section_is_named(text, message, tmp_path):
         load_config(path=write(tmp_path / "c.yaml", text))
 
 
-@pytest.mark.parametrize("name", ["5", "[a]", "{a: b}", ""])
+@pytest.mark.parametrize("name", ["5", "[a]", "{a: b}", "", "''"])
 def test_a_name_of_a_model_that_is_no_text_is_refused(name, tmp_path):
     with pytest.raises(ConfigError, match="model.name is .*; it must be text"):
         load_config(path=write(tmp_path / "c.yaml", f"model:\n  name: {name}\n"))
@@ -149,6 +152,15 @@ def test_a_missing_yaml_is_named():
 
 def test_numbers_with_exponents_are_numbers():
     assert load_config(overrides=["loss.weight_decay=1e-4"]).loss.weight_decay == 1e-4
+
+
+@pytest.mark.parametrize(
+    "text", ["*.tfrecord", "[ab]*", "no", "007", "1e5", "2024-02-31", "", "a: b"]
+)
+def test_text_after_set_needs_no_quotes_and_may_have_them(text):
+    for written in (text, f'"{text}"', f"'{text}'", f" {text} "):
+        config = load_config(overrides=[f"data.train_records={written}"])
+        assert config.data.train_records == text
 
 
 def test_labels_set_the_number_of_classes(tmp_path):
