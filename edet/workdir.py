@@ -23,6 +23,7 @@ from edet.config.sizes import list_models
 from edet.errors import UserError
 from edet.files import write_json
 from edet.serving.exported import exported_config, is_exported
+from edet.weights.loading import check_source
 from edet.weights.zoo import ZOO
 
 _PACKAGES = (
@@ -42,7 +43,7 @@ def run_config(
 
     Raises:
       UserError: neither a model, nor a YAML, nor a workdir with a configuration, nor released
-        weights are given.
+        weights are given, or there are no weights where they should be.
     """
     saved = os.path.join(workdir, "config.yaml") if workdir else ""
     if not path and not model and saved and tf.io.gfile.exists(saved):
@@ -54,6 +55,8 @@ def run_config(
     if not path and not model and weights in ZOO and ZOO[weights].model in list_models():
         model = ZOO[weights].model
     if not path and not model:
+        if weights:
+            check_source(weights)
         where = f"{workdir} has no config.yaml" if workdir else "no --workdir is given"
         raise UserError(f"{where}; name a model with --model or a YAML file with --config.")
     config = load_config(model, path, overrides)

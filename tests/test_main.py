@@ -47,6 +47,7 @@ def edet(capsys):
             ["--mode=export", "--model=efficientdet-lite0", "--weights=nowhere"],
             "there are no weights at nowhere",
         ),
+        (["--mode=export", "--weights=runs/mime"], "there are no weights at runs/mime"),
         (["--mode=train", "--model=efficientdet-d0", "--strategy=gpu"], "sees no GPU"),
         (
             ["--mode=train", "--model=efficientdet-d0", "--weights=efficientdet-d0"],

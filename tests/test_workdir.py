@@ -47,3 +47,27 @@ def test_a_backbone_brings_nothing():
     assert started.model == plain.model
     with pytest.raises(UserError, match="name a model"):
         run_config("", None, None, [], weights="efficientnet-b1")
+
+
+def test_weights_that_are_not_there_are_named_and_no_model_is_asked_for(tmp_path):
+    for path in (tmp_path / "mime", tmp_path / "mime" / "best" / "ckpt-7"):
+        with pytest.raises(UserError, match=f"there are no weights at {path};"):
+            run_config("", None, None, [], weights=str(path))
+        with pytest.raises(UserError, match=f"there are no weights at {path};"):
+            run_config(str(tmp_path), None, None, [], weights=str(path))
+
+
+def test_weights_that_are_there_without_a_configuration_need_a_model(tmp_path):
+    (tmp_path / "weights.h5").write_text("")
+    with pytest.raises(UserError, match="no --workdir is given; name a model"):
+        run_config("", None, None, [], weights=str(tmp_path / "weights.h5"))
+
+
+@pytest.mark.parametrize("folder", ["saved_model", "saved_model/1"])
+def test_a_saved_model_as_weights_is_called_one(tmp_path, folder):
+    for inside in ("assets", "variables"):
+        (tmp_path / "saved_model" / "1" / inside).mkdir(parents=True)
+    (tmp_path / "saved_model" / "1" / "saved_model.pb").write_text("")
+    message = f"{folder} is a SavedModel, from which weights cannot be taken; give the workdir"
+    with pytest.raises(UserError, match=message):
+        run_config("", None, None, [], weights=str(tmp_path / folder))

@@ -117,6 +117,17 @@ def holds_detector(source: str | os.PathLike) -> bool:
     return any(head in name for head in heads for name in names)
 
 
+def check_source(source: str) -> None:
+    """Looks whether there are weights at a source of `load_weights`; the zoo is not asked.
+
+    Raises:
+      UserError: there are none.
+    """
+    if source not in ZOO:
+        with _located(source):
+            pass
+
+
 @contextlib.contextmanager
 def _located(source: str) -> Iterator[str]:
     """Yields the file, or the checkpoint without ".index", that a source stands for."""
@@ -150,9 +161,15 @@ def _released_labels(
 
 def _find(folder: str, source: str) -> str:
     path = find_checkpoint(folder) or find_released(folder)
-    if path is None:
-        raise UserError(f"{source} holds no checkpoint; was anything trained there?")
-    return path
+    if path is not None:
+        return path
+    versions = (os.path.join(folder, *version, "saved_model.pb") for version in ((), ("*",)))
+    if any(tf.io.gfile.glob(file) for file in versions):
+        raise UserError(
+            f"{source} is a SavedModel, from which weights cannot be taken; give the workdir that "
+            "it was exported from, or a .tflite or .onnx file."
+        )
+    raise UserError(f"{source} holds no checkpoint; was anything trained there?")
 
 
 def _expectations(network: keras.Model, release: Release) -> tuple[str, ...]:
