@@ -140,6 +140,8 @@ def list_folder(folder: str) -> list[str]:
         with _utf8_names(folder):
             return tf.io.gfile.listdir(folder) if tf.io.gfile.exists(folder) else []
     except tf.errors.NotFoundError as error:
+        if os.path.isfile(folder):
+            raise UserError(f"cannot list {folder}: it is a file, not a folder.") from error
         raise StorageError(f"cannot list {folder}, which is there: {reason(error)}") from error
     except tf.errors.OpError as error:
         raise failure(f"cannot list {folder}", error) from error

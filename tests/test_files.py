@@ -86,8 +86,9 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
     assert list_folder(str(tmp_path / "none")) == []
     (tmp_path / "a").write_text("")
     assert list_folder(str(tmp_path)) == ["a"]
-    with pytest.raises(UserError, match="cannot list .*/a"):
+    with pytest.raises(UserError, match="cannot list .*/a: it is a file") as refused:
         list_folder(str(tmp_path / "a"))
+    assert refused.value.exit_code == 2
 
 
 def test_a_file_whose_name_is_not_utf8_is_said_with_its_folder(tmp_path):

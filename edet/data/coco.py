@@ -73,7 +73,9 @@ class _Image(NamedTuple):
     @classmethod
     def of(cls, item: dict[str, Any]) -> _Image:
         sides = (int(item.get(side) or -1) for side in ("height", "width"))
-        return cls(_id(item["id"]), str(item["file_name"]), *sides)
+        name = str(item["file_name"])
+        name.encode()  # refuses half of a letter ("\ud83d"), which is in no file's name
+        return cls(_id(item["id"]), name, *sides)
 
 
 def _load(path: str) -> dict[str, Any]:

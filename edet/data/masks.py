@@ -19,7 +19,7 @@ from PIL import Image
 
 from edet.data.augment import Geometry
 from edet.errors import UserError
-from edet.files import reason
+from edet.files import list_folder, reason
 
 IGNORED = 255
 _UNKNOWN = 254  # among indices: a value that no logit stands for
@@ -111,11 +111,10 @@ def find_masks(folder: str) -> dict[str, str]:
     Raises:
       UserError: the folder is missing or holds none.
     """
-    try:
-        names = tf.io.gfile.listdir(folder)
-    except tf.errors.OpError as error:
-        raise UserError(f"{folder} is missing; it should hold the masks as PNG files.") from error
-    found = {os.path.splitext(n)[0]: os.path.join(folder, n) for n in sorted(names)}
+    names = sorted(list_folder(folder))
+    if not names:
+        raise UserError(f"{folder} is missing or empty; it should hold the masks as PNG files.")
+    found = {os.path.splitext(n)[0]: os.path.join(folder, n) for n in names}
     found = {name: path for name, path in found.items() if path.lower().endswith(".png")}
     if not found:
         raise UserError(f"{folder} holds no PNG; masks are PNG files named as their pictures.")

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
-import tensorflow as tf
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from edet.data.examples import Example
 from edet.data.sources import ExampleSet, Tally
 from edet.errors import UserError
-from edet.files import read_bytes, read_text
+from edet.files import list_folder, read_bytes, read_text
 
 _SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
 _DECLARATION = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([\w.:-]+)["'][^>]*\?>""")
@@ -89,10 +88,10 @@ def read_voc(
 
 
 def _listed(folder: str) -> set[str]:
-    try:
-        return set(tf.io.gfile.listdir(folder))
-    except tf.errors.OpError as error:
-        raise UserError(f"{folder} is missing; a VOC set has it, check the folder.") from error
+    names = set(list_folder(folder))
+    if not names:
+        raise UserError(f"{folder} is missing or empty; a VOC set has it, check the folder.")
+    return names
 
 
 def _read_split(root: str, split: str, known: set[str]) -> list[str]:

@@ -65,6 +65,13 @@ def test_an_unreadable_area_is_that_of_the_box_and_reported(read, area):
     assert source.tally.boxes == ({"area unreadable (that of the box taken)": 1} if area else {})
 
 
+def test_a_name_that_no_file_can_have_is_refused_with_the_file(read):
+    """Half of a letter, which JSON can hold."""
+    images = [{"id": 7, "file_name": "\ud83d.jpg", "height": 4, "width": 4}]
+    with pytest.raises(UserError, match=r"instances.json is not a COCO .*ud83d"):
+        read([], images=images)
+
+
 def test_two_categories_of_one_id_are_refused_by_name(read):
     twice = [{"id": 1, "name": "cat"}, {"id": "1", "name": "dog"}]
     with pytest.raises(

@@ -1,5 +1,7 @@
 """Pascal VOC folders: names to ids, splits, and xml that is wrong."""
 
+import os
+
 import pytest
 
 from edet.data.voc import read_voc
@@ -189,6 +191,13 @@ def test_a_size_beyond_all_numbers_is_reported(voc):
     assert [problem["file"] for problem in source.tally.problems] == ["a.xml"]
 
 
+def test_a_picture_whose_name_no_text_can_hold_is_said_with_its_folder(voc, tmp_path):
+    root = voc({"a": xml()})
+    open(os.fsencode(root) + b"/JPEGImages/bad\xff.jpg", "w").close()
+    with pytest.raises(UserError, match=r"JPEGImages is not UTF-8 \(.*xff"):
+        read_voc(root, "train")
+
+
 def test_missing_parts_of_the_folder_are_named(voc, tmp_path):
     with pytest.raises(UserError, match="nowhere/Annotations is missing"):
         read_voc(str(tmp_path / "nowhere"), "train")
@@ -198,6 +207,9 @@ def test_missing_parts_of_the_folder_are_named(voc, tmp_path):
     with pytest.raises(UserError, match="train.txt names no image"):
         read_voc(root, "train")
     (tmp_path / "Annotations" / "a.xml").unlink()
+    with pytest.raises(UserError, match="Annotations is missing or empty"):
+        read_voc(root)
+    (tmp_path / "Annotations" / "notes.txt").touch()
     with pytest.raises(UserError, match="Annotations has no .xml file"):
         read_voc(root)
 
