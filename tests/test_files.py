@@ -6,7 +6,7 @@ import pathlib
 import pytest
 import tensorflow as tf
 
-from edet.data.examples import count_records
+from edet.data.shards import count_records
 from edet.errors import StorageError, UserError
 from edet.files import (
     bucket_errors,

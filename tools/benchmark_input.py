@@ -33,9 +33,10 @@ from absl import flags
 from PIL import Image, UnidentifiedImageError
 
 from edet.config import schema
-from edet.data.examples import Example, checked_class_ids, encode_example, read_records
+from edet.data.examples import Example, checked_features, classes_of, encode_example
 from edet.data.pipeline import make_eval_dataset, make_train_dataset
 from edet.data.reading import user_errors
+from edet.data.shards import read_records
 from edet.errors import UserError
 from edet.files import find_files, write_json
 from tools.common import run
@@ -196,8 +197,8 @@ def _contents(files: list[str]) -> tuple[list[bytes], set[int]]:
     for file in files:
         for index, record in enumerate(read_records(file)):
             where = f"{file}, record {index}"
-            class_ids.update(checked_class_ids(record, where))
-            features = tf.train.Example.FromString(record).features.feature
+            features = checked_features(record, where)
+            class_ids.update(class_id for class_id, _ in classes_of(features))
             encoded.append(features["image/encoded"].bytes_list.value[0])
             if not encoded[-1].startswith(b"\xff\xd8\xff"):
                 raise UserError(f"{where} holds no JPEG; give records of JPEGs to compare with.")

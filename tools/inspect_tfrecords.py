@@ -24,8 +24,9 @@ from PIL import Image
 
 from edet.config.labels import read_labels
 from edet.data.decode import decode_image
-from edet.data.examples import check_records, count_records, parse_example
+from edet.data.examples import parse_example
 from edet.data.lookup import ground_truth
+from edet.data.shards import check_records, count_records
 from edet.data.statistics import Statistics, statistics_tables
 from edet.errors import UserError
 from edet.evaluation.plots import draw_boxes

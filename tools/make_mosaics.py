@@ -28,10 +28,11 @@ from absl import flags
 from PIL import Image
 
 from edet.config.labels import read_labels
-from edet.data.examples import Example, check_records, count_records, parse_example
+from edet.data.examples import Example, parse_example
 from edet.data.lookup import Annotations, decoding_error, ground_truth
 from edet.data.reading import decode_parsed
 from edet.data.records import write_records
+from edet.data.shards import check_records, count_records
 from edet.data.sources import ExampleSet
 from edet.errors import UserError
 from edet.files import find_files

@@ -20,10 +20,11 @@ import numpy as np
 import rich.progress
 import tensorflow as tf
 
-from edet.data.examples import checked_class_ids, parse_example, read_records
+from edet.data.examples import checked_features, classes_of, parse_example
 from edet.data.lookup import Annotations, decoding_error, ground_truth
 from edet.data.masks import FEATURE, IGNORED, BadMask, Mask, load_mask
 from edet.data.reading import decode_parsed
+from edet.data.shards import read_records
 from edet.data.sources import Tally
 from edet.errors import UserError
 from edet.files import reason
@@ -137,13 +138,12 @@ def _check_record(
     record, serialized = numbered
     found = CheckedSet()
     try:
-        class_ids = checked_class_ids(serialized, f"{file}, record {record}")
+        features = checked_features(serialized, f"{file}, record {record}")
     except UserError as error:
         found.tally.image_problem(
             f"record {record} of {file}", "record of another schema", str(error)
         )
         return found
-    features = tf.train.Example.FromString(serialized).features.feature
     try:
         example = {key: value.numpy() for key, value in _read(serialized).items()}
     except tf.errors.OpError:
@@ -151,9 +151,8 @@ def _check_record(
         name = _name(source_id.decode(errors="replace"), record, file)
         found.tally.image_problem(name, "undecodable image", _why(serialized))
         return found
-    texts = features["image/object/class/text"].bytes_list.value
-    for class_id, text in zip(class_ids, texts, strict=False):
-        found.class_names.setdefault(class_id, set()).add(text.decode(errors="replace"))
+    for class_id, name in classes_of(features):
+        found.class_names.setdefault(class_id, set()).add(name)
     recorded = (int(example["height"]), int(example["width"]))
     example["height"], example["width"] = example["size"].tolist()
     digest = hashlib.blake2b(features["image/encoded"].bytes_list.value[0], digest_size=16).digest()

@@ -20,10 +20,10 @@ import tensorflow as tf
 from edet.config.labels import class_ids, mask_labels_of
 from edet.config.schema import Config
 from edet.data import augment
-from edet.data.examples import count_records
 from edet.data.masks import index_mask, place_mask
 from edet.data.reading import Tensors, decode_examples, image_name, read_file, user_errors
 from edet.data.resize import letterbox, pad_bottom_right, resize
+from edet.data.shards import count_records
 from edet.errors import UserError
 
 _FILES_AT_ONCE = 16  # shards read side by side

@@ -15,8 +15,9 @@ from typing import Literal
 import tensorflow as tf
 
 from edet.data.decode import decode_stored_pixels, exif_orientation, turn_upright
-from edet.data.examples import check_records, parse_example
+from edet.data.examples import parse_example
 from edet.data.masks import decode_mask, parse_mask
+from edet.data.shards import check_records
 from edet.errors import StorageError, UserError
 from edet.files import reason
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from edet.config.labels import class_ids, labels_of
 from edet.config.schema import Config
 from edet.data.check_report import name_clashes
-from edet.data.examples import check_records, count_records
 from edet.data.masks import check_masks
+from edet.data.shards import check_records, count_records
 from edet.errors import UserError
 from edet.files import find_files
 from edet.models.efficientdet import build_network

@@ -11,8 +11,9 @@ import yaml
 from PIL import Image
 
 from edet.data import records
-from edet.data.examples import Example, count_records, parse_example
+from edet.data.examples import Example, parse_example
 from edet.data.records import prepare_record, write_records
+from edet.data.shards import count_records
 from edet.data.sources import ExampleSet, Tally
 from edet.data.synthetic import SyntheticSet
 from edet.errors import UserError
