@@ -24,7 +24,8 @@ _LASTING = (
     tf.errors.DataLossError, tf.errors.OutOfRangeError,
 )  # fmt: skip
 _LASTING_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
-_NO_ANSWER = (
+# A bucket, another worker or a TPU that does not answer.
+NO_ANSWER = (
     tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError,
 )  # fmt: skip
 _NODE_NAMES = re.compile(r"\{\{.*?\}\} | \[Op:\w+\]")  # TensorFlow's, which tell a user nothing
@@ -121,7 +122,7 @@ def bucket_errors() -> Iterator[None]:
     """
     try:
         yield
-    except _NO_ANSWER as error:
+    except NO_ANSWER as error:
         if "gs://" not in error.message:  # another worker is gone, or the TPU
             raise
         words = " ".join(error.message.split())
@@ -145,6 +146,18 @@ def list_folder(folder: str) -> list[str]:
         raise StorageError(f"cannot list {folder}, which is there: {reason(error)}") from error
     except tf.errors.OpError as error:
         raise failure(f"cannot list {folder}", error) from error
+
+
+def list_filled_folder(folder: str, what: str) -> list[str]:
+    """Returns the sorted names in a folder that must hold something.
+
+    Raises:
+      UserError: it does not, or is not there, with `what` it is for; and as `list_folder` does.
+    """
+    names = sorted(list_folder(folder))
+    if not names:
+        raise UserError(f"{folder} is missing or empty; {what}.")
+    return names
 
 
 def reason(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from edet.data.examples import Example
 from edet.data.masks import Mask, find_masks
 from edet.data.sources import ExampleSet
 from edet.errors import UserError
-from edet.files import PICTURE_ENDINGS, list_folder, read_text
+from edet.files import PICTURE_ENDINGS, list_filled_folder, read_text
 
 
 def read_mask_set(
@@ -53,9 +53,7 @@ def read_mask_set(
 
 def _find_pictures(folder: str, masks: set[str]) -> dict[str, str]:
     """Returns {name without ending: name} of the pictures of a folder, which may hold masks too."""
-    names = sorted(list_folder(folder))
-    if not names:
-        raise UserError(f"{folder} is missing or empty; it should hold the pictures.")
+    names = list_filled_folder(folder, "it should hold the pictures")
     found: dict[str, str] = {}
     for name in names:
         if not name.lower().endswith(PICTURE_ENDINGS) or os.path.join(folder, name) in masks:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from edet.data.augment import Geometry
 from edet.errors import UserError
-from edet.files import list_folder, reason
+from edet.files import list_filled_folder, reason
 
 IGNORED = 255
 _UNKNOWN = 254  # among indices: a value that no logit stands for
@@ -111,9 +111,7 @@ def find_masks(folder: str) -> dict[str, str]:
     Raises:
       UserError: the folder is missing or holds none.
     """
-    names = sorted(list_folder(folder))
-    if not names:
-        raise UserError(f"{folder} is missing or empty; it should hold the masks as PNG files.")
+    names = list_filled_folder(folder, "it should hold the masks as PNG files")
     found = {os.path.splitext(n)[0]: os.path.join(folder, n) for n in names}
     found = {name: path for name, path in found.items() if path.lower().endswith(".png")}
     if not found:
@@ -211,6 +209,7 @@ def index_mask(
     is_known = tf.reduce_all(indices != _UNKNOWN)
 
     def name_the_strange() -> tf.Tensor:
+        """Returns the sentence for the unknown values, a scalar string."""
         strange = tf.unique(tf.boolean_mask(mask, indices == _UNKNOWN)).y
         listed = tf.strings.reduce_join(
             tf.strings.as_string(tf.cast(strange, tf.int32)), separator=", "

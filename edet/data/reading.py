@@ -19,16 +19,13 @@ from edet.data.examples import parse_example
 from edet.data.masks import decode_mask, parse_mask
 from edet.data.shards import check_records
 from edet.errors import StorageError, UserError
-from edet.files import reason
+from edet.files import NO_ANSWER, reason
 
 Tensors = dict[str, tf.Tensor]
 
 RECORDS_PER_FILE = 2**32  # bound; an image id is number of the file * this + number of the record
 _READ_AHEAD_BYTES = 8 << 20  # of each shard; a bucket answers slowly
-_MAY_PASS = (
-    tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError,
-    tf.errors.ResourceExhaustedError,
-)  # fmt: skip
+_MAY_PASS = (*NO_ANSWER, tf.errors.ResourceExhaustedError)
 _DECODED_AT_ONCE = min(os.cpu_count() or 1, 32)  # each may be a photo of many megabytes
 
 

@@ -22,7 +22,7 @@ from defusedxml.ElementTree import fromstring
 from edet.data.examples import Example
 from edet.data.sources import ExampleSet, Tally
 from edet.errors import UserError
-from edet.files import list_folder, read_bytes, read_text
+from edet.files import list_filled_folder, read_bytes, read_text
 
 _SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
 _DECLARATION = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([\w.:-]+)["'][^>]*\?>""")
@@ -60,8 +60,10 @@ def read_voc(
     Raises:
       UserError: a folder or the split is missing or empty.
     """
-    annotations = _listed(os.path.join(root, "Annotations"))
-    images = _listed(os.path.join(root, "JPEGImages"))
+    annotations, images = (
+        list_filled_folder(os.path.join(root, name), "a VOC set has it, check the folder")
+        for name in ("Annotations", "JPEGImages")
+    )
     xmls = {name[:-4]: name for name in annotations if name.lower().endswith(".xml")}
     if not xmls:
         raise UserError(f"{root}/Annotations has no .xml file; give the folder of a VOC set.")
@@ -85,13 +87,6 @@ def read_voc(
         path = os.path.join(root, "JPEGImages", _image_name(stem, annotation.filename, images))
         examples.append(_example(stem, path, annotation, labels, skip_difficult, tally))
     return ExampleSet(examples, labels, tally)
-
-
-def _listed(folder: str) -> set[str]:
-    names = set(list_folder(folder))
-    if not names:
-        raise UserError(f"{folder} is missing or empty; a VOC set has it, check the folder.")
-    return names
 
 
 def _read_split(root: str, split: str, known: set[str]) -> list[str]:

@@ -181,13 +181,13 @@ class Reporter:
         """
         if not self._is_chief:
             return
+        page = tf.io.read_file(picture) if tf.io.gfile.exists(picture) else None
         with _board_errors():
             with self.board.as_default(step):
                 for name, value in metrics.items():
                     tf.summary.scalar(f"eval/{name}", value)
-                if tf.io.gfile.exists(picture):
-                    page = tf.io.decode_png(tf.io.read_file(picture), channels=3)
-                    tf.summary.image("eval/examples", page[None])
+                if page is not None:
+                    tf.summary.image("eval/examples", tf.io.decode_png(page, channels=3)[None])
             self.board.flush()
 
     def flush(self) -> None:

@@ -18,13 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import Interrupted
-from edet.files import reason
+from edet.files import NO_ANSWER, bucket_errors, reason
 
 # What a broken collective raises: the peer's connection is closed, or it does not answer.
-_GONE = (
-    tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-)  # fmt: skip
+_GONE = (*NO_ANSWER, tf.errors.CancelledError)
 AGAIN = "the same command goes on from there"
 
 
@@ -100,10 +97,12 @@ class Workers:
         """Turns what TensorFlow raises when another worker is gone into a sentence.
 
         Raises:
-          Interrupted: another worker is gone.
+          Interrupted: another worker is gone; StorageError: a bucket does not answer, of which
+            TensorFlow tells by the same errors.
         """
         try:
-            yield
+            with bucket_errors():
+                yield
         except _GONE as error:
             if not self._are_several:
                 raise

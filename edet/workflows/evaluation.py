@@ -24,7 +24,7 @@ from edet.evaluation.plots import (
     save_gallery,
 )
 from edet.evaluation.report import print_report, write_report
-from edet.files import bucket_errors, find_files
+from edet.files import find_files
 from edet.serving.batches import Found, detection_of_records
 from edet.serving.detector import Detector
 from edet.serving.exported import exported_config, is_exported
@@ -51,7 +51,7 @@ def evaluate(config: Config, workdir: str, strategy: tf.distribute.Strategy, wei
       UserError: the data or settings are at fault, or a device has too little memory.
       StorageError: a file cannot be read or written now.
     """
-    with Workers(strategy).watched(), bucket_errors(), enough_memory():
+    with Workers(strategy).watched(), enough_memory():
         return _evaluate(config, workdir, strategy, weights)
 
 

@@ -16,7 +16,7 @@ from edet.data.lookup import describe_images
 from edet.data.pipeline import make_train_dataset
 from edet.data.reading import user_errors
 from edet.evaluation.plots import plot_history
-from edet.files import bucket_errors, read_text, write_json
+from edet.files import read_text, write_json
 from edet.models.efficientdet import build_network, freeze
 from edet.training.checkpoints import Checkpoints
 from edet.training.fusion_log import FusionLog
@@ -58,7 +58,7 @@ def train(
       UserError: the data or settings are at fault, or a device has too little memory.
       StorageError: a file cannot be read or written now; the same call goes on.
     """
-    with Workers(strategy).watched(), bucket_errors(), enough_memory():
+    with Workers(strategy).watched(), enough_memory():
         return _train(config, workdir, strategy, evaluate_too)
 
 
