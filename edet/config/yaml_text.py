@@ -20,6 +20,7 @@ class _Loader(yaml.SafeLoader):
     """
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """Returns the next map of the text; raises ConfigError if a key is twice in it."""
         # Here a map still holds what is written in it; later "<<" adds keys that it may replace.
         node = super().compose_mapping_node(anchor)
         lines: dict[Any, int] = {}

@@ -164,6 +164,7 @@ def class_indices(
     is_known = tf.gather(known, index) == class_ids
 
     def name_the_strange() -> tf.Tensor:
+        """Returns the sentence for the unknown ids, a scalar string."""
         strange = tf.strings.reduce_join(
             tf.strings.as_string(tf.unique(tf.boolean_mask(class_ids, ~is_known)).y), separator=", "
         )

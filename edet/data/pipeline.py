@@ -158,6 +158,7 @@ class _Host(NamedTuple):
     def of(
         cls, files: Sequence[str], batch_size: int, context: tf.distribute.InputContext | None
     ) -> _Host:
+        """Returns the part of the host of `context`; `batch_size` is that of all replicas."""
         context = context or tf.distribute.InputContext()
         replicas = context.num_replicas_in_sync
         if batch_size % replicas:

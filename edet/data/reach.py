@@ -124,6 +124,7 @@ def measure_reach(found: NetworkBoxes, config: Config, names: dict[int, str]) ->
     bins = np.digitize(found.sides, SIDE_EDGES[1:])
 
     def row(of: np.ndarray) -> Row:
+        """Returns the figures of the boxes that the mask `of`, [n] bool, selects."""
         by_side = {name: reached[of & (bins == i)] for i, name in enumerate(SIDE_NAMES)}
         return {
             "boxes": int(of.sum()),

@@ -102,6 +102,7 @@ def suppress(boxes: Tensor, scores: Tensor, classes: Tensor, config: DetectConfi
     index, slots = tf.range(boxes.shape[1]), tf.range(config.max_detections)
 
     def emit_best(slot, scores, kept_rows, kept_scores):
+        """Puts the best candidate of each image into a slot and lowers the scores of its rivals."""
         best = tf.argmax(scores, axis=-1, output_type=tf.int32)  # [B]
         here = slots == slot
         kept_rows = tf.where(here, best[:, None], kept_rows)

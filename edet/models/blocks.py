@@ -167,7 +167,10 @@ def _rematerialized(
 
     @tf.custom_gradient
     def call(*arguments: tf.Tensor) -> tuple[Tensors, Callable[..., Tensors]]:
+        """Returns the block's outputs for its inputs and weights, and their gradient."""
+
         def gradient(*upstream: tf.Tensor) -> Tensors:
+            """Returns the gradients of the arguments, from outputs that are computed again."""
             upstream = list(upstream[:count])  # nothing is learnt through the statistics
             again = _after(upstream, arguments[: len(inputs)])
             own = [tf.identity(weight) for weight in arguments[len(inputs) :]]

@@ -119,6 +119,7 @@ def detection_of_views(
     merge = tf.function(detector.merge_views)
 
     def detect(make_dataset: MakeDataset) -> Found:
+        """Yields each picture's detections as soon as all views of it are there."""
         waiting: dict[int, list[tuple[tf.Tensor, ...]]] = {}
         for batch in strategy.distribute_datasets_from_function(make_dataset):
             found = step(batch)

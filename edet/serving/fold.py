@@ -32,6 +32,7 @@ def fold(network: keras.Model) -> keras.Model:
     produced: dict[int, tuple[keras.KerasTensor, keras.layers.Layer, keras.KerasTensor]] = {}
 
     def call(layer: keras.layers.Layer, *args, **kwargs):
+        """Calls a layer, or what stands for it when it is folded."""
         if isinstance(layer, BatchNorm) and id(args[0]) in produced:
             _, conv, x = produced[id(args[0])]
             return _folded(conv, layer)(x)

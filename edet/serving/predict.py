@@ -158,6 +158,7 @@ class _Run:
         held: dict[int, np.ndarray] = {}  # decoded, until its detections come and it is drawn
 
         def decode(number: tf.Tensor) -> tf.Tensor:
+            """Returns a picture, uint8 [h, w, 3]; without pixels where it cannot be read."""
             path = paths[int(number)]
             try:
                 with tf.io.gfile.GFile(path, "rb") as file:

@@ -178,6 +178,7 @@ def drawn_video(path: str, video: Video) -> Iterator[Callable[[np.ndarray, int],
                 container.mux(stream.encode(frame))
 
         def add(image: np.ndarray, time: int) -> None:
+            """Writes a frame, uint8 [h, w, 3], at its time in the video's own ticks."""
             nonlocal stream
             even = np.pad(image, [(0, n % 2) for n in image.shape[:2]] + [(0, 0)], mode="edge")
             if stream is None:

@@ -81,6 +81,7 @@ class Checkpoints:
         """Returns what is wrong with the data, or "" when the variables hold them."""
 
         def read() -> None:
+            """Assigns the variables; raises UserError if the checkpoint is of another model."""
             try:
                 status = self._required.read(path)
                 status.assert_existing_objects_matched()

@@ -46,6 +46,7 @@ def make_stretch(
 
     @tf.function
     def stretch(iterator: Iterator, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Trains some steps; returns their metrics [steps, metrics] and image ids [steps, B]."""
         metrics = tf.TensorArray(tf.float32, steps)
         images = tf.TensorArray(tf.int64, steps)
         for i in tf.range(steps):

@@ -115,6 +115,7 @@ class TrainingStep:
         scale = state.loss_scale.scale if state.loss_scale else 1.0
 
         def part(k: tf.Tensor | int) -> Tensors:
+            """Returns gradients, statistics and losses of micro-batch k."""
             own_images, own_targets = tf.nest.map_structure(lambda x: x[:, k], parts)
             weights = [tf.identity(weight) for weight in state.trainable]
             with tf.GradientTape(watch_accessed_variables=False) as tape:

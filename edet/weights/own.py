@@ -95,6 +95,7 @@ def read_weights(checkpoint: str, kind: str = "average") -> dict[str, np.ndarray
     """
 
     def read(reader: Any) -> dict[str, np.ndarray]:
+        """Returns {variable's path: value} of what TensorFlow's reader holds."""
         keys = [key for key in reader.get_variable_to_shape_map() if key.startswith(f"{kind}/")]
         # TensorFlow writes a "/" inside a name as ".S", and a "." as "..".
         return {

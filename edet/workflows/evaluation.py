@@ -118,6 +118,7 @@ def make_verdict(
         pixels = make_segmentation_evaluation(config, workdir, strategy, heads.segmenter)
 
     def judge(extra: dict, check: Callable[[], None] = lambda: None) -> Verdict:
+        """Evaluates every head; `extra` goes into its report, `check` is called between batches."""
         metrics, summary, goals, page = {}, {}, [], "segmentation.png"
         if detection:
             result, reasons = detection(extra, check)
@@ -161,6 +162,7 @@ def make_evaluation(
     detect = detection_of_records(strategy, detector, files)
 
     def evaluate_again(extra: dict, check: Callable[[], None] = lambda: None):
+        """Returns the result and the reasons of a low AP, and writes the report."""
         found = _detect(detect, truth, evaluator, files, check)
         result = evaluator.result()
         reasons = diagnose(evaluator.dataset, evaluator.detections, result)

@@ -34,6 +34,7 @@ def make_segmentation_evaluation(
     segment = detection_of_records(strategy, segmenter, files)
 
     def evaluate_again(extra: dict, check: Callable[[], None] = lambda: None) -> SegmentationResult:
+        """Returns the result, and writes the report."""
         evaluator = SegmentationEvaluator(segmenter.labels)
         shown: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         with user_errors(files):

@@ -156,6 +156,7 @@ def _evaluation_during_training(
     evaluate = make_verdict(config, workdir, strategy, heads)
 
     def evaluate_at(step: int, check: Callable[[], None]) -> None:
+        """Evaluates after a step, unless that was done before the run was stopped."""
         if step in evaluations:  # before the run was stopped
             return
         variables.copy_averages_to(heads.network)

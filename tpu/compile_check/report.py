@@ -10,8 +10,7 @@ from tpu.compile_check.program import Buffer, collectives, largest_buffers, refu
 
 GIB, MIB = 2**30, 2**20
 # The share of a core's HBM that may have been given out for a step to be called fitting before it
-# is compiled to the end. The program itself comes on top, 1 to 2 % where a core is nearly
-# full.
+# is compiled to the end. The program itself comes on top, 1 to 2 % where a core is nearly full.
 USABLE = 0.96
 Row = dict[str, Any]
 
