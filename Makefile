@@ -36,7 +36,7 @@ test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-beam: .venv-beam/ready
-	.venv-beam/bin/python -m pytest tests/data/test_beam.py tests/serving/test_beam.py tests/tools/test_beam_predict.py
+	.venv-beam/bin/python -m pytest tests/records/test_beam.py tests/inference/test_beam.py tests/tools/test_beam_predict.py
 
 .venv-beam/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-beam

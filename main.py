@@ -21,7 +21,7 @@ from edet import workflows
 from edet.config.schema import Config
 from edet.errors import Interrupted, UserError
 from edet.files import bucket_errors, write_json
-from edet.training.strategy import STRATEGIES, make_strategy
+from edet.runtime.devices import STRATEGIES, make_strategy
 from edet.workdir import run_config
 
 MODES = (

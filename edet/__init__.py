@@ -2,9 +2,9 @@
 
 from edet.config.loading import load_config
 from edet.config.sizes import list_models
+from edet.inference.detector import Detector
+from edet.inference.segmenter import Segmenter
 from edet.models.efficientdet import build_network
-from edet.serving.detector import Detector
-from edet.serving.segmenter import Segmenter
 from edet.weights.loading import load_weights
 
 __all__ = [

@@ -21,8 +21,8 @@ from edet.config.loading import differences, load_config, save_config
 from edet.config.schema import Config
 from edet.config.sizes import list_models
 from edet.errors import UserError
+from edet.export.exported import exported_config, is_exported
 from edet.files import write_json
-from edet.serving.exported import exported_config, is_exported
 from edet.weights.loading import check_source
 from edet.weights.zoo import ZOO
 

@@ -6,7 +6,6 @@ import pathlib
 import pytest
 import tensorflow as tf
 
-from edet.data.shards import count_records
 from edet.errors import StorageError, UserError
 from edet.files import (
     bucket_errors,
@@ -19,6 +18,7 @@ from edet.files import (
     write_text,
     written_aside,
 )
+from edet.records.shards import count_records
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_scrap(tmp_path):

@@ -16,9 +16,9 @@ import tensorflow as tf
 
 from edet import workflows
 from edet.config.loading import load_config
-from edet.data.records import write_records
-from edet.data.synthetic import SyntheticSet
-from edet.training.hooks import read_history
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.writing import write_records
+from edet.training.log import read_history
 from edet.weights.own import find_checkpoint, read_weights
 from tests import small
 from tests.conftest import REPOSITORY

@@ -11,12 +11,12 @@ from PIL import Image
 from edet import workflows
 from edet.config.loading import load_config
 from edet.config.schema import replace
-from edet.data.examples import Example, encode_example
-from edet.data.masks import Mask, encode_mask
-from edet.data.records import write_records
-from edet.data.synthetic import SyntheticSet
 from edet.errors import UserError
-from edet.training.hooks import read_history
+from edet.records.masks import Mask, encode_mask
+from edet.records.schema import Example, encode_example
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.writing import write_records
+from edet.training.log import read_history
 from edet.workdir import run_config
 from tests import small
 

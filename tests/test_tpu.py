@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from edet import workflows
 from edet.config.loading import load_config
-from edet.data.records import write_records
-from edet.data.synthetic import SyntheticSet
-from edet.training.strategy import make_strategy
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.writing import write_records
+from edet.runtime.devices import make_strategy
 from tests import small
 
 assert small.BACKBONES  # importing it makes its backbone known

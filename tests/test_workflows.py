@@ -12,11 +12,11 @@ from PIL import Image
 from edet import workflows
 from edet.config.loading import load_config
 from edet.config.schema import replace
-from edet.data.records import write_records
-from edet.data.synthetic import SyntheticSet
 from edet.errors import Interrupted, StorageError, UserError
-from edet.training.hooks import read_history
-from edet.training.interruption import Workers
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.writing import write_records
+from edet.runtime.interruption import Workers
+from edet.training.log import read_history
 from edet.weights.own import find_checkpoint, read_weights
 from edet.workdir import run_config
 from edet.workflows.common import checked_records
@@ -96,7 +96,7 @@ ON_TWO_DEVICES = """
 import sys
 from tests import small
 from edet import workflows
-from edet.training.strategy import make_strategy
+from edet.runtime.devices import make_strategy
 from edet.workdir import run_config
 from edet.workflows.common import checked_records
 from edet.workflows.serving import published_latency
@@ -327,7 +327,7 @@ def test_pictures_in_which_little_is_found_are_drawn(config, workdir, strategy, 
 
 
 def test_an_undecodable_picture_is_an_error_in_evaluation(config, workdir, strategy, tmp_path):
-    from edet.data.examples import Example, encode_example
+    from edet.records.schema import Example, encode_example
 
     empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
     broken = Example(b"\xff\xd8 broken", "img-7", *empty, height=8, width=8)

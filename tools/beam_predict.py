@@ -18,8 +18,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import flags
 
-from edet.data.beam import import_beam, make_pipeline
 from edet.errors import UserError
+from edet.records.beam import import_beam, make_pipeline
 from edet.workdir import run_config
 from edet.workflows.common import load_detector
 from tools.common import run
@@ -50,7 +50,7 @@ def define_flags(values: flags.FlagValues) -> None:
 def predict(options: flags.FlagValues) -> None:
     """Runs the whole prediction and waits for it."""
     import_beam()  # a sentence, where it is missing
-    from edet.serving.beam import add_prediction
+    from edet.inference.beam import add_prediction
 
     if not (options.workdir or options.weights):
         raise UserError("prediction needs trained weights: give --workdir or --weights.")

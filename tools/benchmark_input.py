@@ -33,12 +33,12 @@ from absl import flags
 from PIL import Image, UnidentifiedImageError
 
 from edet.config import schema
-from edet.data.examples import Example, checked_features, classes_of, encode_example
-from edet.data.pipeline import make_eval_dataset, make_train_dataset
-from edet.data.reading import user_errors
-from edet.data.shards import read_records
 from edet.errors import UserError
 from edet.files import find_files, write_json
+from edet.input.pipeline import make_eval_dataset, make_train_dataset
+from edet.input.reading import user_errors
+from edet.records.schema import Example, checked_features, classes_of, encode_example
+from edet.records.shards import read_records
 from tools.common import run
 
 _WARM_UP = 3  # batches that are not counted, while TensorFlow settles on its parallelism

@@ -48,16 +48,16 @@ from edet.config.labels import emitted
 from edet.config.loading import load_config
 from edet.config.schema import Config
 from edet.errors import UserError
+from edet.export.benchmark import machine_peak
+from edet.export.litert import export_litert
+from edet.export.onnx import export_onnx
+from edet.export.saved_model import export_saved_model
 from edet.files import write_json
 from edet.geometry.anchors import make_anchors
 from edet.geometry.nms import find_on_cpu
+from edet.inference.detector import Detector
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
-from edet.serving.benchmark import machine_peak
-from edet.serving.detector import Detector
-from edet.serving.litert import export_litert
-from edet.serving.onnx import export_onnx
-from edet.serving.saved_model import export_saved_model
 from tools.common import run
 
 _HERE = os.path.dirname(os.path.abspath(__file__))

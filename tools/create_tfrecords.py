@@ -18,7 +18,7 @@ Beside the shards <output>-00000-of-000nn.tfrecord it writes <output>.labels.yam
 (and <output>.mask_labels.yaml for model.segmentation.labels),
 <output>.report.json with every image and box that was dropped or changed, and
 <output>.manifest.json, by which a second run keeps the shards that are finished. gs:// paths work.
-A record is a tf.Example; edet/data/examples.py lists its features.
+A record is a tf.Example; edet/records/schema.py lists its features.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ import rich
 from absl import flags
 
 from edet.config.labels import read_labels, read_mask_labels
-from edet.data.beam import OnBeam
-from edet.data.coco import read_coco
-from edet.data.mask_sets import add_masks, add_panoptic, read_mask_set
-from edet.data.records import write_records
-from edet.data.sources import ExampleSet, Source
-from edet.data.synthetic import SyntheticSet
-from edet.data.tfds import read_tfds
-from edet.data.voc import read_voc
 from edet.errors import UserError
+from edet.records.beam import OnBeam
+from edet.records.sources.coco import read_coco
+from edet.records.sources.example_set import ExampleSet, Source
+from edet.records.sources.mask_sets import add_masks, add_panoptic, read_mask_set
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.sources.tfds import read_tfds
+from edet.records.sources.voc import read_voc
+from edet.records.writing import write_records
 from tools.common import run
 
 # Format: (flags it needs, flags it may have).

@@ -26,9 +26,9 @@ from PIL import Image
 from rich.markup import escape
 from rich.table import Table
 
-from edet.data.synthetic import make_scene
 from edet.errors import UserError
 from edet.evaluation.plots import draw_boxes
+from edet.records.sources.synthetic import make_scene
 from tools.common import run
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -34,10 +34,10 @@ from absl import flags
 
 from edet.config.loading import load_config
 from edet.config.schema import Config
+from edet.export.fold import fold
 from edet.files import write_json
 from edet.models.efficientdet import build_network
 from edet.models.pyramid import WeightedFusion
-from edet.serving.fold import fold
 from edet.training.recipe import resolve_recipe
 from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables

@@ -23,14 +23,14 @@ from absl import flags
 from PIL import Image
 
 from edet.config.labels import read_labels
-from edet.data.decode import decode_image
-from edet.data.examples import parse_example
-from edet.data.lookup import ground_truth
-from edet.data.shards import check_records, count_records
-from edet.data.statistics import Statistics, statistics_tables
+from edet.dataset_check.statistics import Statistics, statistics_tables
 from edet.errors import UserError
 from edet.evaluation.plots import draw_boxes
 from edet.files import find_files, write_json, written_aside
+from edet.image.decode import decode_image
+from edet.input.ground_truth import ground_truth
+from edet.records.schema import parse_example
+from edet.records.shards import check_records, count_records
 from tools.common import run
 
 

@@ -32,10 +32,10 @@ import rich
 from absl import flags
 from rich.table import Table
 
-from edet.data.records import write_records
-from edet.data.synthetic import SyntheticSet
 from edet.errors import UserError
-from edet.training.hooks import read_history
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.writing import write_records
+from edet.training.log import read_history
 from edet.weights.own import find_checkpoint, read_weights
 from tools.common import run
 

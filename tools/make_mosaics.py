@@ -28,14 +28,14 @@ from absl import flags
 from PIL import Image
 
 from edet.config.labels import read_labels
-from edet.data.examples import Example, parse_example
-from edet.data.lookup import Annotations, decoding_error, ground_truth
-from edet.data.reading import decode_parsed
-from edet.data.records import write_records
-from edet.data.shards import check_records, count_records
-from edet.data.sources import ExampleSet
 from edet.errors import UserError
 from edet.files import find_files
+from edet.input.ground_truth import Annotations, decoding_error, ground_truth
+from edet.input.reading import decode_parsed
+from edet.records.schema import Example, parse_example
+from edet.records.shards import check_records, count_records
+from edet.records.sources.example_set import ExampleSet
+from edet.records.writing import write_records
 from tools.common import run
 
 _Picture = tuple[np.ndarray, Annotations]  # [height, width, 3] uint8, and what is on it

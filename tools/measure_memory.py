@@ -25,10 +25,10 @@ from edet.config.loading import load_config
 from edet.config.schema import Config
 from edet.files import write_json
 from edet.models.efficientdet import build_network
-from edet.training.memory import expected_memory
+from edet.runtime.devices import check_batch_size
+from edet.runtime.memory import expected_memory
 from edet.training.recipe import resolve_recipe
 from edet.training.step import TrainingStep
-from edet.training.strategy import check_batch_size
 from edet.training.variables import TrainingVariables
 from tools.common import run
 

@@ -38,7 +38,7 @@ from rich.progress import track
 
 from edet.errors import UserError
 from edet.files import find_files, reason, write_json
-from edet.serving.detector import Detector
+from edet.inference.detector import Detector
 from tools.common import run
 from tools.serve_client import ask_grpc
 

@@ -31,8 +31,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from edet.errors import UserError
+from edet.export.serving_protos import PREDICT_METHOD, PredictResponse, arrays_of, predict_request
 from edet.files import find_files, reason
-from edet.serving.messages import PREDICT_METHOD, PredictResponse, arrays_of, predict_request
 from tools.common import run
 
 SIGNATURE = "tolerant"  # a picture that cannot be decoded does not cost the others their answer

@@ -16,10 +16,10 @@ import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
 from edet.config.labels import BACKGROUND
-from edet.data.masks import IGNORED, color_map
 from edet.errors import UserError
 from edet.evaluation.plots import FONT, MIN_SIDE, PANEL_SIDE
 from edet.files import written_aside
+from edet.records.masks import IGNORED, color_map
 
 _OPACITY = 0.55
 _GAP = 8

@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from edet.config.labels import distinct_names
-from edet.data.masks import index_table
 from edet.errors import UserError
 from edet.evaluation.report import percent
+from edet.input.masks import index_table
 
 
 @dataclass(frozen=True, eq=False)

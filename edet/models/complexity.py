@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edet.models.blocks import calls_of, outputs_of_blocks
 from edet.models.efficientdet import PARTS, part_of
 from edet.models.layers import DropConnect
+from edet.models.rematerialization import calls_of, outputs_of_blocks
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def count_cost(network: keras.Model) -> dict[str, Cost]:
 
 @dataclass(frozen=True)
 class Kept:
-    """Numbers of values in one block of `models.blocks`, for one image."""
+    """Numbers of values in one block of `models.rematerialization`, for one image."""
 
     inside: int  # what the block's gradient reads
     outputs: int  # what other blocks read

@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import Interrupted, UserError
+from edet.runtime.interruption import AGAIN, StopRequest, Workers
 from edet.training.checkpoints import Checkpoints
-from edet.training.hooks import Reporter
-from edet.training.interruption import AGAIN, StopRequest, Workers
+from edet.training.log import Reporter
 from edet.training.recipe import Recipe
 from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables

@@ -14,9 +14,9 @@ import keras
 import tensorflow as tf
 
 from edet.config.schema import Config
-from edet.data.resize import normalize_images
-from edet.models.blocks import RematerializedNetwork
+from edet.image.letterbox import normalize_images
 from edet.models.layers import Randomness, randomness
+from edet.models.rematerialization import RematerializedNetwork
 from edet.training.accumulation import sum_over_parts
 from edet.training.loss_scale import LossScale, next_loss_scale
 from edet.training.losses import is_kernel, l2_loss

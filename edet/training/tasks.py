@@ -14,10 +14,10 @@ import tensorflow as tf
 from keras import ops
 
 from edet.config.schema import Config
-from edet.data.masks import IGNORED
 from edet.geometry.anchors import make_anchors
-from edet.geometry.enlarging import enlarge
 from edet.geometry.targets import Targets, assign_targets
+from edet.models.upsampling import enlarge
+from edet.records.masks import IGNORED
 from edet.training.losses import detection_losses, loss_normalizer
 
 Tensors = tuple[tf.Tensor, ...]

@@ -9,20 +9,20 @@ from rich.console import Console
 
 from edet.config.labels import class_ids, labels_of
 from edet.config.schema import Config
-from edet.data.check_report import name_clashes
-from edet.data.masks import check_masks
-from edet.data.shards import check_records, count_records
+from edet.dataset_check.report import name_clashes
 from edet.errors import UserError
-from edet.files import find_files
-from edet.models.efficientdet import build_network
-from edet.serving.detector import Detector
-from edet.serving.exported import (
+from edet.export.exported import (
     ExportedDetector,
     ExportedSegmenter,
     exported_config,
     is_exported,
 )
-from edet.serving.segmenter import Segmenter
+from edet.files import find_files
+from edet.inference.detector import Detector
+from edet.inference.segmenter import Segmenter
+from edet.models.efficientdet import build_network
+from edet.records.masks import check_masks
+from edet.records.shards import check_records, count_records
 from edet.weights.loading import load_weights
 
 console = Console(soft_wrap=True)

@@ -11,9 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from edet.config.schema import Config
-from edet.data.examples import parse_example
-from edet.data.lookup import Annotations, read_ground_truth
-from edet.data.reading import decode_parsed, user_errors
 from edet.evaluation.coco import CocoEvaluator, EvaluationResult, confusion_matrix
 from edet.evaluation.coco_format import class_names, write_detections
 from edet.evaluation.diagnosis import diagnose
@@ -24,13 +21,16 @@ from edet.evaluation.plots import (
     save_gallery,
 )
 from edet.evaluation.report import print_report, write_report
+from edet.export.exported import exported_config, is_exported
 from edet.files import find_files
-from edet.serving.batches import Found, detection_of_records
-from edet.serving.detector import Detector
-from edet.serving.exported import exported_config, is_exported
-from edet.training.interruption import Workers
-from edet.training.memory import enough_memory
-from edet.training.strategy import check_batch_size
+from edet.inference.detector import Detector
+from edet.inference.run import Found, detection_of_records
+from edet.input.ground_truth import Annotations, read_ground_truth
+from edet.input.reading import decode_parsed, user_errors
+from edet.records.schema import parse_example
+from edet.runtime.devices import check_batch_size
+from edet.runtime.interruption import Workers
+from edet.runtime.memory import enough_memory
 from edet.weights.own import find_checkpoint
 from edet.workflows.common import Heads, checked_records, console, load_heads
 from edet.workflows.segmentation import make_segmentation_evaluation

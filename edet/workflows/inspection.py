@@ -11,9 +11,9 @@ from rich.table import Table
 
 from edet.config.labels import labels_of, mask_labels_of
 from edet.config.schema import Config
-from edet.data.check import CheckedImage, read_image, read_set
-from edet.data.check_report import report_on
-from edet.data.reach import best_anchors, image_scales, network_boxes
+from edet.dataset_check.anchor_recall import best_anchors, image_scales, network_boxes
+from edet.dataset_check.check import CheckedImage, read_image, read_set
+from edet.dataset_check.report import report_on
 from edet.evaluation.plots import Picture, save_gallery
 from edet.files import find_files
 from edet.models.complexity import count_cost

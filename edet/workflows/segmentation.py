@@ -9,15 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from edet.config.schema import Config
-from edet.data.decode import decode_image
-from edet.data.examples import parse_example
-from edet.data.masks import read_masks
-from edet.data.reading import user_errors
 from edet.evaluation.overlays import Masked, save_mask_gallery
 from edet.evaluation.segmentation import SegmentationEvaluator, SegmentationResult
 from edet.files import find_files, write_json
-from edet.serving.batches import detection_of_records
-from edet.serving.segmenter import Segmenter, unfit
+from edet.image.decode import decode_image
+from edet.inference.run import detection_of_records
+from edet.inference.segmenter import Segmenter, unfit
+from edet.input.reading import user_errors
+from edet.records.masks import read_masks
+from edet.records.schema import parse_example
 from edet.workflows.common import console
 
 _GALLERY = 8  # pictures on the page that an evaluation draws

@@ -10,23 +10,23 @@ import tensorflow as tf
 
 from edet.config.loading import load_config, save_config
 from edet.config.schema import Config, replace
-from edet.data.reading import user_errors
-from edet.data.synthetic import make_scene
 from edet.errors import UserError
 from edet.evaluation.overlays import draw_overlay
 from edet.evaluation.plots import draw_boxes
+from edet.export.benchmark import Subject, benchmark_table, machine_peak, run_subjects
+from edet.export.calibration import calibration_pixels
+from edet.export.exported import is_exported
+from edet.export.litert import export_litert
+from edet.export.onnx import export_onnx
+from edet.export.saved_model import export_saved_model
+from edet.inference.detector import Detector
+from edet.inference.files import predict_files
+from edet.inference.segment_files import segment_files
+from edet.input.reading import user_errors
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
-from edet.serving.benchmark import Subject, benchmark_table, machine_peak, run_subjects
-from edet.serving.calibration import calibration_pixels
-from edet.serving.detector import Detector
-from edet.serving.exported import is_exported
-from edet.serving.litert import export_litert
-from edet.serving.onnx import export_onnx
-from edet.serving.predict import predict_files
-from edet.serving.saved_model import export_saved_model
-from edet.serving.segment_files import segment_files
-from edet.training.strategy import check_batch_size
+from edet.records.sources.synthetic import make_scene
+from edet.runtime.devices import check_batch_size
 from edet.weights.loading import load_weights
 from edet.weights.own import find_checkpoint
 from edet.weights.zoo import ZOO

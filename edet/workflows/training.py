@@ -12,21 +12,21 @@ import tensorflow as tf
 
 from edet.config.loading import config_table
 from edet.config.schema import Config
-from edet.data.lookup import describe_images
-from edet.data.pipeline import make_train_dataset
-from edet.data.reading import user_errors
 from edet.evaluation.plots import plot_history
 from edet.files import read_text, write_json
+from edet.input.ground_truth import describe_images
+from edet.input.pipeline import make_train_dataset
+from edet.input.reading import user_errors
 from edet.models.efficientdet import build_network, freeze
+from edet.runtime.devices import check_batch_size, is_tpu
+from edet.runtime.interruption import Workers
+from edet.runtime.memory import enough_memory, expected_memory
 from edet.training.checkpoints import Checkpoints
 from edet.training.fusion_log import FusionLog
-from edet.training.hooks import Evaluations, Reporter
-from edet.training.interruption import Workers
+from edet.training.log import Evaluations, Reporter
 from edet.training.loop import train as run_training
-from edet.training.memory import enough_memory, expected_memory
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
-from edet.training.strategy import check_batch_size, is_tpu
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import holds_detector, load_weights
 from edet.weights.own import find_checkpoint
@@ -45,7 +45,7 @@ def train(
     Args:
       config: the experiment.
       workdir: folder of the run.
-      strategy: from `training.strategy.make_strategy`.
+      strategy: from `runtime.devices.make_strategy`.
       evaluate_too: evaluates the moving average every `train.eval_every` steps and at the end, and
         keeps the checkpoint with the best AP (mIOU, or their sum).
 

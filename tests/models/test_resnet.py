@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from edet.config.loading import load_config
-from edet.models.blocks import block_of
+from edet.export.fold import fold
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
+from edet.models.rematerialization import block_of
 from edet.models.resnet import RESNETS, resnet
-from edet.serving.fold import fold
 from tests.small import small_model
 
 

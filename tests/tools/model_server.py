@@ -16,7 +16,7 @@ import grpc
 import numpy as np
 import tensorflow as tf
 
-from edet.serving.messages import PREDICT_METHOD, PredictRequest, arrays_of, predict_response
+from edet.export.serving_protos import PREDICT_METHOD, PredictRequest, arrays_of, predict_response
 
 _HTTP = {tf.errors.InvalidArgumentError: 400, tf.errors.NotFoundError: 404}
 

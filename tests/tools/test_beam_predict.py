@@ -31,7 +31,7 @@ def test_weights_are_needed_and_settings_are_checked(capsys):
 def test_the_flags_reach_the_pipeline(monkeypatch, capsys):
     pytest.importorskip("apache_beam")
     given = []
-    monkeypatch.setattr("edet.serving.beam.add_prediction", lambda *words: given.append(words))
+    monkeypatch.setattr("edet.inference.beam.add_prediction", lambda *words: given.append(words))
     options = ["--weights=efficientdet-d0", "--inputs=b/*.jpg", "--set=data.eval_batch_size=3"]
     assert tool(*options, "--beam=direct_num_workers=1") == 0
     ((pipeline, load, batch_size, inputs, output),) = given

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from edet.data.examples import Example, encode_example, parse_example
-from edet.data.shards import read_records
+from edet.records.schema import Example, encode_example, parse_example
+from edet.records.shards import read_records
 from tools import benchmark_input
 from tools.benchmark_input import benchmark, define_flags, needed_cores, write_large
 from tools.common import call, parsed

@@ -10,8 +10,8 @@ import tensorflow as tf
 from absl import flags
 from PIL import Image
 
-from edet.data.examples import parse_example
-from edet.data.shards import check_records
+from edet.records.schema import parse_example
+from edet.records.shards import check_records
 from tools.common import call, parsed
 from tools.create_tfrecords import create, define_flags
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from edet.data.examples import Example, encode_example
+from edet.records.schema import Example, encode_example
 from tools.common import call, parsed
 from tools.inspect_tfrecords import define_flags, inspect
 

@@ -3,7 +3,7 @@
 from absl import flags
 
 from edet.config.loading import load_config
-from edet.training.hooks import COLUMNS, Evaluations, History
+from edet.training.log import COLUMNS, Evaluations, History
 from tools import kill_check
 
 

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from edet.data.decode import decode_image
-from edet.data.examples import Example, encode_example, parse_example
-from edet.data.lookup import read_ground_truth
+from edet.image.decode import decode_image
+from edet.input.ground_truth import read_ground_truth
+from edet.records.schema import Example, encode_example, parse_example
 from tools.common import call, parsed
 from tools.make_mosaics import define_flags, make_mosaics
 

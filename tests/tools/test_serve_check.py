@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edet.errors import UserError
-from tests.serving.test_detector import png
+from tests.inference.test_detector import png
 from tools.common import call, parsed
 from tools.serve_check import Refused, Truth, check, damage, define_flags, send_at_once, send_each
 

@@ -15,10 +15,10 @@ import yaml
 from PIL import Image
 
 from edet.errors import UserError
-from edet.serving.saved_model import export_saved_model
+from edet.export.saved_model import export_saved_model
 from tests.conftest import REPOSITORY
-from tests.serving.test_detector import png
-from tests.serving.test_saved_model import assert_same_detections, small_detector
+from tests.export.test_saved_model import assert_same_detections, small_detector
+from tests.inference.test_detector import png
 from tests.tools.model_server import serving
 from tools import serve_client
 from tools.common import call, parsed

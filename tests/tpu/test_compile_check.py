@@ -12,10 +12,10 @@ from importlib import metadata
 import pytest
 
 from edet.config.loading import load_config
-from edet.data.pipeline import make_train_dataset
-from edet.data.records import write_records
-from edet.data.synthetic import SyntheticSet
 from edet.errors import UserError
+from edet.input.pipeline import make_train_dataset
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.writing import write_records
 from tests.conftest import REPOSITORY
 from tpu.compile_check import __main__ as command
 from tpu.compile_check import results

@@ -19,8 +19,8 @@ import time
 
 import numpy as np
 
-from edet.data.records import write_records
-from edet.data.synthetic import SyntheticSet
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.writing import write_records
 from tests.conftest import REPOSITORY
 
 CASES = {

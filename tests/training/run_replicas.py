@@ -15,12 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from edet.config.schema import Config, replace
-from edet.data.pipeline import make_train_dataset
+from edet.inference.run import detection_of_batches
+from edet.input.pipeline import make_train_dataset
 from edet.models.efficientnet import BACKBONES
-from edet.serving.batches import detection_of_batches
+from edet.runtime.devices import make_strategy
 from edet.training.loop import METRICS, make_stretch
 from edet.training.step import TrainingStep
-from edet.training.strategy import make_strategy
 from edet.training.variables import TrainingVariables
 from tests.training.small import make_batch, seeded_network, small_config, small_recipe
 

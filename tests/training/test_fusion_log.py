@@ -8,7 +8,7 @@ from edet.errors import UserError
 from edet.models.efficientdet import build_network
 from edet.models.pyramid import WeightedFusion
 from edet.training.fusion_log import FusionLog, read_fusion_log
-from edet.training.hooks import Reporter
+from edet.training.log import Reporter
 from edet.training.loop import METRICS
 from tests.small import small_model
 

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from edet.errors import Interrupted
+from edet.runtime.interruption import Workers
 from edet.training import loop
-from edet.training.interruption import Workers
 
 
 class Run:

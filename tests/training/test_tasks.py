@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from edet.config.schema import Config, SegmentationConfig, replace
-from edet.geometry.enlarging import enlarge
 from edet.models.efficientdet import build_network
+from edet.models.upsampling import enlarge
 from edet.training.recipe import resolve_recipe
 from edet.training.step import TrainingStep
 from edet.training.tasks import pixel_cross_entropy, tasks_of

@@ -18,11 +18,11 @@ from edet.config.loading import load_config
 from edet.config.schema import Config, replace
 from edet.config.sizes import DIMENSIONS, TABLE_1
 from edet.errors import UserError
+from edet.export.fold import fold
 from edet.files import read_text
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
-from edet.serving.fold import fold
-from edet.training.memory import expected_memory
+from edet.runtime.memory import expected_memory
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COSTS = os.path.join(_ROOT, "docs", "paper", "costs.json")
@@ -73,7 +73,7 @@ def count(config: Config, training: bool = False) -> dict[str, Any]:
     """Returns what one image costs, read from the graph; nothing depends on the machine.
 
     "activation_bytes" are the outputs of convolutions and resamplings together, in float32. With
-    `training`, "training_bytes" is what `edet.training.memory` expects on one device in float32:
+    `training`, "training_bytes" is what `edet.runtime.memory` expects on one device in float32:
     "fixed" (weights, velocities, averages, gradients) and what each "image" of the batch adds.
     """
     network = build_network(config.model)

@@ -34,7 +34,7 @@ from edet.config.loading import load_config
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.files import write_json
-from edet.training.strategy import check_batch_size
+from edet.runtime.devices import check_batch_size
 from tools.common import run
 from tpu.compile_check.emit import Emitted, emit
 from tpu.compile_check.report import Row, batch_key, describe, make_row

@@ -20,9 +20,9 @@ from tensorflow.python.distribute import distribute_lib, one_device_strategy
 from tensorflow.python.tpu.ops import tpu_ops
 
 from edet.config.schema import Config
+from edet.inference.detector import Detector
+from edet.inference.segmenter import Segmenter
 from edet.models.efficientdet import build_network, freeze
-from edet.serving.detector import Detector
-from edet.serving.segmenter import Segmenter
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables
@@ -117,7 +117,7 @@ def _training(
 
 
 def training_batch(config: Config, images: int) -> dict[str, tf.TensorSpec]:
-    """Returns what the training step gets of `data.pipeline`, for some images of one replica."""
+    """Returns what the training step gets of `input.pipeline`, for some images of one replica."""
     model, boxes = config.model, config.data.max_boxes
     batch = {"images": tf.TensorSpec([images, *model.image_size, 3], tf.uint8)}
     if model.detects:

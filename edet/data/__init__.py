@@ -1,1 +1,0 @@
-"""From files to batches: readers, records, decoding, augmentation, the input pipeline."""

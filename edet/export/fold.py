@@ -1,0 +1,111 @@
+"""A network for inference: batch norm inside the convolutions, fusion weights as constants.
+
+Every batch norm of the networks follows a convolution, and at inference it is a scale and an
+offset by channel: conv(x) * s + t. The scale goes into the kernel and the offset into the bias, so
+the same function needs fewer operations. A head's convolution, shared by the levels but with a
+batch norm for each, becomes one convolution a level.
+
+Letters: s scale and t offset of a batch norm, [C].
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edet.models.layers import BatchNorm
+from edet.models.pyramid import WeightedFusion
+
+_CONVOLUTIONS = (
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+)
+
+
+def fold(network: keras.Model) -> keras.Model:
+    """Returns a network of the same function, for inference only; the given one stays as it is.
+
+    Outputs agree within float32 noise; see tests/export/test_fold.py.
+    """
+    produced: dict[int, tuple[keras.KerasTensor, keras.layers.Layer, keras.KerasTensor]] = {}
+
+    def call(layer: keras.layers.Layer, *args, **kwargs):
+        """Calls a layer, or what stands for it when it is folded."""
+        if isinstance(layer, BatchNorm) and id(args[0]) in produced:
+            _, conv, x = produced[id(args[0])]
+            return _folded(conv, layer)(x)
+        if isinstance(layer, WeightedFusion):
+            weights = layer.normalized_weights().numpy()
+            return FixedFusion(weights, name=layer.name)(*args, **kwargs)
+        if (
+            isinstance(layer, keras.layers.Activation)
+            and layer.activation is keras.activations.silu
+        ):
+            return Swish(name=layer.name)(*args, **kwargs)
+        y = layer(*args, **kwargs)
+        if isinstance(layer, _CONVOLUTIONS):
+            produced[id(y)] = (y, layer, args[0])  # y is kept, or its id could be given anew
+        return y
+
+    folded = keras.models.clone_model(
+        network, clone_function=lambda layer: layer, call_function=call
+    )
+    folded.model_config = network.model_config
+    return folded
+
+
+def _folded(conv: keras.layers.Layer, norm: BatchNorm) -> keras.layers.Layer:
+    """Returns a convolution that does what `conv` and then `norm` do."""
+    scale = norm.gamma.numpy() / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
+    bias = conv.bias.numpy() if conv.use_bias else 0.0
+    offset = (bias - norm.moving_mean.numpy()) * scale + norm.beta.numpy()
+    if isinstance(conv, keras.layers.SeparableConv2D):
+        kernels = [conv.depthwise_kernel.numpy(), conv.pointwise_kernel.numpy() * scale]
+    elif isinstance(conv, keras.layers.DepthwiseConv2D):
+        kernels = [conv.kernel.numpy() * scale[:, None]]  # [h, w, C, 1]
+    else:
+        kernels = [conv.kernel.numpy() * scale]  # [h, w, in, C]
+    settings = conv.get_config() | {"use_bias": True, "name": norm.name}
+    new = type(conv).from_config(settings)
+    new.build((None, None, None, kernels[0].shape[2]))  # [h, w, in, out or multiplier]
+    new.set_weights([*kernels, offset])
+    return new
+
+
+@keras.saving.register_keras_serializable("edet")
+class Swish(keras.layers.Layer):
+    """x * sigmoid(x), in just these operations.
+
+    TensorFlow's own swish brings its gradient along, and where a graph has that, the oneDNN kernels
+    do not take a convolution, its bias and the swish after it as one.
+    """
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Maps [B, H, W, C] to the same shape."""
+        return x * tf.sigmoid(x)
+
+
+@keras.saving.register_keras_serializable("edet")
+class FixedFusion(keras.layers.Layer):
+    """A `WeightedFusion` whose normalised weights are constants.
+
+    Args:
+      weights: [n], [n, C] or [n, H, W, 1], what the n inputs are multiplied by.
+    """
+
+    def __init__(self, weights: np.ndarray, **kwargs):
+        super().__init__(**kwargs)
+        self.constants = np.asarray(weights, np.float32)
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """Maps n tensors [B, H, W, C] to one of the same shape."""
+        fused = inputs[0] * self.constants[0]
+        for k in range(1, len(inputs)):
+            fused = fused + inputs[k] * self.constants[k]
+        return fused
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments, for saving."""
+        return super().get_config() | {"weights": self.constants.tolist()}

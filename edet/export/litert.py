@@ -1,0 +1,221 @@
+"""LiteRT (TFLite) files: the network in a chosen precision, and what follows it in float32.
+
+Both parts are converted on their own and then joined in the flatbuffer, so that quantising the
+first never touches the second. See `export.portable` for the parts and `export.exported` for
+running a file.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from edet.errors import UserError
+from edet.export.portable import CARD, SETTINGS, Finish, card, image_spec, network_of, settings
+from edet.files import reason, write_json, written_aside
+from edet.inference.detector import Detector
+
+SIGNATURE = "serving_default"
+NOT_INSTALLED = "LiteRT needs ai-edge-litert; install it with: pip install 'edet[litert]'."
+
+_DEFAULT = [tf.lite.Optimize.DEFAULT]
+
+
+def export_litert(detector: Detector, path: str, pixels: Iterable[np.ndarray] = ()) -> str:
+    """Writes a .tflite file and, beside it, its card as .json.
+
+    The one signature takes "images" [1, h, w, 3], fitted pixels in 0-255: uint8 for the precision
+    int8, otherwise float32. It gives what `export.outputs` names; see `portable.OUTPUTS`. The card
+    and the configuration lie inside the file too, as a zip archive at its end, which LiteRT does
+    not read: `unzip -p model.tflite edet.json`.
+
+    Args:
+      detector: what to export; `export` in its configuration says how.
+      path: file to write, ending in .tflite; gs:// works.
+      pixels: float32 [h, w, 3] each, as `Detector.prepare` gives them; int8 needs some.
+
+    Returns:
+      The path. The file appears whole or not at all.
+
+    Raises:
+      UserError: the path does not end in .tflite or cannot be written, ai-edge-litert is not
+        installed, or int8 has no pixels.
+    """
+    if not path.endswith(".tflite"):
+        raise UserError(f"a LiteRT file must end in .tflite, and {path} does not.")
+    tools, schema = _flatbuffer_modules()
+    config = detector.config
+    precision = config.export.precision
+    finish = Finish(config)
+    network = _convert(
+        network_of(detector.network), [image_spec(config.model)], _settings_of(precision, pixels)
+    )
+    model = tools.read_model_from_bytearray(network)
+    if finish.outputs != "network":
+        last = tools.read_model_from_bytearray(_convert(finish, finish.specs(), {}))
+        _append(model, last)
+    _sign(model, finish.names, schema)
+    content = bytes(tools.convert_object_to_bytearray(model))
+    input_type = "uint8" if precision == "int8" else "float32"
+    description = card(config, precision, input_type)
+    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
+        file.write(_with_files(content, {CARD: _json(description), SETTINGS: settings(config)}))
+    write_json(path.removesuffix(".tflite") + ".json", description)
+    return path
+
+
+def _settings_of(precision: str, pixels: Iterable[np.ndarray]) -> dict[str, Any]:
+    """Returns the converter's attributes for a precision."""
+    if precision == "float32":
+        return {}
+    if precision == "float16":
+        spec = tf.lite.TargetSpec(supported_types=[tf.float16])
+        return {"optimizations": _DEFAULT, "target_spec": spec}
+    if precision == "dynamic":
+        return {"optimizations": _DEFAULT}
+    samples = [_whole(image)[None] for image in pixels]
+    if not samples:
+        raise UserError("int8 needs pictures to calibrate with; set data.train_records.")
+    # One black and one white pixel give the input the range 0-255, so that uint8 is the pixel.
+    samples[0][0, 0, 0], samples[0][0, 0, 1] = 0.0, 255.0
+    spec = tf.lite.TargetSpec(supported_ops=[tf.lite.OpsSet.TFLITE_BUILTINS_INT8])
+    return {
+        "optimizations": _DEFAULT,
+        "target_spec": spec,
+        "representative_dataset": lambda: ([sample] for sample in samples),
+        "inference_input_type": tf.uint8,
+    }
+
+
+def _whole(image: np.ndarray) -> np.ndarray:
+    """Rounds pixels to the values that uint8 has."""
+    return np.clip(np.rint(image), 0, 255).astype(np.float32)
+
+
+def _convert(
+    function: Callable[..., Sequence[tf.Tensor]],
+    specs: Sequence[tf.TensorSpec],
+    attributes: dict[str, Any],
+) -> bytes:
+    """Converts a function of tensors to a .tflite whose inputs and outputs have its order."""
+    graph = tf.function(function, input_signature=specs).get_concrete_function()
+    converter = tf.lite.TFLiteConverter([graph])
+    for name, value in attributes.items():
+        setattr(converter, name, value)
+    with warnings.catch_warnings():
+        # Calibration runs in TensorFlow's own interpreter, which announces its end each time.
+        warnings.simplefilter("ignore")
+        return converter.convert()
+
+
+def _append(model: Any, last: Any) -> None:
+    """Appends a model to another one, whose outputs are, in their order, its inputs.
+
+    Both are flatbuffers as objects (ModelT) and have one subgraph.
+    """
+    graph, tail = model.subgraphs[0], last.subgraphs[0]
+    if len(model.subgraphs) + len(last.subgraphs) != 2:
+        raise ValueError("only models of one subgraph can be joined")
+    buffers, codes = len(model.buffers), len(model.operatorCodes)
+    place = dict(zip(tail.inputs, graph.outputs, strict=True))
+    for index, tensor in enumerate(tail.tensors):
+        if index not in place:
+            place[index] = len(graph.tensors)
+            tensor.buffer += buffers if tensor.buffer else 0  # buffer 0 is the empty one
+            graph.tensors.append(tensor)
+    for operator in tail.operators:
+        operator.opcodeIndex += codes
+        operator.inputs = [place.get(index, index) for index in operator.inputs]  # -1: none
+        operator.outputs = [place[index] for index in operator.outputs]
+    graph.operators += tail.operators
+    graph.outputs = [place[index] for index in tail.outputs]
+    model.buffers += last.buffers
+    model.operatorCodes += last.operatorCodes
+
+
+def _sign(model: Any, names: Sequence[str], schema: Any) -> None:
+    """Gives a model its one signature, from "images" to `names`."""
+
+    def tensor_map(name: str, index: int) -> Any:
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name, index
+        return entry
+
+    graph = model.subgraphs[0]
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
+    signature.inputs = [tensor_map("images", graph.inputs[0])]
+    signature.outputs = [tensor_map(*pair) for pair in zip(names, graph.outputs, strict=True)]
+    model.signatureDefs = [signature]
+
+
+def _flatbuffer_modules():
+    """Returns (tools, schema) of ai-edge-litert."""
+    try:
+        from ai_edge_litert import schema_py_generated
+        from ai_edge_litert.tools import flatbuffer_utils
+    except ImportError as error:
+        raise UserError(NOT_INSTALLED) from error
+    return flatbuffer_utils, schema_py_generated
+
+
+def _with_files(model: bytes, files: dict[str, str]) -> bytes:
+    """Appends a zip archive of text files, as TFLite's own metadata tools do."""
+    archive = io.BytesIO(model)
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as target:
+        for name, text in files.items():
+            target.writestr(name, text)
+    return archive.getvalue()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+class LiteRTFile:
+    """A .tflite file of ours, open in the LiteRT interpreter with XNNPACK.
+
+    Args:
+      content: the bytes of the file.
+      path: its name, for errors.
+      threads: CPU threads.
+
+    Raises:
+      UserError: it is damaged or of another origin, or ai-edge-litert is not installed.
+    """
+
+    def __init__(self, content: bytes, path: str, threads: int):
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise UserError(NOT_INSTALLED) from error
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                self.settings = archive.read(SETTINGS).decode()
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{path} holds no {SETTINGS}: it was not written by --mode=export, or is damaged."
+            ) from error
+        try:
+            self._interpreter = Interpreter(model_content=content, num_threads=threads)
+            self._run = self._interpreter.get_signature_runner(SIGNATURE)
+        except (RuntimeError, ValueError) as error:
+            raise UserError(f"cannot read the model file {path}: {reason(error)}") from error
+        self._input_type = self._run.get_input_details()["images"]["dtype"]
+        self.outputs = {
+            name: tf.TensorSpec(details["shape"], details["dtype"])
+            for name, details in self._run.get_output_details().items()
+        }
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs one image, float32 [1, h, w, 3], fitted pixels in 0-255."""
+        if self._input_type == np.uint8:
+            images = _whole(images).astype(np.uint8)
+        return self._run(images=images)

@@ -1,0 +1,130 @@
+"""ONNX files: the network, and what follows it, for onnxruntime and what else reads ONNX.
+
+See `export.portable` for the two parts and `export.exported` for running a file.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from edet.errors import UserError
+from edet.export.portable import CARD, SETTINGS, Finish, card, image_spec, network_of, settings
+from edet.files import reason, write_json, written_aside
+from edet.inference.detector import Detector
+
+OPSET = 18  # of April 2023; every runtime of the last years has it
+_NOT_INSTALLED = (
+    "ONNX needs onnx, onnxruntime and tf2onnx; install them with: pip install 'edet[onnx]'."
+)
+
+
+def export_onnx(detector: Detector, path: str) -> str:
+    """Writes an .onnx file and, beside it, its card as .json.
+
+    The input "images" is float32 [1, h, w, 3], fitted pixels in 0-255. The outputs are what
+    `export.outputs` names; see `portable.OUTPUTS`. The card and the configuration are in the
+    file's metadata too.
+
+    Args:
+      detector: what to export; `export` in its configuration says how.
+      path: file to write, ending in .onnx; gs:// works.
+
+    Returns:
+      The path. The file appears whole or not at all.
+
+    Raises:
+      UserError: the path does not end in .onnx or cannot be written, tf2onnx is not installed, or
+        soft-NMS is asked for, which ONNX has not.
+    """
+    config = detector.config
+    outputs = config.export.outputs
+    if not path.endswith(".onnx"):
+        raise UserError(f"an ONNX file must end in .onnx, and {path} does not.")
+    if config.model.detects and outputs == "detections" and config.detect.nms != "hard":
+        raise UserError(
+            f"ONNX has hard suppression only, and detect.nms is {config.detect.nms}; set "
+            "detect.nms=hard, or export.outputs to boxes or network."
+        )
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise UserError(_NOT_INSTALLED) from error
+    network, finish = network_of(detector.network), Finish(config)
+    function = tf.function(
+        lambda images: dict(zip(finish.names, finish(*network(images)), strict=True))
+    )
+    model, _ = tf2onnx.convert.from_function(
+        function, input_signature=[image_spec(config.model)], opset=OPSET
+    )
+    _give_sizes(model)
+    description = card(config, "float32", "float32")
+    for key, text in ((CARD, json.dumps(description)), (SETTINGS, settings(config))):
+        model.metadata_props.add(key=key, value=text)
+    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
+        file.write(model.SerializeToString())
+    write_json(path.removesuffix(".onnx") + ".json", description)
+    return path
+
+
+def _give_sizes(model: Any) -> None:
+    """Gives every Resize of an ONNX model the size to reach instead of tf2onnx's factor.
+
+    Rounded to float32, the factor from 3 to 5 rows makes 4 of them.
+    """
+    import onnx
+
+    resizes = [node for node in model.graph.node if node.op_type == "Resize"]
+    for node in resizes:  # in the order of the graph: shapes are known up to the first wrong one
+        constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+        inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+        shape = next(one for one in inferred if one.name == node.input[0]).type.tensor_type.shape
+        factors = constants[node.input[2]]
+        sizes = [round(axis.dim_value * f) for axis, f in zip(shape.dim, factors, strict=True)]
+        name = f"{node.output[0]}/sizes"
+        model.graph.initializer.append(
+            onnx.numpy_helper.from_array(np.array(sizes, np.int64), name)
+        )
+        node.input[2:] = ["", name]
+
+
+class ONNXFile:
+    """An .onnx file of ours, open in onnxruntime on the CPU.
+
+    Args:
+      content: the bytes of the file.
+      path: its name, for errors.
+      threads: CPU threads.
+
+    Raises:
+      UserError: it is damaged or of another origin, or onnxruntime is not installed.
+    """
+
+    def __init__(self, content: bytes, path: str, threads: int):
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UserError(_NOT_INSTALLED) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(content, options)
+        except Exception as error:  # onnxruntime's errors have no common class of their own
+            raise UserError(f"cannot read the model file {path}: {reason(error)}") from error
+        stored = self._session.get_modelmeta().custom_metadata_map
+        if SETTINGS not in stored:
+            raise UserError(f"{path} holds no {SETTINGS}: it was not written by --mode=export.")
+        self.settings = stored[SETTINGS]
+        types = {"tensor(float)": tf.float32, "tensor(int32)": tf.int32}
+        self.outputs = {
+            output.name: tf.TensorSpec(output.shape, types[output.type])
+            for output in self._session.get_outputs()
+        }
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs one image, float32 [1, h, w, 3], fitted pixels in 0-255."""
+        values = self._session.run(list(self.outputs), {"images": images})
+        return dict(zip(self.outputs, values, strict=True))

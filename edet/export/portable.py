@@ -1,0 +1,231 @@
+"""What LiteRT and ONNX files share: the network in two parts, and the card that explains a file.
+
+    pixels ── network_of ──► the network's outputs ── Finish ──► what the file gives
+
+The first part may be quantised. The second is cheap and always float32: boxes of whole pixels and
+scores in 256 steps would cost AP.
+
+Letters: h, w pixels of the network input, A anchors, K classes, D detections kept per image (100),
+C classes of pixels.
+A file takes one image at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import yaml
+
+from edet.config.labels import class_ids, emitted, labels_of, mask_labels_of
+from edet.config.schema import Config, ModelConfig
+from edet.config.sizes import as_dict
+from edet.errors import UserError
+from edet.export.fold import fold
+from edet.geometry.anchors import feature_sizes, make_anchors
+from edet.geometry.coding import decode_boxes
+from edet.geometry.nms import select_candidates, suppress_one
+from edet.image.letterbox import normalize_images
+from edet.inference.segmenter import class_map
+
+CARD, SETTINGS = "edet.json", "config.yaml"  # what a file carries along, by name
+
+NETWORK_OUTPUTS = ("class_logits", "box_deltas", "segmentation_logits")
+
+OUTPUTS: dict[str, dict[str, str]] = {
+    "network": {
+        "class_logits": "sigmoid gives the score; class k is class_ids[k]",
+        "box_deltas": "ty, tx, th, tw of every anchor; see anchors.decoding",
+    },
+    "boxes": {
+        "boxes": "ymin, xmin, ymax, xmax of every anchor in pixels of the input, not clipped",
+        "scores": "0-1 for every anchor and class; class k is class_ids[k]",
+    },
+    "detections": {
+        "boxes": "ymin, xmin, ymax, xmax in pixels of the input, not clipped; 0 in padding",
+        "classes": "the data set's own ids, the keys of labels; 0 in padding",
+        "num_detections": "rows from here on are padding",
+        "scores": "0-1, best first; 0 in padding",
+    },
+}
+
+# What a network that segments gives beside or instead of these.
+PIXEL_OUTPUTS: dict[str, dict[str, str]] = {
+    "network": {
+        "segmentation_logits": "of every fourth pixel and class, before the softmax; class k is "
+        "the k-th of mask_labels",
+    },
+    "detections": {
+        "class_map": "the class of every pixel of the input, the keys of mask_labels; padding "
+        "means nothing",
+    },
+}
+
+
+def outputs_of(config: Config) -> dict[str, str]:
+    """Returns what a file gives, by name, with what it means; `export.outputs` chooses.
+
+    Raises:
+      UserError: boxes are asked of a network without.
+    """
+    wanted, model = config.export.outputs, config.model
+    if wanted == "boxes" and not model.detects:
+        raise UserError(
+            "export.outputs is boxes, but model.heads has no detection; detections gives the class "
+            "of every pixel, network the logits."
+        )
+    found = OUTPUTS[wanted] if model.detects else {}
+    more = PIXEL_OUTPUTS["network" if wanted == "network" else "detections"]
+    return found | more if model.segments else found
+
+
+def image_spec(model: ModelConfig) -> tf.TensorSpec:
+    """Returns the input of every file: "images" float32 [1, h, w, 3], fitted pixels in 0-255."""
+    return tf.TensorSpec([1, *model.image_size, 3], tf.float32, "images")
+
+
+def network_of(network: keras.Model) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    """Returns the folded network as a function of raw pixels.
+
+    Args:
+      network: from `build_network`.
+
+    Returns:
+      A function of float32 [1, h, w, 3], 0-255, to the network's outputs in their order: class
+      logits [1, A, K] and box deltas [1, A, 4], segmentation logits [1, h / 4, w / 4, C].
+    """
+    folded, model = fold(network), network.model_config
+
+    def run(images: tf.Tensor) -> list[tf.Tensor]:
+        outputs = folded(normalize_images(images, model), training=False)
+        return [outputs[name] for name in NETWORK_OUTPUTS if name in outputs]
+
+    return run
+
+
+class Finish:
+    """The second part of a file: from the network's outputs to those of `outputs_of`.
+
+    Args:
+      config: its `model` and `export`, and its `detect` for detections.
+    """
+
+    def __init__(self, config: Config):
+        self.config, self.outputs = config, config.export.outputs
+        self._outputs = outputs_of(config)
+        model = config.model
+        self._anchors = make_anchors(model.image_size, model.levels, model.anchors)
+        # No class has the id 0, so it marks padding. In NumPy: a tensor from outside a graph is an
+        # input of the graph to a converter.
+        self._ids = np.array([0, *class_ids(model)], np.int32)
+        self._emitted = None if all(emitted(model)) else np.array(emitted(model))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of what a call returns, in its order."""
+        return list(self._outputs)
+
+    def specs(self) -> list[tf.TensorSpec]:
+        """Returns the shapes of the arguments of a call."""
+        model = self.config.model
+        shapes = [[1, len(self._anchors), k] for k in (model.num_classes, 4)] * model.detects
+        if model.segments:
+            wanted = model.segmentation
+            height, width = feature_sizes(model.image_size, wanted.level)[wanted.level]
+            shapes.append([1, height, width, wanted.num_classes])
+        return [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+
+    def __call__(self, *outputs: tf.Tensor) -> list[tf.Tensor]:
+        """Maps what `network_of` returns to the tensors of `names`."""
+        if self.outputs == "network":
+            return list(outputs)
+        found = {}
+        if self.config.model.segments:
+            *outputs, logits = outputs
+            found["class_map"] = class_map(logits, self.config)
+        if not self.config.model.detects:
+            return [found[name] for name in self.names]
+        class_logits, box_deltas = outputs
+        if self.outputs == "boxes":
+            found["boxes"] = decode_boxes(box_deltas, self._anchors)
+            found["scores"] = tf.sigmoid(class_logits)
+        else:
+            found |= self._detections(class_logits, box_deltas)
+        return [found[name] for name in self.names]
+
+    def _detections(self, class_logits: tf.Tensor, box_deltas: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As `Detector.postprocess` for one image, with an operation that every runtime has."""
+        detect = self.config.detect
+        candidates = select_candidates(
+            class_logits, box_deltas, self._anchors, detect, self._emitted
+        )
+        found = suppress_one(*(value[0] for value in candidates), detect)
+        return {
+            "boxes": found.boxes[None],
+            "scores": found.scores[None],
+            "classes": tf.gather(self._ids, found.classes + 1)[None],
+            "num_detections": tf.reshape(found.num_detections, [1]),
+        }
+
+
+def card(config: Config, precision: str, input_type: str) -> dict[str, Any]:
+    """Returns what a person or program without edet needs to use a file, ready for JSON."""
+    model = config.model
+    described = _described(model) if model.detects else {}
+    if model.segments:
+        described["mask_labels"] = mask_labels_of(model)
+    height, width = model.image_size
+    return {
+        "model": model.name,
+        "precision": precision,
+        "input": {
+            "name": "images",
+            "type": input_type,
+            "shape": [1, height, width, 3],
+            "pixels": "red, green, blue, 0-255",
+            "fitting": "resize bilinearly (half-pixel centres, no antialias) by scale = "
+            f"min({height} / height, {width} / width), then pad at the bottom and at the right; "
+            "boxes of the file / scale are boxes in the picture",
+            "padding": [round(c, 3) for c in model.pad_color],
+        },
+        "normalization": {
+            "where": "inside the file: (pixels - mean) / deviation",
+            "mean": list(model.mean_rgb),
+            "deviation": list(model.stddev_rgb),
+        },
+        "outputs": outputs_of(config),
+        **described,
+    }
+
+
+def _described(model: ModelConfig) -> dict[str, Any]:
+    """The parts of a card that tell of boxes."""
+    sizes = feature_sizes(model.image_size, model.max_level)
+    return {
+        "labels": labels_of(model),
+        "class_ids": class_ids(model),
+        "anchors": {
+            "order": "level, y, x, octave, aspect; boxes are ymin, xmin, ymax, xmax in pixels of "
+            "the input",
+            "levels": {
+                level: {"height": sizes[level][0], "width": sizes[level][1]}
+                for level in model.levels
+            },
+            "centers": "(index + 0.5) * stride, with stride = input size / level size",
+            "sides": "scale * stride * 2 ** (octave / octaves) * multiplier of the aspect",
+            "scale": model.anchors.scale,
+            "octaves": model.anchors.num_scales,
+            "multipliers_of_height_and_width": [m[::-1] for m in model.anchors.multipliers],
+            "decoding": "center_y = ty * height + anchor_y, center_x = tx * width + anchor_x, "
+            "height = exp(th) * anchor_height, width = exp(tw) * anchor_width",
+        },
+    }
+
+
+def settings(config: Config) -> str:
+    """Returns the sections of a configuration that a file carries along, as YAML."""
+    sections = {key: as_dict(config)[key] for key in ("model", "detect")}
+    return yaml.safe_dump(sections, sort_keys=False)

@@ -1,0 +1,136 @@
+"""The SavedModel: the Detector as a folder that TensorFlow loads without edet or Keras."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+
+import numpy as np
+import tensorflow as tf
+import yaml
+
+from edet.config.labels import mask_labels_of
+from edet.config.sizes import as_dict
+from edet.errors import UserError
+from edet.export.serving_protos import PredictionLog, predict_request
+from edet.export.signatures import Signature, signatures_of
+from edet.files import reason, write_json
+from edet.inference.detector import Detector
+from edet.inference.segmenter import Segmenter
+
+_WARMUP = "tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
+
+
+def export_saved_model(
+    detector: Detector | Segmenter, folder: str, version: int | None = None
+) -> str:
+    """Writes `<folder>/<version>/`, the layout that TensorFlow Serving polls.
+
+    `signatures_of` tells what it answers. Beside the graph lie
+      assets/labels.yaml: {id: name}; fits `model.labels` (of a network that only segments, {value
+        of the masks: name}; fits `model.segmentation.labels`).
+      assets.extra/edet.json: every signature with dtype, shape and meaning of its input and
+        outputs, the labels, the whole configuration and TensorFlow's version.
+      assets.extra/tf_serving_warmup_requests: one request for each signature, which a server runs
+        before it takes any other.
+
+    Args:
+      detector: what to export.
+      folder: name of the model; gs:// works.
+      version: number of the version; by default one more than the highest there.
+
+    Returns:
+      The folder written. It appears whole or not at all: an export that is killed leaves only a
+      folder `.<version>.*.part`, which servers pass over because its name is no number. (A bucket
+      renames a folder file by file, so a server that polls it can meet a part.)
+
+    Raises:
+      UserError: the version exists, or the folder cannot be written.
+    """
+    try:
+        tf.io.gfile.makedirs(folder)
+        if version is None:
+            version = 1 + max((int(v) for v in _entries(folder) if v.isdigit()), default=0)
+        target = os.path.join(folder, str(version))
+        if tf.io.gfile.exists(target):
+            raise UserError(f"{target} exists already; give another version or remove it.")
+        aside = os.path.join(folder, f".{version}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            _write(detector, aside, model_name=os.path.basename(folder.rstrip("/")))
+            tf.io.gfile.rename(aside, target)
+        finally:
+            if tf.io.gfile.exists(aside):
+                tf.io.gfile.rmtree(aside)
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"cannot write the SavedModel in {folder}: {reason(error)}") from error
+    return target
+
+
+def _entries(folder: str) -> list[str]:
+    return [name.rstrip("/") for name in tf.io.gfile.listdir(folder)]
+
+
+def _write(detector: Detector | Segmenter, folder: str, model_name: str) -> None:
+    signatures = signatures_of(detector)
+    functions = {
+        name: tf.function(signature.function).get_concrete_function(signature.input)
+        for name, signature in signatures.items()
+    }
+    module = tf.Module()
+    with tempfile.TemporaryDirectory() as own:
+        labels = os.path.join(own, "labels.yaml")
+        with open(labels, "w", encoding="utf-8") as file:
+            yaml.safe_dump(detector.labels, file, allow_unicode=True)
+        module.labels = tf.saved_model.Asset(labels)
+        tf.saved_model.save(module, folder, signatures=functions)
+    extra = os.path.join(folder, "assets.extra")
+    write_json(os.path.join(extra, "edet.json"), _card(detector, signatures, functions))
+    _write_warmup(os.path.join(extra, _WARMUP), signatures, model_name)
+
+
+def _card(
+    detector: Detector | Segmenter,
+    signatures: dict[str, Signature],
+    functions: dict[str, tf.types.experimental.ConcreteFunction],
+) -> dict:
+    """Describes the model; dtypes and shapes are those of the functions themselves."""
+
+    def described(spec: tf.TensorSpec, about: str) -> dict:
+        return {"dtype": spec.dtype.name, "shape": spec.shape.as_list(), "about": about}
+
+    masks = {}
+    if detector.config.model.segments:
+        masks = {"mask_labels": mask_labels_of(detector.config.model)}
+    return {
+        "labels": detector.labels,
+        **masks,
+        "signatures": {
+            name: {
+                "about": signature.about,
+                "inputs": {signature.input.name: described(signature.input, signature.about_input)},
+                "outputs": {
+                    key: described(functions[name].structured_outputs[key], about)
+                    for key, about in signature.about_outputs.items()
+                },
+            }
+            for name, signature in signatures.items()
+        },
+        "config": as_dict(detector.config),
+        "tensorflow": tf.__version__,
+    }
+
+
+def _write_warmup(path: str, signatures: dict[str, Signature], model_name: str) -> None:
+    """Writes one request for each signature, of one grey or black picture."""
+    picture = tf.io.encode_jpeg(np.full((64, 64, 3), 128, np.uint8)).numpy()
+    with tf.io.TFRecordWriter(path) as writer:
+        for name, signature in signatures.items():
+            spec = signature.input
+            if spec.dtype == tf.string:
+                value = tf.make_tensor_proto([picture])
+            else:  # one number for all elements keeps the file small
+                shape = [side or 64 for side in spec.shape[1:]]
+                value = tf.make_tensor_proto(0, spec.dtype, [1, *shape])
+            request = predict_request(model_name, name, {spec.name: value})
+            writer.write(PredictionLog(predict_log={"request": request}).SerializeToString())

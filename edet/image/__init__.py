@@ -1,0 +1,1 @@
+"""Pixels: decoding, transcoding, fitting into the network input."""

@@ -1,0 +1,198 @@
+"""Encoded bytes -> uint8 RGB pixels, upright, in graph ops alone.
+
+The same function runs in the input pipeline and inside an exported SavedModel, so nothing here
+calls back into Python. Letters: H, W pixels of the upright image.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import tensorflow as tf
+
+from edet.image.letterbox import fit
+
+_JPEG = b"\xff\xd8\xff"
+# An EXIF block is one of the first segments of a JPEG and no segment is longer than 64 KiB.
+_EXIF_SEARCH_BYTES = 3 * 65536
+_ORIENTATION_TAG = 0x0112
+_TYPE_SHORT = 3
+
+
+def decode_image(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes an image as a person sees it: three channels, 8 bits, turned upright.
+
+    JPEG (grey, CMYK and progressive too), PNG (palette, alpha, 1 to 16 bits), BMP, WebP and the
+    first frame of a GIF. Alpha is dropped, as Pillow's convert("RGB") does. 16-bit values are
+    scaled to 8 bits. TensorFlow's default JPEG decoder is kept (fast integer DCT), because the
+    reference's numbers come from it.
+
+    Args:
+      encoded: string scalar, the bytes of the file.
+
+    Returns:
+      uint8 [H, W, 3].
+
+    Raises:
+      tf.errors.InvalidArgumentError: when the op runs on bytes that are no readable image.
+    """
+    return turn_upright(decode_stored_pixels(encoded), exif_orientation(encoded))
+
+
+def decode_stored_pixels(encoded: tf.Tensor, target: tf.Tensor | None = None) -> tf.Tensor:
+    """Decodes like `decode_image` but leaves the pixels as they are stored in the file.
+
+    Args:
+      encoded: string scalar, the bytes of the file.
+      target: int32 [2], the height and width that the image will be fitted into. Given it, a JPEG
+        is decoded at a half, a quarter or an eighth of its size (sides rounded up) where that
+        still fills the target. Such pixels are means of those that they stand for, so a later
+        bilinear resize passes fewer over: they are not the pixels of the whole image resized.
+    """
+    image = tf.case(
+        [
+            (_starts_with(encoded, _JPEG), lambda: _decode_jpeg(encoded, target)),
+            (_starts_with(encoded, b"BM"), lambda: _decode_bmp(encoded)),
+            # TensorFlow refuses channels=3 for a WebP with alpha, and gives 3 or 4 when not asked.
+            (_starts_with(encoded, b"RIFF"), lambda: _decode_any(encoded, channels=0)[..., :3]),
+        ],
+        default=lambda: _decode_any(encoded, channels=3),
+        exclusive=True,
+    )
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def _starts_with(encoded: tf.Tensor, signature: bytes) -> tf.Tensor:
+    return tf.equal(tf.strings.substr(encoded, 0, len(signature)), signature)
+
+
+def _decode_jpeg(encoded: tf.Tensor, target: tf.Tensor | None) -> tf.Tensor:
+    if target is None:
+        return tf.io.decode_jpeg(encoded, channels=3)
+    shape = tf.image.extract_jpeg_shape(encoded)[:2]
+    # The larger scale of both orientations is small enough whatever EXIF says.
+    scale = tf.maximum(fit(shape[0], shape[1], target)[0], fit(shape[1], shape[0], target)[0])
+    branches = [
+        functools.partial(tf.io.decode_jpeg, encoded, channels=3, ratio=ratio)
+        for ratio in (1, 2, 4, 8)
+    ]
+    return tf.switch_case(tf.reduce_sum(tf.cast(scale * [2.0, 4.0, 8.0] <= 1, tf.int32)), branches)
+
+
+def _decode_any(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+    return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+
+
+def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes a BMP; TensorFlow returns the indices of a palette image as if they were grey."""
+    # Bytes of the header: 14 size of its second part, 28 bits per pixel, 30 compression.
+    words = tf.io.decode_raw(tf.strings.substr(encoded, 0, 54), tf.uint16)
+    header_size, bits, compression = (tf.cast(words[i // 2], tf.int32) for i in (14, 28, 30))
+    is_plain = (compression == 0) | (compression == 3)
+    readable = tf.debugging.Assert(is_plain, ["a run-length encoded BMP is not supported"])
+    with tf.control_dependencies([readable]):
+        image = _decode_any(encoded, channels=3)
+
+    def through_palette() -> tf.Tensor:
+        palette = tf.strings.substr(encoded, 14 + header_size, 4 * 256)
+        entries = tf.io.decode_raw(palette, tf.uint8)
+        entries = tf.reshape(entries[: tf.size(entries) // 4 * 4], [-1, 4])  # blue green red 0
+        return tf.gather(entries[:, 2::-1], tf.cast(image[..., 0], tf.int32))
+
+    return tf.cond(bits == 8, through_palette, lambda: image)
+
+
+def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Undoes an EXIF orientation.
+
+    Args:
+      image: [H, W, C] as stored.
+      orientation: int32 scalar, 1 (already upright) to 8.
+
+    Returns:
+      [H, W, C], or [W, H, C] for the orientations 5-8.
+    """
+
+    def turn() -> tf.Tensor:
+        # Each of the eight is a transposition, a mirroring left-right, one top-bottom, or none.
+        upright = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
+        mirror = tf.stack(
+            [_is_one_of(orientation, 3, 4, 7, 8), _is_one_of(orientation, 2, 3, 6, 7)]
+        )
+        return tf.raw_ops.Reverse(tensor=upright, dims=tf.concat([mirror, [False]], 0))
+
+    return tf.ensure_shape(tf.cond(orientation > 1, turn, lambda: image), [None, None, 3])
+
+
+def _is_one_of(value: tf.Tensor, *choices: int) -> tf.Tensor:
+    return tf.reduce_any(value == tf.constant(choices))
+
+
+def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """Reads the orientation that a camera wrote into a JPEG.
+
+    Args:
+      encoded: string scalar, any bytes.
+
+    Returns:
+      int32 scalar in 1..8; 1 for a file without EXIF, a malformed block and other formats.
+    """
+
+    # The files without EXIF that nearly all programs write: one JFIF segment and then the tables.
+    after_jfif = tf.strings.substr(encoded, tf.minimum(20, tf.strings.length(encoded)), 2)
+    is_plain = _starts_with(encoded, _JPEG + b"\xe0\0\x10") & (after_jfif == b"\xff\xdb")
+
+    def search() -> tf.Tensor:
+        data = tf.io.decode_raw(tf.strings.substr(encoded, 0, _EXIF_SEARCH_BYTES), tf.uint8)
+        return _orientation_of_tiff(_find_exif(data))
+
+    return tf.cond(_starts_with(encoded, _JPEG) & ~is_plain, search, lambda: tf.constant(1))
+
+
+def _find_exif(data: tf.Tensor) -> tf.Tensor:
+    """Returns the TIFF part of the first EXIF segment of a JPEG's bytes, or no bytes."""
+    size = tf.size(data)
+    data = tf.pad(data, [[0, 10]])  # a segment's header can be read wherever it is said to be
+    name = tf.constant(list(b"Exif\0\0"), tf.uint8)
+
+    def header(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        words = tf.reshape(tf.cast(data[start : start + 4], tf.int32), [2, 2])
+        marker, length = tf.unstack(256 * words[:, 0] + words[:, 1])
+        return marker, length
+
+    def is_exif(start: tf.Tensor) -> tf.Tensor:
+        return (header(start)[0] == 0xFFE1) & tf.reduce_all(data[start + 4 : start + 10] == name)
+
+    def is_before_exif(start: tf.Tensor) -> tf.Tensor:
+        # APP0-APP15 and comments may stand before it; anything else ends the search.
+        marker, length = header(start)
+        is_skippable = ((marker >= 0xFFE0) & (marker <= 0xFFEF)) | (marker == 0xFFFE)
+        return is_skippable & (length >= 2) & ~is_exif(start)
+
+    start = tf.while_loop(
+        is_before_exif,
+        lambda start: [tf.minimum(start + 2 + header(start)[1], size)],
+        [tf.minimum(2, size)],
+    )[0]
+    end = tf.where(is_exif(start), tf.minimum(start + 2 + header(start)[1], size), 0)
+    return data[start + 10 : end]
+
+
+def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
+    """Returns the orientation in the first directory (IFD0) of a TIFF block, 1 when unreadable."""
+    size = tf.size(tiff)
+    tiff = tf.cast(tf.pad(tiff, [[0, 10]]), tf.int32)
+    is_little = tf.reduce_all(tiff[:4] == list(b"II*\0"))
+    is_big = tf.reduce_all(tiff[:4] == list(b"MM\0*"))
+    weights = tf.where(is_little, [1, 256], [256, 1])
+    # The offset of the directory has 32 bits, but it lies within the 16 bits of a segment.
+    offset = tf.reduce_sum(tf.where(is_little, tiff[4:6], tiff[6:8]) * weights)
+    start = tf.minimum(offset, size)
+    num_fields = tf.reduce_sum(tiff[start : start + 2] * weights)
+    num_fields = tf.clip_by_value(num_fields, 0, tf.maximum(size - start - 2, 0) // 12)
+    fields = tf.reshape(tiff[start + 2 : start + 2 + 12 * num_fields], [-1, 6, 2])
+    fields = tf.reduce_sum(fields * weights, axis=2)
+    tag, kind, value = fields[:, 0], fields[:, 1], fields[:, 4]
+    is_orientation = (tag == _ORIENTATION_TAG) & (kind == _TYPE_SHORT)
+    is_found = (is_little | is_big) & is_orientation & (value >= 1) & (value <= 8)
+    return tf.concat([tf.boolean_mask(value, is_found), [1]], 0)[0]

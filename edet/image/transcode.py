@@ -1,0 +1,127 @@
+"""Makes any image file a plain one: an upright JPEG or PNG that TensorFlow decodes right.
+
+JPEG and PNG files that lie upright keep their bytes. TensorFlow reads the others wrongly, or not
+at all: a palette BMP gives the palette's indices as grey, WebP with alpha and AVIF give errors.
+Pillow reads those, and they are stored as PNG. An EXIF orientation is applied to the pixels and
+dropped, so that a record means the same to every reader.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from edet.files import reason
+from edet.image.decode import decode_stored_pixels, exif_orientation, turn_upright
+
+# `make_plain` refuses above the limit; between one and two times of it Pillow would only warn.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+
+class BadImage(ValueError):
+    """An image that cannot be used; its message says why."""
+
+
+@dataclass(frozen=True)
+class PlainImage:
+    """Encoded bytes and what they decode to."""
+
+    encoded: bytes
+    format: str  # "jpeg" or "png"
+    height: int
+    width: int
+    changes: tuple[str, ...] = ()  # what was done to the file, for the report
+
+
+def make_plain(encoded: bytes, height: int = -1, width: int = -1) -> PlainImage:
+    """Returns an upright JPEG or PNG of an image file, decoded once to be sure of it.
+
+    Annotations of a photo with an EXIF orientation may mean the stored pixels or the upright
+    ones; the annotated size tells. Where it fits both, the upright ones are meant: viewers, the
+    annotation tools of today and `Detector` show the photo that way.
+
+    Args:
+      encoded: the bytes of the file.
+      height, width: the annotated size; -1 where unknown.
+
+    Raises:
+      BadImage: the file is no image, is damaged, or has more pixels than Pillow's limit.
+    """
+    kind, orientation, mode = _inspect(encoded)
+    is_plain = kind in ("jpeg", "png")
+    changes = [] if is_plain else [f"stored as PNG (was {kind})"]
+    try:
+        if is_plain:
+            pixels, found = (tensor.numpy() for tensor in _decode(encoded))
+            orientation = found if kind == "jpeg" else orientation
+        else:
+            pixels = _pillow_pixels(encoded, mode)
+    except tf.errors.OpError as error:
+        raise BadImage("its pixels are damaged or cut off") from error
+    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files.
+        raise BadImage(f"does not decode: {reason(error)}") from error
+    stored = pixels.shape[:2]
+    upright = stored[::-1] if orientation >= 5 else stored
+    if orientation > 1 and (height, width) == stored != upright:
+        changes.append("EXIF orientation dropped (boxes fit the stored pixels)")
+    elif orientation > 1:
+        changes.append("turned upright (EXIF orientation)")
+        pixels = turn_upright(pixels, tf.constant(orientation)).numpy()
+    if changes:
+        kind, encoded = _encode(pixels, "jpeg" if kind == "jpeg" else "png")
+    return PlainImage(encoded, kind, pixels.shape[0], pixels.shape[1], tuple(changes))
+
+
+def _inspect(encoded: bytes) -> tuple[str, int, str]:
+    """Returns the format, the EXIF orientation 1-8 and Pillow's mode, from the header alone."""
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            size, mode = image.size, image.mode
+            # A JPEG with further pictures behind the first, as phones write them, is "MPO".
+            kind = {"MPO": "jpeg"}.get(image.format, image.format.lower())
+            orientation = 1 if kind == "jpeg" else _orientation(image)
+    except UnidentifiedImageError as error:
+        raise BadImage("is empty or of no known image format") from error
+    except Exception as error:  # As above.
+        raise BadImage(f"cannot be opened: {reason(error)}") from error
+    if size[0] * size[1] > Image.MAX_IMAGE_PIXELS:
+        raise BadImage(f"has {size[0]}x{size[1]} pixels, over the {Image.MAX_IMAGE_PIXELS} allowed")
+    return kind, orientation, mode
+
+
+def _orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation; 1 where the EXIF block is missing or damaged."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Damaged metadata says nothing about the pixels.
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def _decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pixels as stored, uint8 [H, W, 3], and the orientation that the input pipeline sees."""
+    return decode_stored_pixels(encoded), exif_orientation(encoded)
+
+
+def _pillow_pixels(encoded: bytes, mode: str) -> np.ndarray:
+    """Returns uint8 [height, width, 3]: the first frame, alpha dropped, 16 bits scaled to 8."""
+    if mode in ("I", "F"):
+        raise ValueError("32-bit pixels of an unknown range; convert it to 8 or 16 bits")
+    with Image.open(io.BytesIO(encoded)) as image:
+        if mode.startswith("I;16"):  # convert("RGB") would clip at 255 instead
+            grey = (np.asarray(image) >> 8).astype(np.uint8)
+            return np.repeat(grey[:, :, None], 3, axis=2)
+        return np.asarray(image.convert("RGB"))
+
+
+def _encode(pixels: np.ndarray, kind: str) -> tuple[str, bytes]:
+    file = io.BytesIO()
+    options = {"quality": 95, "subsampling": 0} if kind == "jpeg" else {}
+    Image.fromarray(pixels).save(file, kind, **options)
+    return kind, file.getvalue()

@@ -1,0 +1,319 @@
+"""TFRecord shards -> batches on the host: shuffle, decode, augment, pad.
+
+What a training batch is depends on the configuration, the number of hosts and the step alone: the
+order of a host is a function of (seed, epoch), the augmentation of (seed, epoch, place in the
+epoch). So a run that is resumed goes on with the batches that the broken one would have seen,
+whatever the threads do. On another number of hosts the files are shared out anew: some images of
+the epoch under way come again, others wait for the next.
+
+Letters: B images of a batch · h, w pixels of the network input · N padded boxes.
+Boxes are [ymin, xmin, ymax, xmax].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from edet.config.labels import class_ids, mask_labels_of
+from edet.config.schema import Config
+from edet.errors import UserError
+from edet.image.letterbox import letterbox, pad_bottom_right, resize
+from edet.input import augment
+from edet.input.masks import index_mask, place_mask
+from edet.input.reading import Tensors, decode_examples, image_name, read_file, user_errors
+from edet.records.shards import count_records
+
+_FILES_AT_ONCE = 16  # shards read side by side
+
+
+def make_train_dataset(
+    config: Config,
+    files: Sequence[str],
+    input_context: tf.distribute.InputContext | None = None,
+    skip_steps: int = 0,
+) -> tf.data.Dataset:
+    """Makes the endless stream of training batches of one host.
+
+    Epochs follow each other without a gap; a batch may lie across two. An image that cannot be
+    decoded is named on stderr and its place is taken by another image of its batch (by an image
+    of the mean colour without boxes if there is none), so that the steps of an epoch stay the
+    same. An unknown class id, a record of another schema and a damaged file end the iteration;
+    `edet.input.reading.user_errors` puts those in words.
+
+    Args:
+      config: `data.batch_size` is global; `train.seed` decides the order and the augmentation.
+      files: TFRecord shards, in a fixed order.
+      input_context: as `Strategy.distribute_datasets_from_function` gives it. Each of n hosts
+        reads files of its own if n divides their number, otherwise every n-th record of each.
+      skip_steps: steps that an earlier run has done. Whole epochs are leapt over; records of the
+        last one are read but not decoded.
+
+    Returns:
+      A dataset of dicts, B images of one replica in each:
+        "images": uint8 [B, h, w, 3] raw pixels; `normalize_images` belongs on the device.
+          Rounding moves a pixel by at most 0.5 of 255, in the padding too: the mean colour
+          becomes at most 0.009 instead of 0.
+        "gt_boxes": float32 [B, N, 4] in pixels of the network input, padded with 0.
+        "gt_classes": int32 [B, N] class indices, padded with -1.
+        "image_ids": int64 [B]; `edet.input.ground_truth.describe_images` names them.
+        "num_dropped_boxes": int32 [B], boxes beyond N.
+        "gt_masks": uint8 [B, h, w] indices of the segmentation's logits, 255 where the pixel does
+          not count: of a network that segments. One that does nothing else has no boxes.
+        "is_replaced": bool [B], true where the image stands in for an undecodable one.
+
+    Raises:
+      UserError: no records or none for this host, or a batch size that the replicas cannot share.
+    """
+    host = _Host.of(files, config.data.batch_size, input_context)
+    host.check_own_records()
+    first_epoch, skipped_records = 0, 0
+    if skip_steps:
+        first_epoch, skipped_records = divmod(skip_steps * host.images_per_step, host.count())
+    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    records = epochs.flat_map(lambda epoch: _shuffled_epoch(host, epoch, config))
+    masks = "none"
+    if config.model.segments:
+        masks = "optional" if config.model.detects else "required"
+    records = records.skip(skipped_records)
+    examples = decode_examples(records, host.files, warn=True, masks=masks)
+    examples = examples.map(
+        lambda example: _training_example(example, config, host.files),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    batches = _batch(examples, host.batch_size).map(_replace_undecodable)
+    # Told that no batch can be the last, several workers need not agree on it before every step.
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return batches.apply(endless).prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def make_eval_dataset(
+    config: Config,
+    files: Sequence[str],
+    batch_size: int,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Makes one pass over the images of one host, in the order of the records.
+
+    The last batch is filled up with copies, marked -1, so that every host and replica has equally
+    many batches of one static shape. Ground truth does not pass through here: it is never
+    truncated, and stays on the host (`ground_truth.read_ground_truth`, same running numbers).
+
+    Args:
+      config: the model's input size and mean colour are used.
+      files: TFRecord shards, in a fixed order.
+      batch_size: images of a step over all replicas.
+      input_context: as `Strategy.distribute_datasets_from_function` gives it.
+
+    Returns:
+      A dataset of dicts, B images of one replica in each:
+        "images": float32 [B, h, w, 3] raw pixels, not rounded: after `normalize_images` they are
+          the reference's.
+        "image_scales": float32 [B], network pixels / original pixels.
+        "image_index": int32 [B], running number of the record over all files; -1 in copies.
+
+    Raises:
+      UserError: no records, or a batch size that the replicas cannot share.
+      tf.errors.InvalidArgumentError: while iterating, for an image that cannot be decoded; its
+        message names the image.
+    """
+    host = _Host.of(files, batch_size, input_context)
+    records = tf.data.Dataset.range(len(files)).flat_map(lambda number: read_file(files, number))
+    records = records.enumerate().map(
+        lambda index, record: {**record, "image_index": tf.cast(index, tf.int32)}
+    )
+    steps = records.batch(batch_size).map(lambda step: _own_rows(step, host))
+    examples = decode_examples(steps.unbatch(), files, warn=False).map(
+        lambda example: _eval_example(example, config, files), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    batches = _batch(examples, host.batch_size)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _batch(examples: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    return examples.batch(batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    # Images are worked on side by side; threads inside one image would only fight over cores.
+    options.threading.max_intra_op_parallelism = 1
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options
+
+
+class _Host(NamedTuple):
+    """The part of the records that one host reads, and how it batches them."""
+
+    index: int  # of this host
+    num_hosts: int
+    files: list[str]  # all files
+    batch_size: int  # images of one replica
+    images_per_step: int  # images that all replicas of this host take in one step
+
+    @classmethod
+    def of(
+        cls, files: Sequence[str], batch_size: int, context: tf.distribute.InputContext | None
+    ) -> _Host:
+        """Returns the part of the host of `context`; `batch_size` is that of all replicas."""
+        context = context or tf.distribute.InputContext()
+        replicas = context.num_replicas_in_sync
+        if batch_size % replicas:
+            below = batch_size // replicas * replicas
+            raise UserError(
+                f"the batch size {batch_size} is not divisible by {replicas} replicas; use "
+                + (f"{below} or {below + replicas}." if below else f"{replicas}.")
+            )
+        with user_errors(files):
+            is_empty = not any(True for _ in tf.data.TFRecordDataset(list(files)).take(1))
+        if is_empty:
+            raise UserError(f"there are no records in {', '.join(files[:3])}; check the files.")
+        return cls(
+            index=context.input_pipeline_id,
+            num_hosts=context.num_input_pipelines,
+            files=list(files),
+            batch_size=batch_size // replicas,
+            images_per_step=batch_size // context.num_input_pipelines,
+        )
+
+    @property
+    def has_own_files(self) -> bool:
+        """Whether hosts read different files; otherwise they share out the records of each.
+
+        Unequal numbers of files would show the images of some hosts more often than others.
+        """
+        return len(self.files) % self.num_hosts == 0
+
+    @property
+    def file_numbers(self) -> list[int]:
+        """The files that this host reads."""
+        numbers = list(range(len(self.files)))
+        return numbers[self.index :: self.num_hosts] if self.has_own_files else numbers
+
+    def read_file(self, number: tf.Tensor) -> tf.data.Dataset:
+        """Reads this host's records of one file."""
+        records = read_file(self.files, number)
+        return records if self.has_own_files else records.shard(self.num_hosts, self.index)
+
+    def check_own_records(self) -> None:
+        """Raises UserError if there are none; the endless stream would wait for one for ever."""
+        own = tf.data.Dataset.from_tensor_slices(tf.constant(self.file_numbers, tf.int64))
+        with user_errors(self.files):
+            if any(True for _ in own.flat_map(self.read_file).take(1)):
+                return
+        raise UserError(
+            f"host {self.index} of {self.num_hosts} gets no records of {len(self.files)} files "
+            f"({self.files[0]}, ...); write a number of shards that {self.num_hosts} divides, with "
+            "records in each."
+        )
+
+    def count(self) -> int:
+        """Returns the number of records that this host reads in an epoch."""
+        if self.has_own_files:
+            return count_records([self.files[number] for number in self.file_numbers])
+        counts = (count_records([file]) for file in self.files)
+        return sum(len(range(self.index, count, self.num_hosts)) for count in counts)
+
+
+def _shuffled_epoch(host: _Host, epoch: tf.Tensor, config: Config) -> tf.data.Dataset:
+    """Reads the host's records once, in an order that follows from (seed, epoch)."""
+    # Holds inside this function's graph: the process-wide seed must not change the order.
+    # TensorFlow compares seeds in Python where this one is 0, which a tensor does not allow.
+    tf.random.set_seed(1 + config.train.seed % 2**30)
+    numbers = tf.data.Dataset.from_tensor_slices(tf.constant(host.file_numbers, tf.int64))
+    numbers = numbers.shuffle(len(host.file_numbers), epoch, reshuffle_each_iteration=False)
+    records = numbers.interleave(
+        host.read_file, cycle_length=_FILES_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE
+    )
+    records = records.shuffle(config.data.shuffle_buffer, epoch, reshuffle_each_iteration=False)
+
+    def add_draws(place: tf.Tensor, record: Tensors) -> Tensors:
+        # Two numbers of 64 bits that no other image of any host and epoch has.
+        low, high = config.train.seed, epoch * 2**40 + place * host.num_hosts + host.index
+        draws = augment.draw(tf.stack([low, high]), config.augment)
+        record = {**record, "draws": draws}
+        if config.data.scaled_decode:
+            record["target"] = augment.target_size(draws, config.model.image_size)
+        return record
+
+    return records.enumerate().map(add_draws)
+
+
+def _training_example(example: Tensors, config: Config, files: Sequence[str]) -> Tensors:
+    """Augments one decoded example and brings it to a fixed shape."""
+    model = config.model
+    image_size = tf.shape(example["image"])[:2]
+    geometry = augment.make_geometry(example["draws"], image_size, model.image_size)
+    # An image that could not be decoded becomes nothing but padding.
+    rows = tf.where(example["is_decoded"], geometry.size[0], 0)
+    image = resize(augment.cut(example["image"], geometry), geometry.size)
+    image = tf.cast(tf.round(image[:rows]), tf.uint8)
+    batch = {
+        "images": pad_bottom_right(image, model.image_size, model.pad_color),
+        "image_ids": example["image_id"],
+        "num_dropped_boxes": tf.constant(0),
+        "is_replaced": ~example["is_decoded"],
+    }
+    if model.detects:
+        batch |= _boxes(example, geometry, config, lambda: image_name(example, files))
+    if model.segments:
+        mask = place_mask(example["mask"], image_size, geometry, model.image_size)
+        values = list(mask_labels_of(model))
+        batch["gt_masks"] = index_mask(mask, values, lambda: image_name(example, files))
+    return batch
+
+
+def _boxes(
+    example: Tensors, geometry: augment.Geometry, config: Config,
+    name_image: Callable[[], tf.Tensor],
+) -> Tensors:  # fmt: skip
+    """Moves the boxes of one example with its pixels, and leaves out those that do not count."""
+    size, image_size = config.model.image_size, tf.shape(example["image"])[:2]
+    boxes = augment.move_boxes(example["boxes"], image_size, geometry)
+    boxes, is_kept = augment.clip_boxes(boxes, size, config.augment.min_visible)
+    is_kept &= example["is_decoded"]
+    if config.data.skip_crowd:
+        is_kept &= ~example["is_crowd"]
+    known_ids = class_ids(config.model)
+    classes = augment.class_indices(example["class_ids"], known_ids, name_image)
+    boxes, classes, num_dropped = augment.pad_ground_truth(
+        tf.boolean_mask(boxes, is_kept), tf.boolean_mask(classes, is_kept), config.data.max_boxes
+    )
+    return {"gt_boxes": boxes, "gt_classes": classes, "num_dropped_boxes": num_dropped}
+
+
+def _replace_undecodable(batch: Tensors) -> Tensors:
+    """Puts another image of the batch in the place of each one that could not be decoded."""
+    is_bad = batch["is_replaced"]
+    places = tf.range(tf.size(is_bad))
+    rows = tf.where(is_bad, tf.argmin(tf.cast(is_bad, tf.int32), output_type=tf.int32), places)
+    replaced = tf.cond(
+        tf.reduce_any(is_bad),
+        lambda: {key: tf.gather(value, rows) for key, value in batch.items()},
+        lambda: batch,
+    )
+    return {**replaced, "is_replaced": is_bad}
+
+
+def _own_rows(step: Tensors, host: _Host) -> Tensors:
+    """Takes this host's rows of one evaluation step, filled up with copies of the last record."""
+    first = host.index * host.images_per_step
+    places = tf.range(first, first + host.images_per_step)
+    last = tf.size(step["image_index"]) - 1
+    own = {key: tf.gather(value, tf.minimum(places, last)) for key, value in step.items()}
+    own["image_index"] = tf.where(places <= last, own["image_index"], -1)
+    return own
+
+
+def _eval_example(example: Tensors, config: Config, files: Sequence[str]) -> Tensors:
+    def fail() -> tf.Tensor:
+        sentence = tf.strings.join([image_name(example, files), " cannot be decoded"])
+        with tf.control_dependencies([tf.debugging.Assert(example["is_decoded"], [sentence])]):
+            return tf.identity(example["image"])
+
+    image = tf.cond(example["is_decoded"], lambda: example["image"], fail)
+    image, scale = letterbox(image, config.model.image_size, config.model.pad_color)
+    return {"images": image, "image_scales": scale, "image_index": example["image_index"]}

@@ -1,0 +1,183 @@
+"""TFRecord shards -> parsed records with decoded images, and errors that name the image.
+
+Letters: H, W pixels of one image. Boxes are [ymin, xmin, ymax, xmax].
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import tensorflow as tf
+
+from edet.errors import StorageError, UserError
+from edet.files import NO_ANSWER, reason
+from edet.image.decode import decode_stored_pixels, exif_orientation, turn_upright
+from edet.records.masks import decode_mask, parse_mask
+from edet.records.schema import parse_example
+from edet.records.shards import check_records
+
+Tensors = dict[str, tf.Tensor]
+
+RECORDS_PER_FILE = 2**32  # bound; an image id is number of the file * this + number of the record
+_READ_AHEAD_BYTES = 8 << 20  # of each shard; a bucket answers slowly
+_MAY_PASS = (*NO_ANSWER, tf.errors.ResourceExhaustedError)
+_DECODED_AT_ONCE = min(os.cpu_count() or 1, 32)  # each may be a photo of many megabytes
+
+
+def read_file(files: Sequence[str], number: tf.Tensor) -> tf.data.Dataset:
+    """Reads the serialized records of one of `files`, each with its image id.
+
+    An image id is the place of the record: number of the file * 2^32 + its number in the file.
+    """
+    file = tf.gather(tf.constant(files), number)
+    records = tf.data.TFRecordDataset(file, buffer_size=_READ_AHEAD_BYTES).enumerate()
+    return records.map(
+        lambda place, serialized: {
+            "image_id": number * RECORDS_PER_FILE + place,
+            "serialized": serialized,
+        }
+    )
+
+
+def decode_examples(
+    records: tf.data.Dataset,
+    files: Sequence[str],
+    warn: bool,
+    masks: Literal["none", "optional", "required"] = "none",
+) -> tf.data.Dataset:
+    """Parses records and decodes their images, in order and in parallel.
+
+    Args:
+      records: dicts with "serialized" and "image_id"; other entries are passed on. Where they
+        have a "target" (int32 [2], the height and width that the image will be fitted into), a
+        large JPEG is decoded at a fraction of its size that still fills the target.
+      files: what the image ids count.
+      warn: names each undecodable image on stderr.
+      masks: whether records' masks are decoded too, as "mask", see `records.masks.decode_mask`. A
+        record without a required one ends the iteration with a sentence.
+
+    Returns:
+      The same dicts, without "serialized" and "target", with the entries of `parse_example`, but
+      "image" uint8 [H, W, 3] for "encoded", and "is_decoded": where that is false the image is one
+      black pixel. Only decoding is guarded: damaged files and records of another schema are errors.
+    """
+
+    def parse(record: Tensors) -> Tensors:
+        serialized = record.pop("serialized")
+        example = {**record, **parse_example(serialized)}
+        if masks != "none":
+            example["mask"] = _checked_mask(serialized, example, files, masks == "required")
+        return example
+
+    def decode(example: Tensors) -> Tensors:
+        decoded = decode_parsed(example)
+        return decoded if masks == "none" else {**decoded, "mask": decode_mask(example["mask"])}
+
+    def decode_or_blank(example: Tensors) -> tf.data.Dataset:
+        # tf.data has no other way to catch an error and keep the element's place.
+        example = tf.data.Dataset.from_tensors(example)
+        decoded = example.map(decode).ignore_errors(log_warning=True)
+        return decoded.concatenate(example.map(lambda e: _blank(e, files, warn))).take(1)
+
+    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).interleave(
+        decode_or_blank, cycle_length=_DECODED_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+def _checked_mask(
+    serialized: tf.Tensor, example: Tensors, files: Sequence[str], is_required: bool
+) -> tf.Tensor:
+    mask = parse_mask(serialized)
+    if not is_required:
+        return mask
+    sentence = tf.strings.join(
+        [image_name(example, files), " has no mask; write records with masks only, or train boxes"]
+    )
+    with tf.control_dependencies([tf.debugging.Assert(tf.not_equal(mask, ""), [sentence])]):
+        return tf.identity(mask)
+
+
+def decode_parsed(example: Tensors) -> Tensors:
+    """Decodes what `parse_example` returns: "image" and "is_decoded" take the place of "encoded".
+
+    With a "target", see `decode_examples`, the image may be a half, a quarter or an eighth as high
+    and wide.
+
+    Raises (in the graph):
+      tf.errors.InvalidArgumentError: the image cannot be decoded.
+    """
+    example = dict(example)
+    encoded, target = example.pop("encoded"), example.pop("target", None)
+    stored = decode_stored_pixels(encoded, target)
+    upright = turn_upright(stored, exif_orientation(encoded))
+    # A record whose size is that of the stored pixels was annotated without regard to EXIF.
+    annotated = tf.stack([example["height"], example["width"]])
+    fractions = tf.constant([[1]] if target is None else [[1], [2], [4], [8]])
+    annotated = (annotated + fractions - 1) // fractions
+    is_turned = tf.reduce_any(tf.shape(upright) != tf.shape(stored))
+    is_annotated = tf.reduce_any(tf.reduce_all(annotated == tf.shape(stored)[:2], axis=1))
+    keep_stored = is_turned & is_annotated
+    image = tf.cond(keep_stored, lambda: stored, lambda: upright)
+    return {**example, "image": image, "is_decoded": True}
+
+
+def _blank(example: Tensors, files: Sequence[str], warn: bool) -> Tensors:
+    """Stands in for an example whose image cannot be decoded."""
+    del example["encoded"]
+    example.pop("target", None)
+    if "mask" in example:
+        example["mask"] = decode_mask(tf.constant(""))
+    if warn:
+        warning = tf.strings.join(["Skipped: ", image_name(example, files), " cannot be decoded."])
+        tf.print(warning, output_stream=sys.stderr)
+    return {**example, "image": tf.zeros([1, 1, 3], tf.uint8), "is_decoded": False}
+
+
+def image_name(example: Tensors, files: Sequence[str]) -> tf.Tensor:
+    """Names an image for a person: its source id, and where its record is."""
+    number, place = example["image_id"] // RECORDS_PER_FILE, example["image_id"] % RECORDS_PER_FILE
+    return tf.strings.join(
+        [
+            "image ", example["source_id"], " (record ", tf.strings.as_string(place), " of ",
+            tf.gather(tf.constant(files), number), ")",
+        ]
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def user_errors(files: Sequence[str]) -> Iterator[None]:
+    """Turns what tf.data raises while batches are read into one sentence.
+
+    A reader's own error names no record. So the files are read once more, up to the fault.
+
+    Args:
+      files: what is being read.
+
+    Raises:
+      UserError: for an assertion of the pipeline (its sentence is kept), a damaged file and a
+        record of another schema; StorageError: the files' bucket does not answer. Any other error
+        passes as it is.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        assertion = re.search(r"assertion failed: \[(.*?)\]\s*(?:\n|\[|$)", error.message, re.S)
+        if assertion:
+            raise UserError(f"{_unescape(assertion[1])}.") from error
+        names_file = any(file in error.message for file in files)
+        if names_file and isinstance(error, _MAY_PASS):
+            raise StorageError(f"cannot read the records: {reason(error)}") from error
+        signs = ("corrupted record", "truncated record", "ParseExample")
+        if names_file or any(sign in error.message for sign in signs):
+            check_records(list(files), every_record=True)
+        raise
+
+
+def _unescape(text: str) -> str:
+    """Undoes the escapes that TensorFlow puts into an assertion: quotes, and bytes above 127."""
+    return text.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace")

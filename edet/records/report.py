@@ -1,0 +1,78 @@
+"""What became of a data set that was written: for a file, for the terminal, or as an error."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from edet.errors import UserError
+from edet.files import write_json
+from edet.records.sources.example_set import Source, Tally
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `write_records` has written."""
+
+    shards: list[str]
+    kept: int  # shards of an earlier run, left as they were
+    labels: dict[int, str]
+    tally: Tally
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the report as the JSON file holds it."""
+        tally = self.tally.as_json()
+        boxes = tally.pop("class_boxes")
+        classes = [
+            {"id": class_id, "name": name, "boxes": boxes.get(str(class_id), 0)}
+            for class_id, name in self.labels.items()
+        ]
+        problems = tally.pop("problems")
+        return {"shards": self.shards, **tally, "classes": classes, "problems": problems}
+
+    def tables(self) -> list[Table]:
+        """Returns the figures as tables for rich."""
+        counts = Table("", "images", "boxes", title="What became of the data")
+        tally = self.tally
+        for what in sorted({*tally.images, *tally.boxes}, key=lambda w: (w != "written", w)):
+            row = (tally.images.get(what, ""), tally.boxes.get(what, ""))
+            counts.add_row(what, *(f"{n:,}" if n != "" else "" for n in row))
+        classes = Table("id", "class", "boxes", title="Boxes written")
+        for class_id, name in self.labels.items():
+            boxes = tally.class_boxes.get(str(class_id), 0)
+            classes.add_row(str(class_id), escape(name), f"{boxes:,}")
+        return [counts, classes, tally.problem_table("in the .report.json")]
+
+
+def nothing_read(source: Source, output: str) -> UserError:
+    """Returns the error for a source without images; what its reader dropped is reported."""
+    sentence = f"there are no images to write to {output}; check the annotations"
+    if not source.tally.problems:
+        return UserError(f"{sentence}.")
+    write_json(f"{output}.report.json", Report([], 0, source.labels, source.tally).as_json())
+    problem = source.tally.problems[0]
+    first = ": ".join(filter(None, (problem["file"], problem["what"], problem.get("detail"))))
+    return UserError(f"{sentence}: {first} ({output}.report.json names all).")
+
+
+def refuse_nothing(source: Source, total: Tally, output: str) -> None:
+    """Checks that something was written that a network can learn from.
+
+    Images without boxes are welcome, but where all boxes were dropped there is a mistake.
+
+    Raises:
+      UserError: there is no image, or none of the annotated boxes.
+    """
+    if not total.images["written"]:
+        raise UserError(f"no image could be written; {output}.report.json says why, by file.")
+    dropped = Counter({k: n for k, n in total.boxes.items() if k.startswith("dropped") and n})
+    if dropped and not total.boxes["written"] and not source.mask_labels:
+        ((what, count),) = dropped.most_common(1)
+        raise UserError(
+            f"none of the {dropped.total():,} annotated boxes could be written, {count:,} of them "
+            f"{what}; mend the annotations by {output}.report.json, which names each file."
+        )

@@ -1,0 +1,246 @@
+"""One annotated image, its TFRecord schema (the reference's), and the checks of it.
+
+Letters: n boxes of one image. Boxes are [ymin, xmin, ymax, xmax]: pixels in an `Example`,
+shares of the image's height and width in a record.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from edet.errors import UserError
+from edet.records.masks import FEATURE, Mask
+
+_BBOX = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
+_LABEL = "image/object/class/label"
+_TEXT = "image/object/class/text"
+_CROWD = "image/object/is_crowd"
+_AREA = "image/object/area"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image and its ground truth, in the data set's own ids and pixels.
+
+    Attributes:
+      image: path of the image file (gs:// works), or its encoded bytes.
+      source_id: the data set's own name of the image; COCO's are numbers.
+      boxes: [n, 4] float32, ymin, xmin, ymax, xmax in pixels, as annotated (not clipped).
+      class_ids: [n] int64, the data set's own ids, from 1.
+      height, width: pixels as annotated; -1 where the annotations do not say.
+      is_crowd: [n] bool; COCO's regions that hold many objects. Left out: all false.
+      areas: [n] float32 in pixels squared (COCO: of the mask). Left out: of the boxes.
+      filename: for messages and the record; left out: the last part of the path.
+      mask: the class of every pixel; None where the data set does not say.
+    """
+
+    image: str | bytes
+    source_id: str
+    boxes: np.ndarray
+    class_ids: np.ndarray
+    height: int = -1
+    width: int = -1
+    is_crowd: np.ndarray | None = None
+    areas: np.ndarray | None = None
+    filename: str = ""
+    mask: Mask | None = None
+
+    def __post_init__(self):
+        boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
+        crowd = np.zeros(len(boxes)) if self.is_crowd is None else self.is_crowd
+        areas = box_areas(boxes) if self.areas is None else self.areas
+        name = self.filename
+        if not name and isinstance(self.image, str):
+            name = os.path.basename(self.image)
+        for key, value in (
+            ("boxes", boxes),
+            ("class_ids", np.asarray(self.class_ids, np.int64).reshape(-1)),
+            ("is_crowd", np.asarray(crowd, bool).reshape(-1)),
+            ("areas", np.asarray(areas, np.float32).reshape(-1)),
+            ("filename", name or self.source_id),
+        ):
+            object.__setattr__(self, key, value)
+        lengths = {len(boxes), len(self.class_ids), len(self.is_crowd), len(self.areas)}
+        if len(lengths) > 1:
+            raise ValueError(f"{self.filename}: boxes, ids, crowds and areas differ in number")
+
+    def keep(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the four lists of objects at the given rows, for dataclasses.replace."""
+        names = ("boxes", "class_ids", "is_crowd", "areas")
+        return {name: getattr(self, name)[rows] for name in names}
+
+
+def box_areas(boxes: np.ndarray) -> np.ndarray:
+    """Returns the areas [n] of boxes [n, 4], yxyx; 0 for an inverted box."""
+    return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+
+
+def encode_example(example: Example, labels: dict[int, str], image_format: str = "jpeg") -> bytes:
+    """Returns the serialized tf.Example of an image whose bytes and size are known.
+
+    The same example always gives the same bytes.
+
+    Args:
+      example: `image` holds encoded bytes, `height` and `width` their real size, and the boxes
+        lie inside the image. A mask's `file` is the bytes of a grey PNG of that size.
+      labels: {id: name}; an id without a name is written with an empty text.
+      image_format: "jpeg" or "png".
+    """
+    height, width = example.height, example.width
+    sides = (example.boxes.astype(np.float64) / (height, width, height, width)).T
+    names = [labels.get(int(class_id), "").encode() for class_id in example.class_ids]
+    features = {
+        "image/encoded": _bytes([example.image]),
+        "image/format": _bytes([image_format.encode()]),
+        "image/filename": _bytes([example.filename.encode()]),
+        "image/source_id": _bytes([example.source_id.encode()]),
+        "image/height": _ints([height]),
+        "image/width": _ints([width]),
+        **{key: _floats(side) for key, side in zip(_BBOX, sides, strict=True)},
+        _LABEL: _ints(example.class_ids),
+        _TEXT: _bytes(names),
+        _AREA: _floats(example.areas),
+        _CROWD: _ints(example.is_crowd.astype(np.int64)),
+    }
+    if example.mask is not None:
+        features[FEATURE] = _bytes([example.mask.file])
+    message = tf.train.Example(features=tf.train.Features(feature=features))
+    return message.SerializeToString(deterministic=True)
+
+
+def _bytes(values: Iterable[bytes]) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def _ints(values: Iterable[int]) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def _floats(values: Iterable[float]) -> tf.train.Feature:
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+
+def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Reads one record inside a tf.data graph.
+
+    Args:
+      serialized: scalar string, a tf.Example of the schema above.
+
+    Returns:
+      "encoded": scalar string, the image file.
+      "source_id": scalar string; where the record has none, a hash of `encoded` in decimal, the
+        same one as the reference's.
+      "height", "width": scalar int32 in pixels; -1 where the record has none.
+      "boxes": [n, 4] float32, yxyx, shares of height and width.
+      "class_ids": [n] int64, the data set's own ids.
+      "is_crowd": [n] bool; all false where the record has none.
+      "areas": [n] float32 in pixels squared; of the boxes where the record has none.
+
+    Raises (in the graph):
+      tf.errors.InvalidArgumentError: the lists of the objects differ in length.
+    """
+
+    def one(dtype, default):
+        return tf.io.FixedLenFeature([], dtype, default)
+
+    def many(dtype):
+        return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
+
+    parsed = tf.io.parse_single_example(
+        serialized,
+        {
+            "image/encoded": tf.io.FixedLenFeature([], tf.string),
+            "image/source_id": one(tf.string, ""),
+            "image/height": one(tf.int64, -1),
+            "image/width": one(tf.int64, -1),
+            **{key: many(tf.float32) for key in _BBOX},
+            _LABEL: many(tf.int64),
+            _AREA: many(tf.float32),
+            _CROWD: many(tf.int64),
+        },
+    )
+    encoded = parsed["image/encoded"]
+    source_id = parsed["image/source_id"]
+    source_id = tf.cond(
+        tf.equal(source_id, ""),
+        lambda: tf.strings.as_string(tf.strings.to_hash_bucket_fast(encoded, 2**63 - 1)),
+        lambda: source_id,
+    )
+    class_ids = parsed[_LABEL]
+    count = tf.size(class_ids)
+    crowd, areas = parsed[_CROWD], parsed[_AREA]
+    whole = [tf.equal(tf.size(parsed[key]), count) for key in _BBOX]
+    whole += [tf.size(values) * (tf.size(values) - count) == 0 for values in (crowd, areas)]
+    what = "the object lists of this record differ in length"
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(whole), [what, source_id])]):
+        boxes = tf.stack([parsed[key] for key in _BBOX], axis=-1)
+    size = parsed["image/height"], parsed["image/width"]
+    crowd = tf.cond(
+        tf.size(crowd) > 0, lambda: crowd > 0, lambda: tf.zeros_like(class_ids, tf.bool)
+    )
+    areas = tf.cond(tf.size(areas) > 0, lambda: areas, lambda: _box_pixels(boxes, size, encoded))
+    return {
+        "encoded": encoded,
+        "source_id": source_id,
+        "height": tf.cast(size[0], tf.int32),
+        "width": tf.cast(size[1], tf.int32),
+        "boxes": boxes,
+        "class_ids": class_ids,
+        "is_crowd": crowd,
+        "areas": areas,
+    }
+
+
+def _box_pixels(boxes: tf.Tensor, size: tuple[tf.Tensor, tf.Tensor], encoded: tf.Tensor):
+    """Areas [n] in pixels of boxes [n, 4] in shares; a record without a size is decoded for it."""
+
+    def decoded():
+        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        return tf.size(image, out_type=tf.int64) // 3
+
+    pixels = tf.cond((size[0] > 0) & (size[1] > 0), lambda: size[0] * size[1], decoded)
+    sides = tf.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
+    return tf.reduce_prod(sides, axis=1) * tf.cast(pixels, tf.float32)
+
+
+def checked_features(serialized: bytes, where: str) -> Mapping[str, tf.train.Feature]:
+    """Returns the features of a record, or raises UserError if it has another schema."""
+    try:
+        features = tf.train.Example.FromString(serialized).features.feature
+    except DecodeError as error:
+        raise UserError(f"{where} is not a tf.Example; see tools/create_tfrecords.py.") from error
+    if len(features["image/encoded"].bytes_list.value) != 1:
+        found = ", ".join(sorted(set(features) - {"image/encoded"})[:5]) or "nothing"
+        raise UserError(
+            f"{where} has no image/encoded (it has {found}); write it with "
+            "tools/create_tfrecords.py, which lists the schema."
+        )
+    objects = len(features[_LABEL].int64_list.value)
+    for key in _BBOX:
+        count = len(features[key].float_list.value)
+        if count != objects:
+            raise UserError(
+                f"{where} has {objects} values in {_LABEL} (int64) and {count} in {key} "
+                "(float); each object needs one of both."
+            )
+    for key, kind in ((_AREA, "float_list"), (_CROWD, "int64_list")):
+        count = len(getattr(features[key], kind).value)
+        if count not in (0, objects):
+            raise UserError(
+                f"{where} has {objects} objects but {count} values in {key}; give one for "
+                "each object, or leave it out."
+            )
+    return features
+
+
+def classes_of(features: Mapping[str, tf.train.Feature]) -> list[tuple[int, str]]:
+    """Returns the class id and the name of each object; "" where the record names none."""
+    ids, texts = features[_LABEL].int64_list.value, features[_TEXT].bytes_list.value
+    names = [text.decode(errors="replace") for text in texts]
+    return list(zip(ids, names + [""] * (len(ids) - len(names)), strict=False))

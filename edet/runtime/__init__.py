@@ -1,0 +1,1 @@
+"""Devices, memory, and what ends a run from outside."""

@@ -1,1 +1,0 @@
-"""The detector that every mode and export shares, and its SavedModel."""

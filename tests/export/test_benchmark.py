@@ -1,0 +1,77 @@
+"""Timing: what is measured, and that every format is measured in a process of its own."""
+
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from edet.config.loading import load_config, save_config
+from edet.errors import UserError
+from edet.export.benchmark import Subject, benchmark_table, machine_peak, measure, run_subjects
+from edet.export.litert import export_litert
+from edet.export.saved_model import export_saved_model
+from edet.inference.detector import Detector
+from edet.models.efficientdet import build_network
+
+
+def test_a_call_of_20_ms_is_measured_as_such():
+    assert measure(lambda: time.sleep(0.02), seconds=0.1) == pytest.approx(20, rel=0.5)
+
+
+def test_the_peak_is_that_of_a_processor():
+    """Between a tenth and ten thousand billion multiply-adds a second."""
+    assert 1e8 < machine_peak(seconds=0.01) < 1e16
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    config = load_config(
+        "efficientdet-lite0",
+        overrides=["model.image_size=64", "model.pyramid_width=8", "model.num_classes=2"],
+    )
+    save_config(config, folder / "config.yaml")
+    model = export_saved_model(Detector(build_network(config.model), config), str(folder / "m"))
+    file = export_litert(Detector(build_network(config.model), config), str(folder / "m.tflite"))
+    picture = tf.io.encode_jpeg(np.zeros((48, 64, 3), np.uint8)).numpy()
+    subjects = [
+        Subject("keras", "keras"), Subject("served", "saved_model", model),
+        Subject("file", "litert", file),
+    ]  # fmt: skip
+    return run_subjects(subjects, str(folder / "config.yaml"), picture, (1, 2), seconds=0.01)
+
+
+def test_every_format_and_batch_has_a_row_with_times(rows):
+    """Also a file that suppresses by itself."""
+    assert [(row.name, row.batch) for row in rows] == [
+        ("keras", 1), ("keras", 2), ("served", 1), ("served", 2), ("file", 1), ("file", 2),
+    ]  # fmt: skip
+    for row in rows:
+        assert min(row.prepare, row.network, row.suppress) > 0
+        assert row.total > row.network / 10  # medians of few runs on a busy machine
+
+
+def test_memory_is_that_of_the_process_alone(rows):
+    """More than 10 MiB for a network and TensorFlow's threads, and much less than this process."""
+    assert all(row.peak_memory is None or 10 < row.peak_memory < 2000 for row in rows)
+
+
+def test_the_table_has_a_line_for_each_row(rows):
+    summary = {
+        "model": "m", "image_size": [64, 64], "multiply_adds": 10**9,
+        "published_latency_ms": {"Titan V": 12.0},
+        "machine": {"peak_multiply_adds_per_second": 5e10},
+        "rows": [{**vars(row), "share_of_peak": 0.25} for row in rows],
+    }  # fmt: skip
+    table = benchmark_table(summary)
+    assert table.row_count == 6
+    assert table.caption.endswith("; its authors: 12 ms (Titan V)")
+    assert "authors" not in benchmark_table(summary | {"published_latency_ms": {}}).caption
+
+
+def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path):
+    save_config(load_config("efficientdet-lite0"), tmp_path / "config.yaml")
+    missing = Subject("lost", "litert", str(tmp_path / "lost.tflite"))
+    with pytest.raises(UserError, match=r"cannot measure lost: .*lost\.tflite"):
+        run_subjects([missing], str(tmp_path / "config.yaml"), b"", (1,), seconds=0.01)

@@ -1,0 +1,67 @@
+"""Folding changes how a network is computed, not what it computes."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from edet.config.loading import load_config
+from edet.export.fold import fold
+from edet.models.efficientdet import build_network
+from edet.models.layers import BatchNorm
+from edet.models.pyramid import WeightedFusion
+from tests.golden.fill import fill_with_golden_weights
+from tests.small import small_model
+
+# Gains at which the activations stay of one size through every block, as in a trained network.
+META = {"salt": "w", "gains": {"res": 0.25, "proj": 0.7, "fpn": 1.0, "head": 1.0}}
+
+
+def filled(model):
+    """A network whose batch norms and fusion weights are far from their initial values."""
+    network = build_network(model)
+    fill_with_golden_weights(network, model, META)
+    return network
+
+
+def assert_same_outputs(network, folded, size):
+    images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
+    expected, found = network(images), folded(images)
+    for name, value in expected.items():
+        limit = 1e-4 * np.abs(value).max()
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=limit, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["efficientdet-d0", "efficientdet-d3", "efficientdet-lite0"])
+def test_released_models_keep_their_outputs(name):
+    """Within 1e-4 of the maximum; seen: some 1e-6."""
+    model = load_config(name, overrides=["model.image_size=[64,96]"]).model
+    network = filled(model)
+    assert_same_outputs(network, fold(network), (64, 96))
+
+
+def test_a_swish_is_left_as_the_two_operations_that_kernels_can_take_with_the_convolution():
+    folded = fold(filled(small_model(activation="swish")))
+    images = tf.TensorSpec([1, 64, 96, 3])
+    graph = tf.function(lambda x: folded(x, training=False)).get_concrete_function(images).graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    assert "Sigmoid" in kinds and "IdentityN" not in kinds
+
+
+@pytest.mark.parametrize("fusion", ["sum", "softmax", "channel_fast", "pixel_unbounded"])
+def test_every_fusion_keeps_its_outputs(fusion):
+    network = filled(small_model(fusion=fusion))
+    folded = fold(network)
+    assert_same_outputs(network, folded, (64, 96))
+    left = [x for x in folded.layers if isinstance(x, BatchNorm | WeightedFusion)]
+    assert not left
+
+
+def test_the_network_itself_is_not_touched():
+    network = filled(small_model(fusion="fast"))
+    before = {v.path: v.numpy() for v in network.variables}
+    folded = fold(network)
+    folded.get_layer("backbone.stem_bn").set_weights(
+        [np.zeros_like(w) for w in folded.get_layer("backbone.stem_bn").get_weights()]
+    )
+    for variable in network.variables:
+        np.testing.assert_array_equal(variable.numpy(), before[variable.path])

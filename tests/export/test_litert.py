@@ -1,0 +1,313 @@
+"""LiteRT files say what the Detector says, in every precision, and explain themselves."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from edet.config.loading import load_config
+from edet.config.schema import Config, replace
+from edet.config.sizes import list_models
+from edet.errors import UserError
+from edet.export.calibration import calibration_pixels
+from edet.export.exported import ExportedDetector, exported_config
+from edet.export.litert import export_litert
+from edet.files import read_text
+from edet.image.letterbox import normalize_images
+from edet.inference.detector import Detector
+from edet.models.efficientdet import build_network
+from tests.inference.test_detector import png
+from tests.small import small_model
+
+LABELS = {3: "a", 7: "b", 9: ""}  # the third has a logit and is never emitted
+ALL_KEPT = {"nms": "hard", "iou_threshold": 1.0}  # no detection depends on which of two came first
+
+
+def spread_network(model):
+    """A fresh network whose scores are far enough apart to come in one order everywhere."""
+    network = build_network(model)
+    rng = np.random.default_rng(0)
+    for name, size in (("class_head.predict", 30.0), ("box_head.predict", 5.0)):
+        layer = network.get_layer(name)
+        depthwise, pointwise, bias = layer.get_weights()
+        layer.set_weights([depthwise, rng.normal(0, size, pointwise.shape), bias])
+    return network
+
+
+@pytest.fixture(scope="module")
+def network():
+    return spread_network(small_model(labels=LABELS))
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Blocks of colour, none of them black or white."""
+    rng = np.random.default_rng(1)
+    coarse = (rng.integers(20, 230, (*size, 3), "uint8") for size in ((5, 9), (7, 3)))
+    return [np.kron(image, np.ones((8, 8, 1), "uint8")) for image in coarse]
+
+
+def detector_of(network, detect=None, **export):
+    model = vars(network.model_config)
+    export = {"format": "litert"} | export
+    return Detector(network, replace(Config(), model=model, detect=detect or {}, export=export))
+
+
+@pytest.fixture(scope="module")
+def pixels(network, pictures):
+    detector = detector_of(network)
+    return [detector.prepare(picture)[0].numpy() for picture in pictures]
+
+
+@pytest.fixture(scope="module")
+def file_of(network, pixels, tmp_path_factory):
+    """Exports with the given precision, outputs and `detect`, each once."""
+
+    @functools.cache
+    def export(precision, outputs, **detect):
+        detector = detector_of(network, detect, precision=precision, outputs=outputs)
+        path = tmp_path_factory.mktemp("litert") / f"{precision}-{outputs}.tflite"
+        return export_litert(detector, str(path), pixels)
+
+    return export
+
+
+def assert_same_detections(found, expected):
+    """Scores within 1e-5, boxes within 0.01 pixels, the same classes in the same order."""
+    np.testing.assert_array_equal(found["num_detections"], expected["num_detections"])
+    np.testing.assert_allclose(found["scores"], expected["scores"], rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(found["classes"], expected["classes"])
+    np.testing.assert_allclose(found["boxes"], expected["boxes"], rtol=1e-5, atol=0.01)
+
+
+@pytest.mark.parametrize("outputs", ["network", "boxes", "detections"])
+def test_a_float32_file_detects_what_the_detector_detects(outputs, network, file_of, pictures):
+    found = ExportedDetector(file_of("float32", outputs))(pictures)
+    expected = detector_of(network)(pictures)
+    assert expected["num_detections"].min() > 10
+    assert set(np.unique(expected["classes"])) <= {0, 3, 7}
+    assert_same_detections(found, expected)
+
+
+def test_suppression_in_the_file_follows_every_setting(network, pictures, tmp_path):
+    detect = {"class_agnostic": True, "nms": "hard", "pre_nms_top_k": 0, "max_detections": 20}
+    detector = detector_of(network, detect)
+    found = ExportedDetector(export_litert(detector, str(tmp_path / "x.tflite")))(pictures)
+    assert found["scores"].shape == (2, 20)
+    assert_same_detections(found, detector(pictures))
+    apart = detector_of(network, detect | {"class_agnostic": False})(pictures)
+    assert not np.array_equal(found["scores"], apart["scores"])
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float16", 0.01), ("dynamic", 0.05), ("int8", 0.1)]
+)
+def test_a_smaller_file_stays_near_the_network(precision, tolerance, network, file_of, pixels):
+    """Logits and deltas within a hundredth, a twentieth, a tenth of their range."""
+    path = file_of(precision, "network")
+    assert os.path.getsize(path) < 0.6 * os.path.getsize(file_of("float32", "network"))
+    file = ExportedDetector(path).network
+    for image in pixels:
+        expected = network(normalize_images(image[None], network.model_config))
+        for name, value in file(image[None]).items():
+            span = np.ptp(expected[name])
+            np.testing.assert_allclose(value, expected[name], rtol=0, atol=tolerance * span)
+
+
+@pytest.mark.parametrize("outputs", ["boxes", "detections"])
+def test_int8_ends_at_the_network_and_boxes_stay_float32(outputs, file_of, pictures):
+    """What int8 files decode is what the Detector makes of the int8 network's outputs.
+
+    The few values of a quantised output tie, and how ties fall is a matter of the processor. So
+    nothing is suppressed, and detections are looked for in any order.
+    """
+    found = ExportedDetector(file_of("int8", outputs, **ALL_KEPT))(pictures)
+    expected = ExportedDetector(file_of("int8", "network", **ALL_KEPT))(pictures)
+    np.testing.assert_array_equal(found["num_detections"], expected["num_detections"])
+    np.testing.assert_allclose(found["scores"], expected["scores"], rtol=0, atol=1e-5)
+    for k in range(len(pictures)):
+        # Of those that tie with the last score, either may have taken others.
+        sure = expected["scores"][k] > expected["scores"][k, -1] + 1e-5
+        assert sure.sum() > 10
+        assert_all_found(
+            {name: value[k] for name, value in found.items()},
+            {name: value[k][sure] for name, value in expected.items() if value.ndim > 1},
+        )
+
+
+def assert_all_found(found, wanted):
+    """Each wanted detection is there: score within 1e-5, box within 0.01 pixels, the same class."""
+    is_there = (
+        (np.abs(found["scores"] - wanted["scores"][:, None]) <= 1e-5)
+        & (found["classes"] == wanted["classes"][:, None])
+        & (np.abs(found["boxes"] - wanted["boxes"][:, None]).max(-1) <= 0.01)
+    )
+    assert is_there.any(axis=1).all()
+
+
+def test_uint8_input_is_the_pixel_itself(file_of):
+    """Although no picture that the file was calibrated with has a black or white pixel."""
+    (details,) = Interpreter(file_of("int8", "detections", **ALL_KEPT)).get_input_details()
+    assert details["dtype"] == np.uint8
+    assert details["quantization"] == (1.0, 0)
+    assert details["shape"].tolist() == [1, 64, 96, 3]
+
+
+def test_every_operation_of_the_int8_network_is_int8(file_of):
+    interpreter = Interpreter(file_of("int8", "network"))
+    floats = {t["index"] for t in interpreter.get_tensor_details() if t["dtype"] == np.float32}
+    in_float = {
+        operation["op_name"]
+        for operation in interpreter._get_ops_details()
+        if floats & set(operation["outputs"]) and operation["op_name"] != "DELEGATE"
+    }
+    assert in_float == {"DEQUANTIZE"}
+
+
+RELEASED = [name for name in list_models() if "lite" in name or name == "efficientdet-d0"]
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_every_released_lite_size_and_d0_converts(name, tmp_path):
+    """At 64 x 64, logits and deltas within 1e-4 of the largest."""
+    overrides = ["model.image_size=64", "export.format=litert", "export.outputs=network"]
+    config = load_config(name, overrides=overrides)
+    network = build_network(config.model)
+    path = export_litert(Detector(network, config), str(tmp_path / "x.tflite"))
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
+    expected = network(normalize_images(image, config.model))
+    for name, value in ExportedDetector(path).network(image).items():
+        largest = np.abs(expected[name]).max()
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-4 * largest)
+
+
+@pytest.fixture(scope="module")
+def exported(file_of):
+    return file_of("float32", "network")
+
+
+def test_a_file_explains_itself_to_whoever_can_unzip(exported):
+    with zipfile.ZipFile(exported) as archive:
+        card = json.loads(archive.read("edet.json"))
+    assert card == json.loads(read_text(exported.replace(".tflite", ".json"), "card"))
+    assert card["labels"] == {"3": "a", "7": "b", "9": ""}
+    assert card["class_ids"] == [3, 7, 9]
+    assert card["input"]["shape"] == [1, 64, 96, 3]
+    assert card["input"]["padding"] == [123.675, 116.28, 103.53]
+    assert set(card["outputs"]) == {"class_logits", "box_deltas"}
+    assert card["anchors"]["levels"]["3"] == {"height": 8, "width": 12}
+
+
+def test_the_cards_recipe_gives_the_anchors(exported):
+    """A reader who knows only the card finds the first and the last anchor of level 3."""
+    with zipfile.ZipFile(exported) as archive:
+        anchors = json.loads(archive.read("edet.json"))["anchors"]
+    height, width = anchors["multipliers_of_height_and_width"][0]
+    first = 4 - anchors["scale"] * 8 * height / 2, 4 - anchors["scale"] * 8 * width / 2
+    np.testing.assert_allclose(ExportedDetector(exported)._anchors[0, :2], first)
+    level = anchors["levels"]["3"]
+    last = level["height"] * level["width"] * anchors["octaves"] * 3 - 1
+    height, width = anchors["multipliers_of_height_and_width"][-1]
+    side = anchors["scale"] * 8 * 2 ** (2 / anchors["octaves"])
+    corner = 60 + side * height / 2, 92 + side * width / 2
+    np.testing.assert_allclose(ExportedDetector(exported)._anchors[last, 2:], corner, rtol=1e-6)
+
+
+def test_the_configuration_travels_along(exported):
+    config = exported_config(exported, ["detect.score_threshold=0.5"])
+    assert config.model.labels == LABELS
+    assert config.model.image_size == (64, 96)
+    assert config.detect.score_threshold == 0.5
+
+
+def test_a_file_runs_where_there_is_no_edet_and_no_tensorflow(exported, tmp_path):
+    code = (
+        "import sys, numpy as np; from ai_edge_litert.interpreter import Interpreter; "
+        "run = Interpreter(sys.argv[1]).get_signature_runner('serving_default'); "
+        "found = run(images=np.zeros((1, 64, 96, 3), 'float32')); "
+        "assert not {'edet', 'tensorflow'} & set(sys.modules); "
+        "print(sorted((name, value.shape) for name, value in found.items()))"
+    )
+    command = [sys.executable, "-I", "-c", code, exported]
+    run = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert run.stdout.strip() == "[('box_deltas', (1, 1161, 4)), ('class_logits', (1, 1161, 3))]"
+
+
+def test_pictures_to_calibrate_with_are_spread_over_what_is_given(network, tmp_path):
+    for k in range(10):
+        (tmp_path / f"{k}.png").write_bytes(png(np.full((64, 96, 3), 10 * k, "uint8")))
+    detector = detector_of(network, precision="int8", calibration_images=4)
+    pixels = list(calibration_pixels(detector, [str(tmp_path)]))
+    assert [int(image[0, 0, 0]) for image in pixels] == [0, 30, 60, 90]
+    (tmp_path / "0.png").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match=r"calibrate with .*0.png: cannot be decoded"):
+        list(calibration_pixels(detector, [str(tmp_path)]))
+
+
+def test_int8_without_pictures_is_refused(network, tmp_path):
+    detector = detector_of(network, precision="int8")
+    with pytest.raises(UserError, match=r"data.train_records is not set"):
+        export_litert(detector, str(tmp_path / "x.tflite"), calibration_pixels(detector, []))
+    with pytest.raises(UserError, match="int8 needs pictures"):
+        export_litert(detector, str(tmp_path / "x.tflite"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_ending_is_refused(network, tmp_path):
+    with pytest.raises(UserError, match=r"must end in .tflite"):
+        export_litert(detector_of(network), str(tmp_path / "model.lite"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: b"", "was not written by --mode=export"),
+        (lambda content: content[:-100], "was not written by --mode=export"),
+        (lambda content: content[:64] + bytes(len(content) // 2) + content[64:], "cannot read"),
+        (lambda content: b"nonsense" + content[8:], "cannot read"),
+    ],
+    ids=["empty", "truncated", "torn apart", "not LiteRT"],
+)
+def test_a_damaged_file_is_named(damage, message, exported, tmp_path):
+    path = tmp_path / "broken.tflite"
+    with open(exported, "rb") as file:
+        path.write_bytes(damage(file.read()))
+    with pytest.raises(UserError, match=rf"broken.tflite.*{message}|{message}.*broken.tflite"):
+        ExportedDetector(str(path))
+
+
+def test_a_missing_file_and_a_missing_runtime_are_named(network, exported, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"nowhere.tflite: .*No such file"):
+        ExportedDetector(str(tmp_path / "nowhere.tflite"))
+    for module in ("interpreter", "tools"):
+        monkeypatch.setitem(sys.modules, f"ai_edge_litert.{module}", None)
+    with pytest.raises(UserError, match=r"pip install 'edet\[litert\]'"):
+        ExportedDetector(exported)
+    with pytest.raises(UserError, match=r"pip install 'edet\[litert\]'"):
+        export_litert(detector_of(network), str(tmp_path / "x.tflite"))
+
+
+def test_a_file_refuses_to_look_twice(exported):
+    twice = replace(exported_config(exported), detect={"flip": True})
+    with pytest.raises(UserError, match="looks at a picture once"):
+        ExportedDetector(exported, twice)
+
+
+def test_a_full_disk_keeps_the_old_file(network, exported, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with open(exported, "rb") as file:
+        before = file.read()
+    monkeypatch.setattr("edet.export.litert._convert", lambda *_: before)
+    monkeypatch.setattr("edet.export.litert._with_files", fail)
+    with pytest.raises(UserError, match="No space left on device"):
+        export_litert(detector_of(network, outputs="network"), exported)
+    with open(exported, "rb") as file:
+        assert file.read() == before

@@ -1,0 +1,131 @@
+"""ONNX files say in onnxruntime what the Detector says, and explain themselves."""
+
+import json
+import sys
+
+import numpy as np
+import onnx
+import pytest
+
+from edet.errors import UserError
+from edet.export.exported import ExportedDetector, exported_config
+from edet.export.onnx import OPSET, export_onnx
+from edet.files import read_text
+from edet.image.letterbox import normalize_images
+from tests.export.test_litert import LABELS, assert_same_detections, detector_of, spread_network
+from tests.small import small_model
+
+
+@pytest.fixture(scope="module")
+def network():
+    """With swish and weighted fusion, as D0; the LiteRT tests have ReLU6."""
+    return spread_network(small_model(labels=LABELS, activation="swish"))
+
+
+@pytest.fixture(scope="module")
+def picture():
+    coarse = np.random.default_rng(1).integers(0, 256, (5, 9, 3), "uint8")
+    return np.kron(coarse, np.ones((8, 8, 1), "uint8"))
+
+
+@pytest.fixture(scope="module")
+def exported(network, tmp_path_factory):
+    """A file of the bare network."""
+    path = str(tmp_path_factory.mktemp("onnx") / "model.onnx")
+    return export_onnx(detector_of(network, format="onnx", outputs="network"), path)
+
+
+def test_the_network_is_the_same_within_1e_4_of_the_largest(network, exported):
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype("float32")
+    expected = network(normalize_images(image, network.model_config))
+    found = ExportedDetector(exported).network(image)
+    assert set(found) == {"class_logits", "box_deltas"}
+    for name, value in found.items():
+        largest = np.abs(expected[name]).max()
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-4 * largest)
+
+
+@pytest.mark.parametrize("side", [320, 448])  # 3 -> 5 rows, and 4 -> 7
+def test_levels_that_are_not_whole_multiples_keep_their_sizes(side, tmp_path):
+    network = spread_network(small_model(image_size=side))
+    detector = detector_of(network, format="onnx", outputs="network")
+    file = ExportedDetector(export_onnx(detector, str(tmp_path / "x.onnx"))).network
+    image = np.random.default_rng(0).uniform(0, 255, (1, side, side, 3)).astype("float32")
+    expected = network(normalize_images(image, network.model_config))
+    for name, value in file(image).items():
+        largest = np.abs(expected[name]).max()
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-4 * largest)
+
+
+def test_the_detector_suppresses_softly_what_the_file_leaves(network, exported, picture):
+    found = ExportedDetector(exported)([picture])
+    assert found["num_detections"].min() > 10
+    assert_same_detections(found, detector_of(network)([picture]))
+
+
+def test_hard_suppression_in_the_file_is_the_detectors(network, picture, tmp_path):
+    detector = detector_of(network, {"nms": "hard", "max_detections": 20}, format="onnx")
+    file = ExportedDetector(export_onnx(detector, str(tmp_path / "x.onnx")))
+    assert set(file.network.outputs) == {"boxes", "scores", "classes", "num_detections"}
+    found = file([picture])
+    assert found["scores"].shape == (1, 20)
+    assert set(np.unique(found["classes"])) <= {0, 3, 7}
+    assert_same_detections(found, detector([picture]))
+
+
+def test_soft_suppression_is_refused_and_the_way_out_named(network, tmp_path):
+    detector = detector_of(network, format="onnx")
+    with pytest.raises(UserError, match="detect.nms=hard, or export.outputs to boxes"):
+        export_onnx(detector, str(tmp_path / "x.onnx"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_explains_itself(exported):
+    model = onnx.load(exported)
+    onnx.checker.check_model(model, full_check=True)
+    assert [(o.domain, o.version) for o in model.opset_import if not o.domain] == [("", OPSET)]
+    stored = {entry.key: entry.value for entry in model.metadata_props}
+    card = json.loads(stored["edet.json"])
+    assert card == json.loads(read_text(exported.replace(".onnx", ".json"), "card"))
+    assert card["labels"] == {"3": "a", "7": "b", "9": ""}
+    assert exported_config(exported).model.labels == LABELS
+
+
+def test_every_operation_is_of_the_standard(exported):
+    """No operation of a vendor, so that any runtime reads the file."""
+    assert {node.domain for node in onnx.load(exported).graph.node} == {""}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda content: b"nonsense", "cannot read the model file"),
+        (lambda content: content[: len(content) // 2], "cannot read the model file"),
+        (lambda content: _without_metadata(content), "was not written by --mode=export"),
+    ],
+    ids=["nonsense", "truncated", "of others"],
+)
+def test_a_file_that_is_damaged_or_of_others_is_named(make, message, exported, tmp_path):
+    path = tmp_path / "broken.onnx"
+    with open(exported, "rb") as file:
+        path.write_bytes(make(file.read()))
+    with pytest.raises(UserError, match=rf"{message}.*broken.onnx|broken.onnx.*{message}"):
+        ExportedDetector(str(path))
+
+
+def _without_metadata(content):
+    model = onnx.load_from_string(content)
+    del model.metadata_props[:]
+    return model.SerializeToString()
+
+
+def test_another_ending_and_missing_packages_are_named(network, exported, tmp_path, monkeypatch):
+    detector = detector_of(network, format="onnx", outputs="boxes")
+    with pytest.raises(UserError, match=r"must end in .onnx"):
+        export_onnx(detector, str(tmp_path / "model.onx"))
+    for package in ("tf2onnx", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=r"pip install 'edet\[onnx\]'"):
+        export_onnx(detector, str(tmp_path / "x.onnx"))
+    with pytest.raises(UserError, match=r"pip install 'edet\[onnx\]'"):
+        ExportedDetector(exported)

@@ -1,0 +1,305 @@
+"""The SavedModel gives what the Detector gives, loads without edet, and appears whole."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from tensorflow.core.protobuf import saved_model_pb2
+
+from edet.config.schema import Config, replace
+from edet.errors import UserError
+from edet.export.saved_model import export_saved_model
+from edet.export.serving_protos import PredictionLog, arrays_of
+from edet.files import read_text
+from edet.inference.detector import Detector
+from edet.models.efficientdet import build_network
+from tests.conftest import REPOSITORY
+from tests.inference.test_detector import png
+from tests.small import small_model
+
+DETECTIONS = {"boxes", "scores", "classes", "class_names", "num_detections"}
+BROKEN = b"no picture"
+
+
+def small_detector() -> Detector:
+    """Its statistics are those of no fresh network, and its scores are spread from 0 to 1.
+
+    So folding has something to fold, and no noise changes the order of the detections.
+    """
+    config = replace(Config(), model=vars(small_model(labels={3: "a", 7: "Größe", 9: "c"})))
+    keras.utils.set_random_seed(0)
+    network = build_network(config.model)
+    rng = np.random.default_rng(0)
+    for variable in network.variables:
+        if variable.path.endswith(("moving_mean", "beta")):
+            variable.assign(rng.normal(0, 0.1, variable.shape))
+        elif variable.path.endswith(("moving_variance", "gamma")):
+            variable.assign(rng.uniform(0.8, 1.25, variable.shape))
+        elif "class_head" in variable.path and variable.path.endswith("kernel"):
+            variable.assign(rng.normal(0, 0.5, variable.shape))
+    return Detector(network, config)
+
+
+def assert_same_detections(found, expected, pictures):
+    """Scores within 1e-4, boxes within 1e-4 of each picture's longer side, all else equal.
+
+    Detections whose scores are that near to one another may have changed places.
+    """
+    np.testing.assert_array_equal(found["num_detections"], expected["num_detections"])
+    np.testing.assert_allclose(found["scores"], expected["scores"], rtol=0, atol=1e-4)
+    for k, picture in enumerate(pictures):
+        ours, theirs = (
+            {name: np.asarray(value)[k] for name, value in d.items()} for d in (found, expected)
+        )
+        boxes = np.abs(ours["boxes"][:, None] - theirs["boxes"]).max(-1)
+        is_like = (
+            (np.abs(ours["scores"][:, None] - theirs["scores"]) <= 1e-4)
+            & (ours["classes"][:, None] == theirs["classes"])
+            & (boxes <= 1e-4 * max(picture.shape))
+        )
+        assert is_like.any(axis=0).all() and is_like.any(axis=1).all()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    detector = small_detector()
+    folder = tmp_path_factory.mktemp("served") / "model"
+    return detector, export_saved_model(detector, str(folder))
+
+
+@pytest.fixture(scope="module")
+def signatures(exported):
+    return tf.saved_model.load(exported[1]).signatures
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    rng = np.random.default_rng(1)
+    return [rng.integers(0, 256, (*size, 3), "uint8") for size in ((40, 90), (70, 30))]
+
+
+def test_the_detector_of_these_tests_tells_its_detections_apart(exported, pictures):
+    detector, _ = exported
+    scores = detector(pictures)["scores"]
+    assert scores.max() > 0.5
+    gaps = -np.diff(np.sort(scores[scores > 0])[::-1])
+    assert np.median(gaps) > 1e-4
+
+
+def test_bytes_of_any_sizes_give_the_detectors_answer(exported, signatures, pictures):
+    detector, _ = exported
+    encoded = tf.constant([png(picture) for picture in pictures])
+    found = signatures["serving_default"](image_bytes=encoded)
+    assert set(found) == DETECTIONS
+    assert_same_detections(found, detector(pictures), pictures)
+
+
+def test_images_of_one_size_give_the_detectors_answer(exported, signatures, pictures):
+    detector, _ = exported
+    batch = np.stack([pictures[0], pictures[0][::-1]])
+    found = signatures["images"](images=tf.constant(batch))
+    assert set(found) == DETECTIONS
+    assert_same_detections(found, detector(batch), batch)
+
+
+def test_raw_gives_logits_and_deltas_within_1e_4_for_any_batch(exported, signatures):
+    detector, _ = exported
+    for batch in (1, 3):
+        images = tf.random.stateless_normal((batch, 64, 96, 3), [1, 2])
+        found, expected = signatures["raw"](images=images), detector.network(images)
+        assert set(found) == {"class_logits", "box_deltas"}
+        for name, value in expected.items():
+            largest = np.abs(value).max()
+            np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-4 * largest)
+
+
+def test_class_names_are_those_of_the_ids_and_empty_in_padding(exported, signatures, pictures):
+    detector, _ = exported
+    found = signatures["serving_default"](image_bytes=tf.constant([png(pictures[0])]))
+    count = int(found["num_detections"][0])
+    names = [name.decode() for name in found["class_names"][0].numpy()]
+    assert names[:count] == [detector.labels[i] for i in found["classes"][0, :count].numpy()]
+    assert set(names[:count]) == {"a", "Größe", "c"}
+    assert set(names[count:]) <= {""}
+
+
+def test_a_broken_picture_is_named_and_the_next_request_is_answered(exported, signatures, pictures):
+    detector, _ = exported
+    serve = signatures["serving_default"]
+    good = png(pictures[0])
+    for place, batch in ((0, [BROKEN]), (2, [good, good, good[:100], good])):
+        message = rf"image {place} of {len(batch)} \({len(batch[place])} bytes\) cannot be decoded"
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            serve(image_bytes=tf.constant(batch))
+        found = serve(image_bytes=tf.constant([good]))
+        assert_same_detections(found, detector(pictures[:1]), pictures[:1])
+
+
+def test_tolerant_answers_the_others(exported, signatures, pictures):
+    detector, _ = exported
+    batch = tf.constant([png(pictures[0]), BROKEN, b"", png(pictures[1])])
+    found = signatures["tolerant"](image_bytes=batch)
+    assert set(found) == DETECTIONS | {"decoded"}
+    np.testing.assert_array_equal(found["decoded"], [True, False, False, True])
+    for name in ("boxes", "scores", "classes", "num_detections"):
+        assert not np.any(found[name][1:3])
+    assert set(found["class_names"].numpy()[1:3].flat) == {b""}
+    good = {name: value.numpy()[[0, 3]] for name, value in found.items()}
+    assert_same_detections(good, detector(pictures), pictures)
+
+
+@pytest.mark.parametrize("name", ["serving_default", "tolerant", "images"])
+def test_a_request_without_pictures_is_told_so(signatures, name):
+    empty = {"images": tf.zeros([0, 8, 8, 3], tf.uint8)}
+    if name != "images":
+        empty = {"image_bytes": tf.constant([], tf.string)}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="no images; send at least one"):
+        signatures[name](**empty)
+
+
+def test_one_session_answers_many_threads_as_in_a_server(exported, pictures):
+    """TensorFlow Serving runs the graph in a session that all of its requests share."""
+    detector, path = exported
+    expected = detector(pictures)
+    requests = [png(pictures[0]), BROKEN, png(pictures[1])]
+    answers, errors = [], []
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta = tf.compat.v1.saved_model.load(session, ["serve"], path)
+
+        def run(name, batch):
+            signature = meta.signature_def[name]
+            fetches = {key: info.name for key, info in signature.outputs.items()}
+            return session.run(fetches, {signature.inputs["image_bytes"].name: batch})
+
+        def client():
+            for _ in range(5):
+                answers.append(run("tolerant", requests))
+                with pytest.raises(tf.errors.InvalidArgumentError, match="image 1 of 3"):
+                    run("serving_default", requests)
+                errors.append(True)
+
+        threads = [threading.Thread(target=client) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert (len(answers), len(errors)) == (20, 20)
+    for answer in answers:
+        assert answer["decoded"].tolist() == [True, False, True]
+        good = {name: value[[0, 2]] for name, value in answer.items()}
+        assert_same_detections(good, expected, pictures)
+
+
+def test_it_loads_where_there_is_no_edet(exported, pictures, tmp_path):
+    detector, path = exported
+    (tmp_path / "picture.png").write_bytes(png(pictures[0]))
+    code = (
+        "import sys, tensorflow as tf; "
+        "serve = tf.saved_model.load(sys.argv[1]).signatures['serving_default']; "
+        "found = serve(image_bytes=tf.constant([open('picture.png', 'rb').read()])); "
+        "assert 'edet' not in sys.modules; "
+        "print(found['scores'].numpy()[0, 0])"
+    )
+    # An isolated interpreter in another folder: neither the checkout nor PYTHONPATH is seen.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    run = subprocess.run(
+        [sys.executable, "-c", code, path], cwd=tmp_path, env=environment, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    expected = detector([pictures[0]])["scores"][0, 0]
+    assert float(run.stdout.split()[-1]) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_weights_are_constants(exported):
+    _, path = exported
+    with open(os.path.join(path, "saved_model.pb"), "rb") as file:
+        graph = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs[0].graph_def
+    operations = {node.op for function in graph.library.function for node in function.node_def}
+    assert "Conv2D" in operations
+    assert not operations & {"ReadVariableOp", "VarHandleOp"}
+
+
+def test_the_model_describes_itself(exported, signatures):
+    _, path = exported
+    card = json.loads(read_text(os.path.join(path, "assets.extra", "edet.json"), "card"))
+    assert card["labels"] == {"3": "a", "7": "Größe", "9": "c"}
+    assert card["config"]["model"]["image_size"] == [64, 96]
+    assert set(card["signatures"]) == set(signatures)
+    for name, described in card["signatures"].items():
+        function = signatures[name]
+        inputs, outputs = function.structured_input_signature[1], function.structured_outputs
+        for kind, real in (("inputs", inputs), ("outputs", outputs)):
+            assert set(described[kind]) == set(real)
+            for key, spec in real.items():
+                assert described[kind][key]["dtype"] == spec.dtype.name
+                assert described[kind][key]["shape"] == spec.shape.as_list()
+                assert described[kind][key]["about"]
+    assert card["signatures"]["tolerant"]["outputs"]["boxes"]["shape"] == [None, 100, 4]
+
+
+def test_labels_are_an_asset_that_fits_model_labels(exported):
+    detector, path = exported
+    text = read_text(os.path.join(path, "assets", "labels.yaml"), "labels")
+    assert yaml.safe_load(text) == detector.labels
+
+
+def test_warm_up_asks_every_signature_once_and_each_answers(exported, signatures):
+    _, path = exported
+    file = os.path.join(path, "assets.extra", "tf_serving_warmup_requests")
+    asked = []
+    for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
+        request = PredictionLog.FromString(record).predict_log.request
+        name = request.model_spec.signature_name
+        inputs = {k: tf.constant(v) for k, v in arrays_of(request.inputs).items()}
+        assert {len(value) for value in signatures[name](**inputs).values()} == {1}
+        asked.append(name)
+    assert asked == ["serving_default", "tolerant", "images", "raw"]
+
+
+def test_versions_count_up_and_none_is_overwritten(exported):
+    detector, path = exported
+    folder = os.path.dirname(path)
+    assert os.path.basename(path) == "1"
+    with pytest.raises(UserError, match="exists already"):
+        export_saved_model(detector, folder, version=1)
+    assert os.listdir(folder) == ["1"]
+
+
+def test_an_export_that_fails_leaves_nothing(exported, tmp_path, monkeypatch):
+    detector, _ = exported
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edet.export.saved_model._write_warmup", fail)
+    with pytest.raises(UserError, match="No space left on device"):
+        export_saved_model(detector, str(tmp_path / "model"))
+    assert list((tmp_path / "model").iterdir()) == []
+
+
+def test_an_export_that_is_killed_leaves_the_old_version(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "7").mkdir(parents=True)
+    (folder / "7" / "saved_model.pb").write_bytes(b"old")
+    code = (
+        "import os, signal, sys, edet.export.saved_model as module; "
+        "from tests.export.test_saved_model import small_detector; "
+        "module._write_warmup = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
+        "module.export_saved_model(small_detector(), sys.argv[1])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], cwd=REPOSITORY, capture_output=True
+    )
+    assert run.returncode == -9, run.stderr
+    names = sorted(path.name for path in folder.iterdir())
+    assert names[-1] == "7"
+    assert len(names) == 2
+    assert names[0].startswith(".8.") and names[0].endswith(".part")
+    assert (folder / "7" / "saved_model.pb").read_bytes() == b"old"

@@ -1,0 +1,129 @@
+"""The road from a picture to the class of its pixels, and the same in every exported form."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import edet
+from edet.config.schema import Config, SegmentationConfig, replace
+from edet.errors import UserError
+from edet.export.exported import ExportedDetector, ExportedSegmenter
+from edet.export.litert import export_litert
+from edet.export.saved_model import export_saved_model
+from edet.inference.detector import Detector
+from edet.inference.segmenter import Segmenter, unfit
+from edet.models.efficientdet import build_network
+from tests.small import small_model
+
+RNG = np.random.default_rng(0)
+PICTURES = [RNG.integers(0, 256, size, dtype=np.uint8) for size in ((50, 90, 3), (64, 40, 3))]
+LABELS = {0: "background", 3: "disc", 7: "square"}
+BOTH = ("detection", "segmentation")
+
+
+def make_config(*heads) -> Config:
+    head = SegmentationConfig(num_classes=3, labels=LABELS, width=8, repeats=1)
+    return Config(model=small_model(image_size=(64, 64), heads=heads, segmentation=head))
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    config = make_config("segmentation")
+    return edet.Segmenter(build_network(config.model), config)
+
+
+@pytest.fixture(scope="module")
+def joint() -> Detector:
+    config = make_config(*BOTH)
+    return Detector(build_network(config.model), config)
+
+
+def test_a_fitted_map_comes_back_in_the_pictures_own_pixels():
+    fitted = np.array([[1, 2, 9], [3, 4, 9], [9, 9, 9]], np.uint8)
+    assert unfit(fitted[:, :2], (2, 4)).tolist() == [[1, 1, 2, 2]] * 2  # only a row shows it
+    # Only a column shows this one.
+    assert unfit(fitted, (6, 3)).tolist() == [[1] * 3, [1] * 3, [3] * 3, [3] * 3, [9] * 3, [9] * 3]
+
+
+def test_masks_have_the_pictures_sizes_and_the_data_sets_values(segmenter):
+    masks = segmenter([*PICTURES, tf.io.encode_png(PICTURES[0]).numpy()])
+    assert [mask.shape for mask in masks] == [(50, 90), (64, 40), (50, 90)]
+    assert set(np.unique(masks[0])) <= set(LABELS)
+    assert (masks[0] == masks[2]).all()
+    pixels, _ = segmenter.prepare(tf.constant(PICTURES[1]))
+    assert np.array_equal(
+        masks[1], segmenter.segment(pixels[None])[0, :, :40]
+    )  # nothing was resized
+
+
+def test_what_is_no_picture_is_refused_by_its_place(segmenter):
+    with pytest.raises(UserError, match="image 1 is float32"):
+        segmenter([PICTURES[0], np.zeros((4, 4, 3), np.float32)])
+    with pytest.raises(UserError, match="image 0 cannot be decoded"):
+        segmenter([b"no picture"])
+
+
+def test_a_saved_model_gives_the_same_masks(segmenter, tmp_path):
+    loaded = tf.saved_model.load(export_saved_model(segmenter, str(tmp_path / "m")))
+    encoded = [tf.io.encode_png(picture).numpy() for picture in PICTURES]
+    found = loaded.signatures["serving_default"](image_bytes=tf.constant(encoded))
+    assert found["sizes"].numpy().tolist() == [[35, 64], [64, 40]]
+    for k, mask in enumerate(segmenter(PICTURES)):
+        served = unfit(found["class_maps"][k].numpy(), mask.shape)
+        assert (served == mask).mean() > 0.999
+    spoilt = loaded.signatures["tolerant"](image_bytes=tf.constant([encoded[0], b"x"]))
+    assert spoilt["decoded"].numpy().tolist() == [True, False]
+    assert spoilt["sizes"].numpy().tolist() == [[35, 64], [0, 0]]
+    card = json.loads((tmp_path / "m" / "1" / "assets.extra" / "edet.json").read_text())
+    assert card["mask_labels"] == {str(k): name for k, name in LABELS.items()}
+    assert set(card["signatures"]["raw"]["outputs"]) == {"segmentation_logits"}
+
+
+def test_a_joint_saved_model_answers_both(joint, tmp_path):
+    loaded = tf.saved_model.load(export_saved_model(joint, str(tmp_path / "m")))
+    assert set(loaded.signatures) == {
+        "serving_default", "tolerant", "images", "raw",
+        "segmentation", "segmentation_tolerant", "segmentation_images",
+    }  # fmt: skip
+    images = tf.constant(PICTURES[0][None])
+    mask = loaded.signatures["segmentation_images"](images=images)["class_maps"]
+    assert mask.shape == (1, 64, 64)
+    assert "boxes" in loaded.signatures["images"](images=images)
+
+
+def with_export(detector, **export):
+    config = replace(detector.config, export={"format": "litert"} | export)
+    return type(detector)(detector.network, config)
+
+
+@pytest.mark.parametrize(
+    ("export", "agreement"),
+    [({}, 0.999), ({"outputs": "network"}, 0.999), ({"precision": "int8"}, 0.9)],
+    ids=["map", "logits", "int8"],
+)
+def test_a_litert_file_gives_the_same_masks(segmenter, tmp_path, export, agreement):
+    path = str(tmp_path / "m.tflite")
+    pixels = [segmenter.prepare(tf.constant(picture))[0].numpy() for picture in PICTURES]
+    export_litert(with_export(segmenter, **export), path, pixels)
+    masks = ExportedSegmenter(path)(PICTURES)
+    for mask, expected in zip(masks, segmenter(PICTURES), strict=True):
+        assert (mask == expected).mean() > agreement
+    card = json.loads((tmp_path / "m.json").read_text())
+    assert "boxes" not in card["outputs"] and "anchors" not in card
+
+
+def test_a_joint_litert_file_gives_boxes_and_a_map(joint, tmp_path):
+    path = str(tmp_path / "m.tflite")
+    export_litert(with_export(joint), path)
+    found, expected = ExportedDetector(path)(PICTURES), joint(PICTURES)
+    np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-4)
+    masks = ExportedSegmenter(path)(PICTURES)
+    expected = Segmenter(joint.network, joint.config)(PICTURES)
+    assert (masks[0] == expected[0]).mean() > 0.999
+
+
+def test_boxes_of_a_network_without_are_refused(segmenter, tmp_path):
+    with pytest.raises(UserError, match="model.heads has no detection"):
+        export_litert(with_export(segmenter, outputs="boxes"), str(tmp_path / "m.tflite"))

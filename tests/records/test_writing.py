@@ -1,0 +1,263 @@
+"""Sharded writing: what is cleaned, what is reported, and what a second run keeps."""
+
+import io
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from PIL import Image
+
+from edet.errors import UserError
+from edet.records import writing
+from edet.records.schema import Example, parse_example
+from edet.records.shards import count_records
+from edet.records.sources.example_set import ExampleSet, Tally
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.writing import prepare_record, write_records
+
+LABELS = {1: "cat", 2: "dog"}
+
+
+def jpeg(height=10, width=20, value=0) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.full((height, width, 3), value, np.uint8)).save(file, "jpeg")
+    return file.getvalue()
+
+
+def example(boxes, class_ids=None, **others) -> Example:
+    fields = {"image": jpeg(), "source_id": "1", "height": 10, "width": 20, "filename": "a.jpg"}
+    ids = [1] * len(boxes) if class_ids is None else class_ids
+    return Example(boxes=boxes, class_ids=ids, **(fields | others))
+
+
+def example_set(count: int, **others) -> ExampleSet:
+    boxes = [[1, 2, 3, 4]]
+    return ExampleSet(
+        [example(boxes, image=jpeg(value=i), source_id=str(i)) for i in range(count)], LABELS
+    )
+
+
+def read(shards) -> list[dict]:
+    return list(tf.data.TFRecordDataset(shards).map(parse_example).as_numpy_iterator())
+
+
+@pytest.mark.parametrize(
+    ("box", "kept", "what"),
+    [
+        ([1, 2, 5, 6], [1, 2, 5, 6], None),
+        ([0, 0, 10, 20], [0, 0, 10, 20], None),
+        ([8, 18, 10.4, 20.2], [8, 18, 10, 20], "clipped to the image"),
+        ([-3, 2, 5, 6], [0, 2, 5, 6], "clipped to the image"),
+        ([5, 2, 5, 6], None, "dropped: zero-size box"),
+        ([5, 6, 7, 2], None, "dropped: zero-size box"),
+        ([10, 2, 14, 6], None, "dropped: box outside the image"),
+        ([-4, -4, -1, -1], None, "dropped: box outside the image"),
+        ([np.nan, 2, 5, 6], None, "dropped: coordinates are not finite"),
+    ],
+)
+def test_boxes_are_clipped_or_dropped_and_counted(box, kept, what):
+    record, tally = prepare_record(example([box]), LABELS)
+    parsed = parse_example(tf.constant(record))
+    expected = np.array([kept] if kept else []).reshape(-1, 4) / [10, 20, 10, 20]
+    np.testing.assert_allclose(parsed["boxes"], expected, atol=1e-7)
+    problems = [(p["file"], p["what"], p["boxes"]) for p in tally.problems]
+    assert problems == ([("a.jpg", what, 1)] if what else [])
+    assert tally.boxes["written"] == len(expected)
+    assert tally.images["written"] == 1  # also without boxes: it teaches the background
+
+
+def test_lists_stay_aligned_when_a_box_is_dropped():
+    boxes = [[1, 1, 2, 2], [5, 5, 5, 5], [3, 3, 9, 9]]
+    crowded = example(boxes, [1, 2, 2], is_crowd=[0, 0, 1], areas=[0.5, 9, 30])
+    parsed = parse_example(tf.constant(prepare_record(crowded, LABELS)[0]))
+    assert parsed["class_ids"].numpy().tolist() == [1, 2]
+    assert parsed["is_crowd"].numpy().tolist() == [False, True]
+    assert parsed["areas"].numpy().tolist() == [0.5, 30]
+
+
+def test_clipping_changes_the_area_of_a_box_but_not_that_of_a_mask():
+    beyond = [[0, 0, 20, 4]]  # half of its 80 pixels are above row 10
+    for areas, expected in ((None, 40), ([33.0], 33)):
+        record, _ = prepare_record(example(beyond, areas=areas), LABELS)
+        assert parse_example(tf.constant(record))["areas"].numpy().tolist() == [expected]
+
+
+def test_a_class_without_a_label_is_dropped():
+    _, tally = prepare_record(example([[1, 1, 2, 2]] * 2, [1, 3]), LABELS)
+    assert tally.boxes == {"dropped: class not in the labels": 1, "written": 1}
+    assert tally.class_boxes == {"1": 1}
+
+
+def test_the_real_size_counts_and_a_wrong_annotated_one_is_reported():
+    record, tally = prepare_record(example([[0, 0, 5, 10]], height=50, width=40), LABELS)
+    parsed = parse_example(tf.constant(record))
+    assert (int(parsed["height"]), int(parsed["width"])) == (10, 20)
+    np.testing.assert_allclose(parsed["boxes"], [[0, 0, 0.5, 0.5]])
+    assert tally.problems[0]["detail"] == "annotated 40x50, is 20x10"
+
+
+def test_unusable_and_missing_images_are_dropped_by_name(tmp_path):
+    good = tmp_path / "good.jpg"
+    good.write_bytes(jpeg())
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(jpeg()[:300])
+    paths = [str(good), str(bad), str(tmp_path / "gone.jpg")]
+    source = ExampleSet([Example(p, str(i), [], []) for i, p in enumerate(paths)], LABELS)
+    report = write_records(source, str(tmp_path / "out/train"))
+    assert [record["source_id"] for record in read(report.shards)] == [b"0"]
+    assert report.tally.images == {
+        "written": 1,
+        "written without boxes": 1,
+        "dropped: unusable image": 1,
+        "dropped: image missing or unreadable": 1,
+    }
+    saved = json.loads((tmp_path / "out/train.report.json").read_text())
+    assert [problem["file"] for problem in saved["problems"]] == ["bad.jpg", "gone.jpg"]
+
+
+def test_image_i_is_in_shard_i_mod_n_and_labels_lie_beside(tmp_path):
+    report = write_records(example_set(5), str(tmp_path / "train"), num_shards=2)
+    assert [pathlib.Path(shard).name for shard in report.shards] == [
+        "train-00000-of-00002.tfrecord",
+        "train-00001-of-00002.tfrecord",
+    ]
+    ids = [[record["source_id"] for record in read(shard)] for shard in report.shards]
+    assert ids == [[b"0", b"2", b"4"], [b"1", b"3"]]
+    assert yaml.safe_load((tmp_path / "train.labels.yaml").read_text()) == LABELS
+    saved = json.loads((tmp_path / "train.report.json").read_text())
+    assert saved["images"]["written"] == saved["boxes"]["written"] == 5
+    assert saved["classes"] == [
+        {"id": 1, "name": "cat", "boxes": 5},
+        {"id": 2, "name": "dog", "boxes": 0},
+    ]
+
+
+def test_the_number_of_workers_does_not_change_a_byte(tmp_path):
+    shards = [
+        write_records(SyntheticSet(9, 32), str(tmp_path / name), 2, workers).shards
+        for name, workers in (("one", 1), ("four", 4))
+    ]
+    for first, second in zip(*shards, strict=True):
+        assert pathlib.Path(first).read_bytes() == pathlib.Path(second).read_bytes()
+
+
+def test_the_number_of_shards_follows_the_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "SHARD_BYTES", 2.5 * len(jpeg()))
+    report = write_records(example_set(5), str(tmp_path / "train"))
+    assert len(report.shards) == 2
+    assert count_records(report.shards) == 5
+
+
+class _Interrupted(SyntheticSet):
+    """A source that fails in its last shard, as a machine does that is taken away."""
+
+    def shard(self, index, num_shards):
+        if index == num_shards - 1:
+            raise KeyboardInterrupt
+        return super().shard(index, num_shards)
+
+
+def test_a_second_run_goes_on_after_the_finished_shards(tmp_path):
+    prefix = str(tmp_path / "train")
+    with pytest.raises(KeyboardInterrupt):
+        write_records(_Interrupted(6, 32), prefix, 3)
+    assert len(list(tmp_path.glob("*.tfrecord"))) == 2
+    assert not list(tmp_path.glob(".*.part"))
+    report = write_records(SyntheticSet(6, 32), prefix, 3)
+    assert report.kept == 2
+    assert report.tally.images["written"] == count_records(report.shards) == 6
+    assert write_records(SyntheticSet(6, 32), prefix, 3).kept == 3
+
+
+def test_changed_inputs_are_written_again(tmp_path):
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(jpeg())
+
+    def kept(box, labels=LABELS):
+        source = ExampleSet([Example(str(photo), "1", [box], [1])], labels)
+        return write_records(source, str(tmp_path / "train")).kept
+
+    assert kept([0, 0, 1, 1]) == 0
+    assert kept([0, 0, 1, 1]) == 1
+    assert kept([0, 0, 1, 2]) == 0
+    assert kept([0, 0, 1, 2], {1: "lion"}) == 0
+    photo.write_bytes(jpeg(100, 200))
+    assert kept([0, 0, 1, 2], {1: "lion"}) == 0
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert kept([0, 0, 1, 2], {1: "lion"}) == 0
+    (tmp_path / "train.manifest.json").write_text("{")
+    assert kept([0, 0, 1, 2], {1: "lion"}) == 0
+
+
+def test_shards_of_another_set_are_not_mixed_in(tmp_path):
+    write_records(example_set(4), str(tmp_path / "train"), num_shards=2)
+    with pytest.raises(UserError, match="train-00000-of-00002.tfrecord is a shard of another set"):
+        write_records(example_set(4), str(tmp_path / "train"), num_shards=1)
+    write_records(example_set(4), str(tmp_path / "train-small"), num_shards=1)
+
+
+@pytest.mark.parametrize("num_shards", [-1, 4])
+def test_an_impossible_number_of_shards_is_refused(tmp_path, num_shards):
+    with pytest.raises(UserError, match=f"--num_shards is {num_shards} for 3 images"):
+        write_records(example_set(3), str(tmp_path / "train"), num_shards)
+
+
+def test_nothing_to_write_is_an_error_with_a_report(tmp_path):
+    with pytest.raises(UserError, match="there are no images"):
+        write_records(ExampleSet([], LABELS), str(tmp_path / "train"))
+    empty = ExampleSet([Example(b"", "1", [], [])], LABELS)
+    with pytest.raises(UserError, match="no image could be written; .*train.report.json"):
+        write_records(empty, str(tmp_path / "train"))
+    assert json.loads((tmp_path / "train.report.json").read_text())["problems"]
+
+
+def test_annotations_that_are_all_unusable_are_reported_and_the_first_is_named(tmp_path):
+    tally = Tally()
+    for name in ("a.xml", "b.xml"):
+        tally.image_problem(name, "dropped: annotation missing or unreadable", "no element found")
+    words = "no images .*: a.xml: dropped: annotation missing .*: no element .*train.report.json"
+    with pytest.raises(UserError, match=words):
+        write_records(ExampleSet([], {}, tally), str(tmp_path / "train"))
+    saved = json.loads((tmp_path / "train.report.json").read_text())
+    assert [problem["file"] for problem in saved["problems"]] == ["a.xml", "b.xml"]
+
+
+def test_boxes_that_are_all_dropped_are_an_error_with_the_commonest_reason(tmp_path):
+    boxes = [[5, 5, 5, 5], [5, 6, 5, 6], [40, 40, 50, 50]]
+    words = (
+        "none of the 3 annotated boxes could be written, 2 of them dropped: zero-size box; mend "
+        ".*train.report.json"
+    )
+    with pytest.raises(UserError, match=words):
+        write_records(ExampleSet([example(boxes)], LABELS), str(tmp_path / "train"))
+    saved = json.loads((tmp_path / "train.report.json").read_text())
+    assert saved["boxes"]["dropped: zero-size box"] == 2
+    read_badly = Tally()
+    read_badly.box_problem("a.jpg", "dropped: its image is not in the file", 7)
+    with pytest.raises(UserError, match="none of the 7 .* its image is not in the file"):
+        write_records(ExampleSet([example([])], LABELS, read_badly), str(tmp_path / "val"))
+
+
+def test_a_set_that_has_no_boxes_or_has_masks_is_written_without_boxes(tmp_path):
+    report = write_records(ExampleSet([example([])], LABELS), str(tmp_path / "empty"))
+    assert report.tally.images["written without boxes"] == 1
+    masked = ExampleSet([example([[5, 5, 5, 5]])], LABELS, mask_labels={0: "sky"})
+    assert write_records(masked, str(tmp_path / "masks")).tally.images["written"] == 1
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write .*file/train-00000"):
+        write_records(example_set(1), str(tmp_path / "file" / "train"))
+
+
+def test_the_tables_show_each_problem_and_how_many_more(tmp_path):
+    boxes = [[5, 5, 5, 5], [1, 2, 3, 4]]
+    source = ExampleSet([example(boxes, filename=f"{i}.jpg") for i in range(25)], LABELS)
+    *_, problems = write_records(source, str(tmp_path / "train")).tables()
+    assert problems.row_count == 21
+    assert list(problems.columns[0].cells)[-1] == "and 5 more"

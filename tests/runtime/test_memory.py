@@ -1,0 +1,51 @@
+"""What a run is expected to need, counted by hand where it can be."""
+
+import pytest
+
+from edet.models.complexity import count_kept
+from edet.runtime.memory import expected_memory
+from tests.training.small import seeded_network, small_config
+
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def network():
+    return seeded_network(small_config())
+
+
+def expected(network, precision="float32", replicas=1, **train):
+    return expected_memory(network, small_config(train=train), precision, replicas)
+
+
+def test_weights_averages_and_velocities_are_four_bytes_a_number(network):
+    found = expected(network)
+    trainable = sum(w.value.shape.num_elements() for w in network.trainable_variables)
+    assert found.weights == found.averages == 4 * network.count_params()
+    assert found.velocities == 4 * trainable
+    assert found.total == sum(vars(found).values())
+
+
+def test_the_stem_keeps_its_convolution_and_one_of_batch_norm_and_relu(network):
+    """32 x 48 pixels: two maps of 16 x 24 and as many channels as the convolution has."""
+    channels = network.get_layer("backbone.stem_conv").filters
+    kept = count_kept(network)["backbone.stem"]
+    assert kept.inside == 2 * 16 * 24 * channels
+    assert (kept.outputs, kept.largest) == (16 * 24 * channels, 16 * 24 * channels)
+
+
+def test_what_saves_memory_is_expected_to(network):
+    whole = expected(network).activations
+    assert expected(network, "bfloat16").activations == whole / 2
+    assert expected(network, micro_batches=4).activations == whole / 4
+    assert expected(network, replicas=2).activations == whole / 2
+    assert expected(network, remat=True).activations < 0.3 * whole
+    assert expected(network, remat=True).total < expected(network).total
+
+
+def test_the_table_shows_every_part_and_the_total(network):
+    table = expected(network).table()
+    parts = list(table.columns[0].cells)
+    assert parts == [
+        "weights", "velocities", "averages", "gradients", "activations", "temporary", "total"
+    ]  # fmt: skip
