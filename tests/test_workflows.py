@@ -284,7 +284,7 @@ def test_a_device_with_too_little_memory_says_what_to_set(
             monkeypatch.setattr("edet.workflows.training.run_training", fail)
             workflows.train(config, str(tmp_path), strategy)
         else:
-            monkeypatch.setattr("edet.workflows.evaluation.make_verdict", fail)
+            monkeypatch.setattr("edet.workflows.evaluation.Evaluation", fail)
             workflows.evaluate(config, str(workdir), strategy, "")
 
 
@@ -305,7 +305,7 @@ def test_what_ends_one_of_several_evaluating_workers_is_told_apart(
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("edet.workflows.evaluation.make_verdict", fail)
+    monkeypatch.setattr("edet.workflows.evaluation.Evaluation", fail)
     monkeypatch.setattr(
         "edet.workflows.evaluation.Workers", lambda strategy: several(Workers(strategy))
     )

@@ -35,8 +35,9 @@ from PIL import Image, UnidentifiedImageError
 from edet.config import schema
 from edet.errors import UserError
 from edet.files import find_files, write_json
-from edet.input.pipeline import make_eval_dataset, make_train_dataset
+from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
+from edet.input.windows import make_eval_dataset
 from edet.records.schema import Example, checked_features, classes_of, encode_example
 from edet.records.shards import read_records
 from tools.common import run

@@ -115,13 +115,19 @@ class CocoEvaluator:
             "annotations": [a for _, annotations in rows for a in annotations],
             "categories": [{"id": int(k), "name": name} for k, name in labels.items()],
         }
-        self._known = number_images(self.dataset).keys()
+        self._ids = list(number_images(self.dataset))
+        self._known = set(self._ids)
         self.reset()
 
     def reset(self) -> None:
         """Forgets all detections, as before another evaluation of the same images."""
         self.detections: list[dict[str, Any]] = []
         self._seen: set[ImageId] = set()
+
+    def update(self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
+        """Adds a batch, see `Evaluator`; "image_index" counts the rows of the ground truth."""
+        found = {name: outputs[name] for name in ("boxes", "scores", "classes", "num_detections")}
+        self.add([self._ids[i] for i in batch["image_index"]], **found)
 
     def add(
         self,
@@ -150,7 +156,7 @@ class CocoEvaluator:
             if image_id not in self._known:
                 raise UserError(
                     f"image id {image_id!r} is not in the ground truth ({len(self._known)} images, "
-                    f"such as {next(iter(self._known))!r}); evaluate the records that the ground "
+                    f"such as {self._ids[0]!r}); evaluate the records that the ground "
                     "truth was read from."
                 )
             if image_id in self._seen or image_id in new:

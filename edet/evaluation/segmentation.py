@@ -1,10 +1,12 @@
 """How well pixels are classified: intersection over union by class, and its mean (mIOU).
 
-Letters: H, W pixels of a picture, C classes.
+Shapes: B pictures of a batch · H, W pixels of a picture · h, w pixels of the network input ·
+C classes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,13 +85,51 @@ class SegmentationEvaluator:
 
     Args:
       labels: {value of the masks: name}.
+      truth: gives the masks of all pictures in their order, uint8 [H, W]; [1, 1] where there is
+        none. `update` needs it.
+      restore: brings a class map [h, w] back to a picture's own pixels: (map, (H, W)) -> [H, W].
+      num_examples: how many pictures `examples` keeps.
+
+    Attributes:
+      examples: {number of the picture: (true mask, found mask)} of the first that have a mask.
     """
 
-    def __init__(self, labels: dict[int, str]):
+    def __init__(
+        self,
+        labels: dict[int, str],
+        truth: Callable[[], Iterator[np.ndarray]] = lambda: iter(()),
+        restore: Callable[[np.ndarray, tuple[int, int]], np.ndarray] | None = None,
+        num_examples: int = 8,
+    ):
         self._labels = dict(sorted(labels.items()))
         self._table = index_table(list(self._labels))
-        self._confusion = np.zeros((len(labels), len(labels)), np.int64)
+        self._read_truth, self._restore, self._num_examples = truth, restore, num_examples
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all pictures, as before another evaluation of them."""
+        self._confusion = np.zeros((len(self._labels), len(self._labels)), np.int64)
         self._images = 0
+        self._truth, self._waiting = enumerate(self._read_truth()), {}
+        self.examples: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def update(self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
+        """Adds a batch, see `Evaluator`, at the pictures' own size: "class_maps" [B, h, w]."""
+        for index, found in zip(batch["image_index"].tolist(), outputs["class_maps"], strict=True):
+            truth = self._take_truth(index)
+            if truth.shape == (1, 1):  # the record has no mask
+                continue
+            found = self._restore(found, truth.shape)
+            self.add(truth, found, f"record {index}")
+            if len(self.examples) < self._num_examples:
+                self.examples[index] = truth, found
+
+    def _take_truth(self, index: int) -> np.ndarray:
+        """Returns the mask of a picture; each is asked for once, about in order."""
+        while index not in self._waiting:
+            number, mask = next(self._truth)
+            self._waiting[number] = mask
+        return self._waiting.pop(index)
 
     def add(self, truth: np.ndarray, found: np.ndarray, name: str) -> None:
         """Adds one picture.

@@ -12,8 +12,8 @@ from edet.errors import UserError
 from edet.files import find_files, reason
 from edet.inference.detector import Detector
 from edet.inference.files import find_inputs
-from edet.input.pipeline import make_eval_dataset
 from edet.input.reading import user_errors
+from edet.input.windows import make_eval_dataset
 
 
 def calibration_pixels(detector: Detector, inputs: Sequence[str]) -> Iterator[np.ndarray]:

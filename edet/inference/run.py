@@ -8,8 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from edet.inference.detector import Detector
-from edet.input.pipeline import make_eval_dataset
-from edet.input.windows import make_view_dataset, read_pictures
+from edet.input.windows import make_eval_dataset, make_window_dataset
 
 MakeDataset = Callable[[tf.distribute.InputContext], tf.data.Dataset]
 Found = Iterator[dict[str, np.ndarray]]
@@ -28,15 +27,10 @@ def detection_of_records(
       detector: its configuration says how often it looks, and how many views make a step.
       files: TFRecord shards.
     """
-    config = detector.config
-    size = config.data.eval_batch_size
-    if config.detect.looks_once:
-        detect = detection_of_batches(strategy, detector)
-        return lambda: detect(lambda context: make_eval_dataset(config, files, size, context))
-    detect = detection_of_views(strategy, detector)
-    return lambda: detect(
-        lambda context: make_view_dataset(read_pictures(files), config, size, context)
-    )
+    config, size = detector.config, detector.config.data.eval_batch_size
+    detection = detection_of_batches if config.detect.looks_once else detection_of_views
+    detect = detection(strategy, detector)
+    return lambda: detect(lambda context: make_eval_dataset(config, files, size, context))
 
 
 def detection_of_pictures(
@@ -59,7 +53,7 @@ def detection_of_pictures(
     # One replica takes a smaller last batch; several need full ones.
     fills_up = strategy.num_replicas_in_sync > 1
     return lambda pictures: detect(
-        lambda context: make_view_dataset(pictures, config, size, context if fills_up else None)
+        lambda context: make_window_dataset(pictures, config, size, context if fills_up else None)
     )
 
 
@@ -72,10 +66,10 @@ def detection_of_batches(
       strategy: the detector's network lives in its scope.
 
     Returns:
-      A function of the maker of a data set as `input.pipeline.make_eval_dataset`: batches with
+      A function of the maker of a data set as `input.windows.make_eval_dataset`: batches with
       "images" prepared raw pixels, "image_scales" and "image_index", -1 for images that only fill
-      up the last batch. It yields, those of all replicas together, "image_index" int32 [b] and
-      what `Detector.__call__` returns, for the b real images.
+      up; a step of nothing else is the end. It yields, those of all replicas together,
+      "image_index" int32 [b] and what `Detector.__call__` returns, for the b real images.
     """
 
     @tf.function
@@ -87,8 +81,9 @@ def detection_of_batches(
         for batch in strategy.distribute_datasets_from_function(make_dataset):
             found = {name: value.numpy() for name, value in step(batch).items()}
             real = found["image_index"] >= 0
-            if real.any():
-                yield {name: value[real] for name, value in found.items()}
+            if not real.any():
+                return
+            yield {name: value[real] for name, value in found.items()}
 
     return detect
 
@@ -105,7 +100,7 @@ def detection_of_views(
       strategy: the detector's network lives in its scope.
 
     Returns:
-      A function of the maker of a data set as `input.windows.make_view_dataset`.
+      A function of the maker of a data set as `input.windows.make_window_dataset`.
     """
     counted = ("image_index", "image_scales", "num_views")
 
@@ -124,6 +119,8 @@ def detection_of_views(
         for batch in strategy.distribute_datasets_from_function(make_dataset):
             found = step(batch)
             index, scales, num_views = (found[name].numpy() for name in counted)
+            if (index < 0).all():
+                return
             for row, i in enumerate(index.tolist()):
                 if i < 0:
                     continue

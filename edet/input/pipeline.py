@@ -1,4 +1,4 @@
-"""TFRecord shards -> batches on the host: shuffle, decode, augment, pad.
+"""TFRecord shards -> training batches on the host: shuffle, decode, augment, pad.
 
 What a training batch is depends on the configuration, the number of hosts and the step alone: the
 order of a host is a function of (seed, epoch), the augmentation of (seed, epoch, place in the
@@ -20,10 +20,19 @@ import tensorflow as tf
 from edet.config.labels import class_ids, mask_labels_of
 from edet.config.schema import Config
 from edet.errors import UserError
-from edet.image.letterbox import letterbox, pad_bottom_right, resize
+from edet.image.letterbox import pad_bottom_right, resize
 from edet.input import augment
 from edet.input.masks import index_mask, place_mask
-from edet.input.reading import Tensors, decode_examples, image_name, read_file, user_errors
+from edet.input.reading import (
+    Tensors,
+    check_not_empty,
+    decode_examples,
+    image_name,
+    ordered_options,
+    read_file,
+    replica_batch_size,
+    user_errors,
+)
 from edet.records.shards import count_records
 
 _FILES_AT_ONCE = 16  # shards read side by side
@@ -83,66 +92,12 @@ def make_train_dataset(
         lambda example: _training_example(example, config, host.files),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    batches = _batch(examples, host.batch_size).map(_replace_undecodable)
+    batches = examples.batch(
+        host.batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE
+    ).map(_replace_undecodable)
     # Told that no batch can be the last, several workers need not agree on it before every step.
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-    return batches.apply(endless).prefetch(tf.data.AUTOTUNE).with_options(_options())
-
-
-def make_eval_dataset(
-    config: Config,
-    files: Sequence[str],
-    batch_size: int,
-    input_context: tf.distribute.InputContext | None = None,
-) -> tf.data.Dataset:
-    """Makes one pass over the images of one host, in the order of the records.
-
-    The last batch is filled up with copies, marked -1, so that every host and replica has equally
-    many batches of one static shape. Ground truth does not pass through here: it is never
-    truncated, and stays on the host (`ground_truth.read_ground_truth`, same running numbers).
-
-    Args:
-      config: the model's input size and mean colour are used.
-      files: TFRecord shards, in a fixed order.
-      batch_size: images of a step over all replicas.
-      input_context: as `Strategy.distribute_datasets_from_function` gives it.
-
-    Returns:
-      A dataset of dicts, B images of one replica in each:
-        "images": float32 [B, h, w, 3] raw pixels, not rounded: after `normalize_images` they are
-          the reference's.
-        "image_scales": float32 [B], network pixels / original pixels.
-        "image_index": int32 [B], running number of the record over all files; -1 in copies.
-
-    Raises:
-      UserError: no records, or a batch size that the replicas cannot share.
-      tf.errors.InvalidArgumentError: while iterating, for an image that cannot be decoded; its
-        message names the image.
-    """
-    host = _Host.of(files, batch_size, input_context)
-    records = tf.data.Dataset.range(len(files)).flat_map(lambda number: read_file(files, number))
-    records = records.enumerate().map(
-        lambda index, record: {**record, "image_index": tf.cast(index, tf.int32)}
-    )
-    steps = records.batch(batch_size).map(lambda step: _own_rows(step, host))
-    examples = decode_examples(steps.unbatch(), files, warn=False).map(
-        lambda example: _eval_example(example, config, files), num_parallel_calls=tf.data.AUTOTUNE
-    )
-    batches = _batch(examples, host.batch_size)
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
-
-
-def _batch(examples: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    return examples.batch(batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def _options() -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = True
-    # Images are worked on side by side; threads inside one image would only fight over cores.
-    options.threading.max_intra_op_parallelism = 1
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return options
+    return batches.apply(endless).prefetch(tf.data.AUTOTUNE).with_options(ordered_options())
 
 
 class _Host(NamedTuple):
@@ -160,22 +115,13 @@ class _Host(NamedTuple):
     ) -> _Host:
         """Returns the part of the host of `context`; `batch_size` is that of all replicas."""
         context = context or tf.distribute.InputContext()
-        replicas = context.num_replicas_in_sync
-        if batch_size % replicas:
-            below = batch_size // replicas * replicas
-            raise UserError(
-                f"the batch size {batch_size} is not divisible by {replicas} replicas; use "
-                + (f"{below} or {below + replicas}." if below else f"{replicas}.")
-            )
-        with user_errors(files):
-            is_empty = not any(True for _ in tf.data.TFRecordDataset(list(files)).take(1))
-        if is_empty:
-            raise UserError(f"there are no records in {', '.join(files[:3])}; check the files.")
+        own = replica_batch_size(batch_size, context)
+        check_not_empty(files)
         return cls(
             index=context.input_pipeline_id,
             num_hosts=context.num_input_pipelines,
             files=list(files),
-            batch_size=batch_size // replicas,
+            batch_size=own,
             images_per_step=batch_size // context.num_input_pipelines,
         )
 
@@ -296,24 +242,3 @@ def _replace_undecodable(batch: Tensors) -> Tensors:
         lambda: batch,
     )
     return {**replaced, "is_replaced": is_bad}
-
-
-def _own_rows(step: Tensors, host: _Host) -> Tensors:
-    """Takes this host's rows of one evaluation step, filled up with copies of the last record."""
-    first = host.index * host.images_per_step
-    places = tf.range(first, first + host.images_per_step)
-    last = tf.size(step["image_index"]) - 1
-    own = {key: tf.gather(value, tf.minimum(places, last)) for key, value in step.items()}
-    own["image_index"] = tf.where(places <= last, own["image_index"], -1)
-    return own
-
-
-def _eval_example(example: Tensors, config: Config, files: Sequence[str]) -> Tensors:
-    def fail() -> tf.Tensor:
-        sentence = tf.strings.join([image_name(example, files), " cannot be decoded"])
-        with tf.control_dependencies([tf.debugging.Assert(example["is_decoded"], [sentence])]):
-            return tf.identity(example["image"])
-
-    image = tf.cond(example["is_decoded"], lambda: example["image"], fail)
-    image, scale = letterbox(image, config.model.image_size, config.model.pad_color)
-    return {"images": image, "image_scales": scale, "image_index": example["image_index"]}

@@ -44,6 +44,40 @@ def read_file(files: Sequence[str], number: tf.Tensor) -> tf.data.Dataset:
     )
 
 
+def replica_batch_size(batch_size: int, context: tf.distribute.InputContext) -> int:
+    """Returns the share that one replica has of a step of `batch_size`.
+
+    Raises:
+      UserError: the replicas cannot share it evenly.
+    """
+    replicas = context.num_replicas_in_sync
+    if batch_size % replicas:
+        below = batch_size // replicas * replicas
+        raise UserError(
+            f"the batch size {batch_size} is not divisible by {replicas} replicas; use "
+            + (f"{below} or {below + replicas}." if below else f"{replicas}.")
+        )
+    return batch_size // replicas
+
+
+def check_not_empty(files: Sequence[str]) -> None:
+    """Raises UserError if no file holds a record."""
+    with user_errors(files):
+        if any(True for _ in tf.data.TFRecordDataset(list(files)).take(1)):
+            return
+    raise UserError(f"there are no records in {', '.join(files[:3])}; check the files.")
+
+
+def ordered_options() -> tf.data.Options:
+    """Returns the options of every data set: its order never depends on threads."""
+    options = tf.data.Options()
+    options.deterministic = True
+    # Images are worked on side by side; threads inside one image would only fight over cores.
+    options.threading.max_intra_op_parallelism = 1
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options
+
+
 def decode_examples(
     records: tf.data.Dataset,
     files: Sequence[str],

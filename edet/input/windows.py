@@ -1,4 +1,4 @@
-"""One picture as several network inputs: whole, cut into overlapping tiles, each mirrored too.
+"""Batches of evaluation and prediction: every picture whole, or also in tiles and mirrored.
 
 A view is a window of a picture, mirrored or not, fitted into the network input. What is found in a
 view is placed in the frame of its picture, the pixels that the whole picture has in the network
@@ -17,7 +17,15 @@ import tensorflow as tf
 
 from edet.config.schema import Config, DetectConfig, ModelConfig
 from edet.image.letterbox import fit, letterbox
-from edet.input.reading import Tensors, decode_examples, image_name, read_file
+from edet.input.reading import (
+    Tensors,
+    check_not_empty,
+    decode_examples,
+    image_name,
+    ordered_options,
+    read_file,
+    replica_batch_size,
+)
 
 # A box that ends this close to where a tile was cut, in pixels of the network input, is taken for
 # the visible part of a larger thing. On pictures put together of four of BCCD's, 0 and 2 gave the
@@ -127,25 +135,57 @@ def is_uncut(boxes: tf.Tensor, limits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all(inside, axis=-1)
 
 
-def make_view_dataset(
+def make_eval_dataset(
+    config: Config,
+    files: Sequence[str],
+    batch_size: int,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Makes one pass over the pictures of records, as `make_window_dataset`.
+
+    Of n hosts each decodes every n-th picture, so that each is decoded once in all. Ground truth
+    does not pass through here: it is never truncated, and stays on the host
+    (`ground_truth.read_ground_truth`, same running numbers).
+
+    Args:
+      config: its `model` and `detect` are used.
+      files: TFRecord shards, in a fixed order.
+      batch_size: windows of a step over all replicas.
+      input_context: as `Strategy.distribute_datasets_from_function` gives it.
+
+    Raises:
+      UserError: no records, or a batch size that the replicas cannot share.
+      tf.errors.InvalidArgumentError: while iterating, for an image that cannot be decoded; its
+        message names the image.
+    """
+    context = input_context or tf.distribute.InputContext()
+    check_not_empty(files)
+    return make_window_dataset(read_pictures(files, context), config, batch_size, context)
+
+
+def make_window_dataset(
     pictures: tf.data.Dataset,
     config: Config,
     batch_size: int,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """Makes batches of the views of pictures, in order; a view is cut when its turn comes.
+    """Makes batches of the windows of pictures, in order; a whole picture is one window.
 
     Args:
-      pictures: dicts of "image" uint8 [H, W, 3] and "image_index" int32.
-      batch_size: views of a step over all replicas, divisible by their number.
-      input_context: as `Strategy.distribute_datasets_from_function` gives it. Several hosts all
-        read every picture, and each takes its own rows of every step. Without it the batches are
-        those of one replica, and the last may be smaller.
+      pictures: this host's, dicts of "image" uint8 [H, W, 3] and "image_index" int32.
+      config: its `model` and `detect` are used.
+      batch_size: windows of a step over all replicas, divisible by their number.
+      input_context: as `Strategy.distribute_datasets_from_function` gives it. The last step is
+        filled up; one of several hosts goes on filling for ever, because others may have more
+        windows: a step of nothing else is the end of all. Without a context the batches are those
+        of one replica, and the last may be smaller.
 
     Returns:
-      A dataset of dicts of what `cut_view` returns, B views of one replica in each, and
-      "num_views" int32 [B], V of the picture, and "image_index" int32 [B], -1 in the views that
-      fill up the last step.
+      A dataset of dicts of what `cut_view` returns, B windows of one replica in each, and
+      "num_views" int32 [B], V of the picture, and "image_index" int32 [B], -1 in what fills up.
+
+    Raises:
+      UserError: a batch size that the replicas cannot share.
     """
 
     def windows_of(picture: Tensors) -> tf.data.Dataset:
@@ -155,35 +195,48 @@ def make_view_dataset(
         # The picture is passed on, not copied.
         return tf.data.Dataset.from_tensor_slices(windows).map(lambda w: {**picture, "window": w})
 
+    def whole(picture: Tensors) -> Tensors:
+        size = tf.shape(picture["image"])
+        window = make_windows(size[0], size[1], config.detect)[0]
+        return {**picture, "num_views": 1, "window": window}
+
     def cut(view: Tensors) -> Tensors:
         counted = {name: view[name] for name in ("image_index", "num_views")}
         return {**cut_view(view["image"], view["window"], config.model), **counted}
 
-    views = pictures.flat_map(windows_of).map(cut, num_parallel_calls=tf.data.AUTOTUNE)
-    if input_context:
+    views = pictures.map(whole) if config.detect.looks_once else pictures.flat_map(windows_of)
+    views = views.map(cut, num_parallel_calls=tf.data.AUTOTUNE)
+    if input_context is None:
+        batches = views.batch(batch_size)
+    else:
         blank = {"image": tf.zeros([1, 1, 3], tf.uint8), "window": tf.constant([0, 0, 1, 1, 0])}
         filler = tf.data.Dataset.from_tensors({**blank, "image_index": -1, "num_views": 1})
-        views = views.concatenate(filler.map(cut).repeat(batch_size - 1))
-        batches = _rows_of_host(views.batch(batch_size, drop_remainder=True), input_context)
-    else:
-        batches = views.batch(batch_size)
-    options = tf.data.Options()
-    options.deterministic = True
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return batches.prefetch(1).with_options(options)
+        batches = _full_steps(views, filler.map(cut).cache(), batch_size, input_context)
+    return batches.prefetch(2).with_options(ordered_options())
 
 
-def _rows_of_host(steps: tf.data.Dataset, context: tf.distribute.InputContext) -> tf.data.Dataset:
-    """Takes one host's rows of every step, in batches of one replica."""
-    size = next(iter(steps.element_spec.values())).shape[0]
-    own = size // context.num_input_pipelines
-    first = own * context.input_pipeline_id
-    steps = steps.map(lambda step: {k: value[first : first + own] for k, value in step.items()})
-    return steps.rebatch(size // context.num_replicas_in_sync, drop_remainder=True)
+def _full_steps(
+    views: tf.data.Dataset,
+    filler: tf.data.Dataset,
+    batch_size: int,
+    context: tf.distribute.InputContext,
+) -> tf.data.Dataset:
+    """Batches one host's views for its replicas, filled up to whole steps, or for ever."""
+    own = replica_batch_size(batch_size, context)
+    if context.num_input_pipelines > 1:
+        # Told that no batch can be the last, workers need not agree on it before every step.
+        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        return views.concatenate(filler.repeat()).batch(own, drop_remainder=True).apply(endless)
+    steps = views.concatenate(filler.repeat(batch_size - 1)).batch(batch_size, drop_remainder=True)
+    return steps if own == batch_size else steps.rebatch(own, drop_remainder=True)
 
 
-def read_pictures(files: Sequence[str]) -> tf.data.Dataset:
-    """Reads the pictures of records as `make_view_dataset` takes them, numbered over all files.
+def read_pictures(
+    files: Sequence[str], input_context: tf.distribute.InputContext
+) -> tf.data.Dataset:
+    """Reads one host's pictures of records as `make_window_dataset` takes them.
+
+    They are numbered over all files and hosts; of n hosts each decodes every n-th.
 
     Raises:
       tf.errors.InvalidArgumentError: while iterating, for an image that cannot be decoded; its
@@ -199,4 +252,5 @@ def read_pictures(files: Sequence[str]) -> tf.data.Dataset:
     numbered = records.enumerate().map(
         lambda index, record: {**record, "image_index": tf.cast(index, tf.int32)}
     )
-    return decode_examples(numbered, files, warn=False).map(checked)
+    own = numbered.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
+    return decode_examples(own, files, warn=False).map(checked)

@@ -1,19 +1,21 @@
-"""Evaluation: detections of all records against their ground truth."""
+"""Evaluation: what a network finds in all records against what is there."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from edet.config.schema import Config
-from edet.evaluation.coco import CocoEvaluator, EvaluationResult, confusion_matrix
-from edet.evaluation.coco_format import class_names, write_detections
+from edet.evaluation.coco import CocoEvaluator, confusion_matrix
+from edet.evaluation.coco_format import class_names, parse_image_id, write_detections
 from edet.evaluation.diagnosis import diagnose
+from edet.evaluation.evaluator import Evaluator
+from edet.evaluation.overlays import Masked, save_mask_gallery
 from edet.evaluation.plots import (
     Picture,
     plot_confusion_matrix,
@@ -21,19 +23,21 @@ from edet.evaluation.plots import (
     save_gallery,
 )
 from edet.evaluation.report import print_report, write_report
+from edet.evaluation.segmentation import SegmentationEvaluator
 from edet.export.exported import exported_config, is_exported
-from edet.files import find_files
-from edet.inference.detector import Detector
-from edet.inference.run import Found, detection_of_records
-from edet.input.ground_truth import Annotations, read_ground_truth
+from edet.files import find_files, write_json
+from edet.geometry.boxes import xywh_to_yxyx
+from edet.inference.run import detection_of_records
+from edet.inference.segmenter import unfit
+from edet.input.ground_truth import read_ground_truth
 from edet.input.reading import decode_parsed, user_errors
+from edet.records.masks import read_masks
 from edet.records.schema import parse_example
 from edet.runtime.devices import check_batch_size
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory
 from edet.weights.own import find_checkpoint
 from edet.workflows.common import Heads, checked_records, console, load_heads
-from edet.workflows.segmentation import make_segmentation_evaluation
 
 _GALLERY = 8  # pictures on the page that an evaluation draws
 
@@ -62,8 +66,8 @@ def _evaluate(config: Config, workdir: str, strategy: tf.distribute.Strategy, we
     checked_records(config, "eval_records")
     with strategy.scope():
         heads = load_heads(config, weights or workdir)
-    verdict = make_verdict(config, workdir, strategy, heads, in_full=True)({})
-    return verdict.summary if strategy.extended.should_checkpoint else {}
+    summary = Evaluation(config, workdir, strategy, heads, in_full=True).run()
+    return summary.entries if strategy.extended.should_checkpoint else {}
 
 
 def _evaluate_file(config: Config, workdir: str, path: str) -> dict:
@@ -72,26 +76,26 @@ def _evaluate_file(config: Config, workdir: str, path: str) -> dict:
     config = dataclasses.replace(config, model=exported_config(path).model)
     checked_records(config, "eval_records")
     here = tf.distribute.get_strategy()  # a file runs on this machine's CPU
-    verdict = make_verdict(config, workdir, here, heads, in_full=True)({"file": path})
-    summary = {**verdict.summary, "file": path}
+    summary = Evaluation(config, workdir, here, heads, in_full=True).run({"file": path})
+    entries = {**summary.entries, "file": path}
     if workdir and find_checkpoint(workdir):
         heads = load_heads(config, workdir)
-        summary["network"] = make_verdict(config, "", here, heads)({}).metrics
-        for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in verdict.metrics):
-            of_file, of_network = 100 * verdict.metrics[name], 100 * summary["network"][name]
+        entries["network"] = Evaluation(config, "", here, heads).run().metrics
+        for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in summary.metrics):
+            of_file, of_network = 100 * summary.metrics[name], 100 * entries["network"][name]
             console.print(
                 f"{name:4}  {path} {of_file:.2f}  {workdir} {of_network:.2f}  difference "
                 f"{of_file - of_network:+.2f}",
                 markup=False,
             )
-    return summary
+    return entries
 
 
-class Verdict(NamedTuple):
+class Summary(NamedTuple):
     """What an evaluation of all heads says."""
 
     metrics: dict[str, float]  # 0-1
-    summary: dict  # what eval.json holds
+    entries: dict[str, Any]  # what eval.json holds
     goal: tuple[str, float]  # what the best checkpoint is chosen by
     page: str  # name of the drawn page in the workdir
 
@@ -103,130 +107,134 @@ class Verdict(NamedTuple):
         return "  ".join(f"{name} {100 * value:.1f}" for name, value in named)
 
 
-def make_verdict(
-    config: Config,
-    workdir: str,
-    strategy: tf.distribute.Strategy,
-    heads: Heads,
-    in_full: bool = False,
-) -> Callable[..., Verdict]:
-    """As `make_evaluation`, of all heads of a network."""
-    detection = pixels = None
-    if heads.detector:
-        detection = make_evaluation(config, workdir, strategy, heads.detector, in_full)
-    if heads.segmenter:
-        pixels = make_segmentation_evaluation(config, workdir, strategy, heads.segmenter)
+class Evaluation:
+    """All heads of a network against `data.eval_records`, as often as its weights change.
 
-    def judge(extra: dict, check: Callable[[], None] = lambda: None) -> Verdict:
-        """Evaluates every head; `extra` goes into its report, `check` is called between batches."""
-        metrics, summary, goals, page = {}, {}, [], "segmentation.png"
-        if detection:
-            result, reasons = detection(extra, check)
-            metrics |= result.metrics
-            summary |= {**result.as_dict(), "diagnosis": reasons}
+    The ground truth is read here, and the graph is built once.
+
+    Args:
+      config: `data.eval_records` and its `data.eval_batch_size`, `model` and `detect` are used.
+      workdir: where the chief writes eval.json and examples.png, segmentation.json and
+        segmentation.png; "" writes nothing.
+      strategy: the network lives in its scope.
+      heads: of the network.
+      in_full: also writes the detections themselves, curves of precision over recall and which
+        classes are taken for which.
+    """
+
+    def __init__(
+        self, config: Config, workdir: str, strategy: tf.distribute.Strategy, heads: Heads,
+        in_full: bool = False,
+    ):  # fmt: skip
+        self._config, self._in_full = config, in_full
+        self._workdir = workdir if strategy.extended.should_checkpoint else ""
+        self._files = files = find_files(config.data.eval_records, "data.eval_records")
+        self._passes: list[tuple[Callable, Evaluator]] = []
+        self._detection = self._segmentation = None
+        if heads.detector:
+            with user_errors(files):
+                self._truth = read_ground_truth(files)
+            self._labels = heads.detector.labels
+            self._detection = CocoEvaluator(self._truth, self._labels)
+            run = detection_of_records(strategy, heads.detector, files)
+            self._passes.append((run, self._detection))
+        if heads.segmenter:
+            self._mask_labels = heads.segmenter.labels
+            self._segmentation = SegmentationEvaluator(
+                self._mask_labels, lambda: read_masks(files), unfit, _GALLERY
+            )
+            run = detection_of_records(strategy, heads.segmenter, files)
+            self._passes.append((run, self._segmentation))
+
+    def run(self, extra: dict | None = None, check: Callable[[], None] = lambda: None) -> Summary:
+        """Evaluates, prints and writes.
+
+        Args:
+          extra: more entries for the JSON files.
+          check: called after every batch; it may end the evaluation with an error of its own.
+        """
+        with user_errors(self._files):
+            for batches, evaluator in self._passes:
+                evaluator.reset()
+                for outputs in batches():
+                    check()
+                    batch = {"image_index": outputs.pop("image_index")}
+                    evaluator.update(batch, outputs)
+        metrics, entries, goals, page = {}, {}, [], "segmentation.png"
+        if self._detection:
+            metrics, entries = self._report_detection(extra or {})
             goals, page = ["AP"], "examples.png"
-        if pixels:
-            found = pixels(extra, check)
-            metrics |= found.metrics
-            summary["segmentation"] = found.as_dict()
+        if self._segmentation:
+            result = self._report_segmentation(extra or {})
+            metrics, entries = (
+                metrics | result.metrics,
+                entries | {"segmentation": result.as_dict()},
+            )
             goals.append("mIOU")
         goal = "+".join(goals), sum(metrics[name] for name in goals)
-        return Verdict(metrics, summary, goal, page)
+        return Summary(metrics, entries, goal, page)
 
-    return judge
+    def _path(self, name: str) -> str:
+        return os.path.join(self._workdir, name)
 
-
-Evaluation = Callable[..., tuple[EvaluationResult, list[str]]]
-
-
-def make_evaluation(
-    config: Config,
-    workdir: str,
-    strategy: tf.distribute.Strategy,
-    detector: Detector,
-    in_full: bool = False,
-) -> Evaluation:
-    """Returns a function that evaluates the detector, as often as its weights change.
-
-    The ground truth is read here, and the graph is built once. The function detects in all
-    evaluation records; prints and writes the result, why, and examples; and returns the first two.
-    `in_full` also writes the detections themselves, curves of precision over recall and which
-    classes are taken for which. It takes more entries for eval.json, and what it calls after every
-    batch: that may end the evaluation with an error of its own.
-    """
-    files = find_files(config.data.eval_records, "data.eval_records")
-    with user_errors(files):
-        truth = read_ground_truth(files)
-    rows = ({**vars(row), "image_id": row.source_id} for row in truth)
-    evaluator = CocoEvaluator(rows, detector.labels)
-    detect = detection_of_records(strategy, detector, files)
-
-    def evaluate_again(extra: dict, check: Callable[[], None] = lambda: None):
-        """Returns the result and the reasons of a low AP, and writes the report."""
-        found = _detect(detect, truth, evaluator, files, check)
-        result = evaluator.result()
-        reasons = diagnose(evaluator.dataset, evaluator.detections, result)
+    def _report_detection(self, extra: dict) -> tuple[dict[str, float], dict[str, Any]]:
+        """Returns metrics and entries after printing and writing them."""
+        evaluator = self._detection
+        dataset, detections, result = evaluator.dataset, evaluator.detections, evaluator.result()
+        reasons = diagnose(dataset, detections, result)
         print_report(result, reasons, console)
-        if workdir and strategy.extended.should_checkpoint:
-            write_report(os.path.join(workdir, "eval.json"), result, reasons, extra)
-            save_gallery(
-                _gallery(config, files, truth, found, detector.labels),
-                os.path.join(workdir, "examples.png"), list(detector.labels.values()),
+        if self._workdir:
+            write_report(self._path("eval.json"), result, reasons, extra)
+            names = list(self._labels.values())
+            save_gallery(self._pictures(), self._path("examples.png"), names)
+        if self._workdir and self._in_full:
+            write_detections(self._path("detections.json"), detections)
+            plot_precision_recall(result, self._path("precision_recall.png"))
+            names = list(class_names(dataset).values())
+            matrix = confusion_matrix(dataset, detections, self._config.detect.draw_threshold)
+            plot_confusion_matrix(matrix, names, self._path("confusion.png"))
+        return result.metrics, {**result.as_dict(), "diagnosis": reasons}
+
+    def _report_segmentation(self, extra: dict) -> Any:
+        """Returns the result after printing and writing it."""
+        result = self._segmentation.result()
+        console.print(*result.tables())
+        if self._workdir:
+            write_json(self._path("segmentation.json"), {**extra, **result.as_dict()})
+            if pictures := list(self._masked_pictures()):
+                save_mask_gallery(pictures, self._mask_labels, self._path("segmentation.png"))
+        return result
+
+    def _pictures(self) -> Iterator[Picture]:
+        """Pairs the first images of the records with what is there and what was found."""
+        threshold, labels = self._config.detect.draw_threshold, self._labels
+        truth = self._truth[:_GALLERY]
+        found = {parse_image_id(row.source_id): [] for row in truth}
+        for one in self._detection.detections:
+            if one["image_id"] in found and one["score"] >= threshold:
+                found[one["image_id"]].append(one)
+        for row, (title, image) in zip(truth, self._images(range(len(truth))), strict=True):
+            shown = found[parse_image_id(row.source_id)]
+            boxes = np.array([one["bbox"] for one in shown]).reshape(-1, 4)
+            yield Picture(
+                title, image, row.boxes, [labels.get(int(k), str(k)) for k in row.class_ids],
+                np.asarray(xywh_to_yxyx(boxes)), [labels[one["category_id"]] for one in shown],
+                [one["score"] for one in shown],
             )  # fmt: skip
-            if in_full:
-                _write_in_full(workdir, evaluator, result, config.detect.draw_threshold)
-        return result, reasons
 
-    return evaluate_again
+    def _masked_pictures(self) -> Iterator[Masked]:
+        """Pairs the first images that have a mask of their size with what was found in them."""
+        examples = dict(sorted(self._segmentation.examples.items()))
+        for masks, (title, image) in zip(examples.values(), self._images(examples), strict=True):
+            if image.shape[:2] == masks[0].shape:
+                yield Masked(title, image, *masks)
 
-
-def _write_in_full(
-    workdir: str, evaluator: CocoEvaluator, result: EvaluationResult, threshold: float
-) -> None:
-    write_detections(os.path.join(workdir, "detections.json"), evaluator.detections)
-    plot_precision_recall(result, os.path.join(workdir, "precision_recall.png"))
-    names = list(class_names(evaluator.dataset).values())
-    matrix = confusion_matrix(evaluator.dataset, evaluator.detections, threshold)
-    plot_confusion_matrix(matrix, names, os.path.join(workdir, "confusion.png"))
-
-
-def _detect(
-    detect: Callable[[], Found], truth: list[Annotations], evaluator: CocoEvaluator,
-    files: Sequence[str], check: Callable[[], None],
-) -> dict[int, dict[str, np.ndarray]]:  # fmt: skip
-    """Fills the evaluator with all detections, and returns those of the first pictures."""
-    evaluator.reset()
-    found: dict[int, dict[str, np.ndarray]] = {}
-    with user_errors(files):
-        for batch in detect():
-            check()
-            index = batch.pop("image_index")
-            evaluator.add([truth[i].source_id for i in index], **batch)
-            found |= {
-                int(i): {name: value[row] for name, value in batch.items()}
-                for row, i in enumerate(index)
-                if i < _GALLERY
-            }
-    return found
-
-
-def _gallery(config: Config, files: Sequence[str], truth, found, labels) -> list[Picture]:
-    """Pairs the first images of the records with what is there and what was found."""
-    images = (
-        tf.data.TFRecordDataset(files)
-        .take(len(found))
-        .map(lambda record: decode_parsed(parse_example(record))["image"])
-    )
-    pictures = []
-    for i, image in enumerate(images.as_numpy_iterator()):
-        shown = found[i]["scores"] >= config.detect.draw_threshold
-        shown &= np.arange(len(shown)) < found[i]["num_detections"]
-        pictures.append(
-            Picture(
-                truth[i].source_id, image, truth[i].boxes,
-                [labels.get(int(k), str(k)) for k in truth[i].class_ids],
-                found[i]["boxes"][shown],
-                [labels[int(k)] for k in found[i]["classes"][shown]], found[i]["scores"][shown],
-            )
-        )  # fmt: skip
-    return pictures
+    def _images(self, numbers: Iterable[int]) -> Iterator[tuple[str, np.ndarray]]:
+        """Yields source id and pixels, uint8 [H, W, 3], of records by their rising numbers."""
+        numbers = set(numbers)
+        records = tf.data.TFRecordDataset(self._files).take(1 + max(numbers, default=-1))
+        for index, record in enumerate(records):
+            if index in numbers:
+                example = decode_parsed(parse_example(record))
+                title = example["source_id"].numpy().decode(errors="replace")
+                yield title, example["image"].numpy()

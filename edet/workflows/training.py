@@ -32,7 +32,7 @@ from edet.weights.loading import holds_detector, load_weights
 from edet.weights.own import find_checkpoint
 from edet.workdir import prepare_workdir
 from edet.workflows.common import Heads, checked_records, console
-from edet.workflows.evaluation import make_verdict
+from edet.workflows.evaluation import Evaluation
 
 
 def train(
@@ -153,21 +153,21 @@ def _evaluation_during_training(
     """Returns what the loop calls to evaluate the moving average and keep it if it is the best."""
     done = int(variables.step.numpy())
     evaluations = Evaluations(os.path.join(workdir, "evaluations.csv"), last_step=done)
-    evaluate = make_verdict(config, workdir, strategy, heads)
+    evaluation = Evaluation(config, workdir, strategy, heads)
 
     def evaluate_at(step: int, check: Callable[[], None]) -> None:
         """Evaluates after a step, unless that was done before the run was stopped."""
         if step in evaluations:  # before the run was stopped
             return
         variables.copy_averages_to(heads.network)
-        verdict = evaluate({"step": step}, check)
+        summary = evaluation.run({"step": step}, check)
         if not strategy.extended.should_checkpoint:
             return
-        goal, value = verdict.goal
+        goal, value = summary.goal
         is_best = checkpoints.save_if_best(value, goal)
-        evaluations.add(step, verdict.metrics)
-        reporter.evaluation(step, verdict.metrics, os.path.join(workdir, verdict.page))
+        evaluations.add(step, summary.metrics)
+        reporter.evaluation(step, summary.metrics, os.path.join(workdir, summary.page))
         best = "  (best so far)" if is_best else ""
-        console.print(f"step {step}  {verdict.sentence}{best}")
+        console.print(f"step {step}  {summary.sentence}{best}")
 
     return evaluate_at

@@ -28,6 +28,22 @@ def test_intersections_and_unions_are_those_counted_by_hand():
     assert result.images == 2
 
 
+def test_batches_are_compared_with_the_masks_of_their_pictures_in_any_order():
+    """Also once more, as after another thousand steps; a record without a mask counts nowhere."""
+    masks = [[[0, 3]], [[255]], [[9, 9]]]
+    evaluator = SegmentationEvaluator(
+        LABELS, lambda: (np.array(mask, np.uint8) for mask in masks),
+        lambda found, size: found[: size[0], : size[1]], num_examples=1,
+    )  # fmt: skip
+    found = {"class_maps": np.array([[[9, 0]], [[0, 0]], [[0, 3]]], np.uint8)}
+    for _ in range(2):
+        evaluator.reset()
+        evaluator.update({"image_index": np.array([2, 1, 0])}, found)
+        result = evaluator.result()
+        assert result.confusion.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 1]]
+        assert (result.images, list(evaluator.examples)) == (2, [2])
+
+
 def test_ignored_pixels_count_nowhere():
     result = evaluated(([[0, 255]], [[0, 9]]), ([[255, 255]], [[3, 3]]))
     assert result.metrics == {"mIOU": 1.0, "pixel_accuracy": 1.0}

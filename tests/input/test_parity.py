@@ -13,7 +13,8 @@ from edet.geometry.anchors import make_anchors
 from edet.geometry.targets import assign_targets
 from edet.image.letterbox import fit, letterbox, normalize_images, pad_bottom_right
 from edet.input import augment
-from edet.input.pipeline import make_eval_dataset, make_train_dataset
+from edet.input.pipeline import make_train_dataset
+from edet.input.windows import make_eval_dataset
 from tests.input.test_augment import golden_case, place, place_as_the_reference
 
 MODEL = schema.ModelConfig()

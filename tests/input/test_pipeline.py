@@ -12,8 +12,9 @@ from edet.errors import StorageError, UserError
 from edet.image.decode import decode_image
 from edet.image.letterbox import letterbox, normalize_images
 from edet.input import reading
-from edet.input.pipeline import make_eval_dataset, make_train_dataset
+from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
+from edet.input.windows import make_eval_dataset
 from edet.records.schema import Example, encode_example
 
 LABELS = {1: "one", 3: "three"}
@@ -340,6 +341,9 @@ def test_evaluation_keeps_the_order_and_marks_what_fills_up(files):
         "images": ([4, 32, 32, 3], "float32"),
         "image_scales": ([4], "float32"),
         "image_index": ([4], "int32"),
+        "num_views": ([4], "int32"),
+        "placements": ([4, 4], "float32"),
+        "limits": ([4, 4], "float32"),
     }
     found = list(dataset.as_numpy_iterator())
     index = np.concatenate([batch["image_index"] for batch in found])
@@ -348,17 +352,24 @@ def test_evaluation_keeps_the_order_and_marks_what_fills_up(files):
     np.testing.assert_array_equal(values[:13], 10 * (index[:13] + 1))
 
 
-@pytest.mark.parametrize(("hosts", "replicas"), [(2, 4), (1, 2)])
-def test_evaluation_gives_every_host_as_many_batches_and_every_image_once(files, hosts, replicas):
-    counts, index = [], []
+@pytest.mark.parametrize(("hosts", "replicas"), [(2, 4), (3, 3), (1, 2)])
+@pytest.mark.parametrize("detect", [{}, {"flip": True, "tile": (8, 16)}])
+def test_evaluation_decodes_every_picture_once_over_all_hosts(files, hosts, replicas, detect):
+    """And gives every host as many steps as the longest has: one host ends, several fill up."""
+    settings = schema.replace(config(size=8), detect=detect)
+    views = 1 if not detect else 2 * (1 + 4 * 3)  # of 24 x 32 pixels
+    index = []
     for host in range(hosts):
-        dataset = make_eval_dataset(config(size=8), files, 8, context(host, hosts, replicas))
-        found = [batch["image_index"] for batch in dataset.as_numpy_iterator()]
-        assert all(len(batch) == 8 // replicas for batch in found)
-        counts.append(len(found))
-        index += np.concatenate(found).tolist()
-    assert counts == [2 * replicas // hosts] * hosts  # 13 images are two steps of 8
-    assert sorted(i for i in index if i >= 0) == list(range(13))
+        dataset = make_eval_dataset(settings, files, 12, context(host, hosts, replicas))
+        steps = -(-13 // hosts) * views // (12 // hosts) + 1
+        found = list(dataset.take(steps * replicas // hosts).as_numpy_iterator())
+        assert all(len(batch["image_index"]) == 12 // replicas for batch in found)
+        own = np.concatenate([batch["image_index"] for batch in found])
+        own = own[: (own >= 0).sum()].tolist()  # what fills up comes last
+        assert sorted(set(own)) == list(range(host, 13, hosts))
+        index += own
+        assert (dataset.cardinality() == tf.data.INFINITE_CARDINALITY) == (hosts > 1)
+    assert sorted(index) == [i for i in range(13) for _ in range(views)]
 
 
 def test_an_undecodable_image_is_an_error_in_evaluation(tmp_path):

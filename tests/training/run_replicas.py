@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import sys
+import tempfile
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,9 @@ import tensorflow as tf
 from edet.config.schema import Config, replace
 from edet.inference.run import detection_of_batches
 from edet.input.pipeline import make_train_dataset
+from edet.input.windows import make_eval_dataset
 from edet.models.efficientnet import BACKBONES
+from edet.records.schema import Example, encode_example
 from edet.runtime.devices import make_strategy
 from edet.training.loop import METRICS, make_stretch
 from edet.training.step import TrainingStep
@@ -95,21 +98,23 @@ class ScoreOfBrightness:
 
 
 def _detected_images(strategy: tf.distribute.Strategy) -> np.ndarray:
-    """Scores of five images in steps of four: what this process gets to see of them, by number."""
+    """Scores of five images in steps of four: what this process gets to see of them, by number.
 
-    def make_dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        count, size = context.num_input_pipelines, 4 // context.num_input_pipelines
-        index = np.array([[0, 1, 2, 3], [4, -1, -1, -1]]).reshape(2, count, size)
-        own = index[:, context.input_pipeline_id].reshape(-1).astype(np.int32)
-        rows = {
-            "images": np.tile(own[:, None, None, None], (1, 2, 2, 3)).astype(np.float32),
-            "image_scales": np.full(len(own), 10.0, np.float32),
-            "image_index": own,
-        }
-        dataset = tf.data.Dataset.from_tensor_slices(rows)
-        return dataset.batch(context.get_per_replica_batch_size(4), drop_remainder=True)
-
-    found = list(detection_of_batches(strategy, ScoreOfBrightness())(make_dataset))
+    Image k is 8 x 8 pixels of brightness k, which are enlarged ten times.
+    """
+    config = replace(Config(), model={"image_size": 80})
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "five.tfrecord")
+        with tf.io.TFRecordWriter(path) as writer:
+            for k in range(5):
+                encoded = tf.io.encode_png(tf.fill([8, 8, 3], tf.constant(k, tf.uint8))).numpy()
+                example = Example(encoded, str(k), np.zeros((0, 4)), np.zeros(0, int), 8, 8)
+                writer.write(encode_example(example, {}))
+        found = list(
+            detection_of_batches(strategy, ScoreOfBrightness())(
+                lambda context: make_eval_dataset(config, [path], 4, context)
+            )
+        )
     index = np.concatenate([batch["image_index"] for batch in found])
     return np.concatenate([batch["scores"] for batch in found])[np.argsort(index)]
 
