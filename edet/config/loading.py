@@ -31,6 +31,7 @@ def load_config(
     path: str | os.PathLike | None = None,
     overrides: Sequence[str] = (),
     settings: Sequence[str] = (),
+    text: str | None = None,
 ) -> Config:
     """Builds the configuration of an experiment.
 
@@ -40,6 +41,8 @@ def load_config(
       overrides: "section.key=value" strings, the value in YAML ("model.image_size=[256,320]").
       settings: such strings too, but weaker than the YAML: what released weights expect of the
         model (`edet.weights.zoo`).
+      text: the YAML itself where it lies in another file, as in an exported one; `path` is then
+        not read but named in errors.
 
     Returns:
       A frozen Config. Later sources win: default < model < settings < YAML < overrides.
@@ -49,7 +52,9 @@ def load_config(
         model that is not `model`, or a combination that cannot work; one sentence.
     """
     layers = [_parse_override(setting) for setting in settings]
-    layers += [_read_yaml(path)] if path else []
+    if path and text is None:
+        text = read_text(path, "config")
+    layers += [] if text is None else [_parse_layer(text, path)]
     layers += [_parse_override(override) for override in overrides]
     name = _last_name(layers) or model
     if model and name != model:
@@ -91,8 +96,9 @@ def _freeze(config: Config) -> Config:
     return config
 
 
-def _read_yaml(path: str | os.PathLike) -> dict[str, Any]:
-    layer = parse_yaml(read_text(path, "config"), f"config {path}")
+def _parse_layer(text: str, path: str | os.PathLike | None) -> dict[str, Any]:
+    """Returns the sections of a YAML text; `path` is where it comes from, for the errors."""
+    layer = parse_yaml(text, f"config {path}")
     layer = _with_sections(layer, as_dict(Config()))
     if not isinstance(layer, dict):
         raise ConfigError(f"config {path} must hold sections such as 'model:' with keys below.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -19,7 +18,7 @@ from edet.config.schema import Config
 from edet.errors import UserError
 from edet.export.litert import LiteRTFile
 from edet.export.onnx import ONNXFile
-from edet.files import reason, write_text
+from edet.files import reason
 from edet.geometry.coding import encode_boxes
 from edet.inference.detector import Detector
 from edet.inference.segmenter import Segmenter
@@ -49,7 +48,7 @@ def exported_config(path: str, overrides: Sequence[str] = ()) -> Config:
     Raises:
       UserError: as `ExportedDetector`.
     """
-    return _config(_open(path, 1), overrides)
+    return load_config(path=path, overrides=overrides, text=_open(path, 1).settings)
 
 
 class ExportedDetector(Detector):
@@ -67,7 +66,7 @@ class ExportedDetector(Detector):
 
     def __init__(self, path: str, config: Config | None = None, threads: int | None = None):
         file = _open(path, threads or os.cpu_count() or 1)
-        own = _config(file)
+        own = load_config(path=path, text=file.settings)
         config = dataclasses.replace(config, model=own.model) if config else own
         if not config.detect.looks_once:
             raise UserError(
@@ -98,7 +97,7 @@ class ExportedSegmenter(Segmenter):
 
     def __init__(self, path: str, config: Config | None = None, threads: int | None = None):
         file = _open(path, threads or os.cpu_count() or 1)
-        own = _config(file)
+        own = load_config(path=path, text=file.settings)
         super().__init__(file, dataclasses.replace(config, model=own.model) if config else own)
 
     def segment(self, pixels: tf.Tensor) -> tf.Tensor:
@@ -130,10 +129,3 @@ def _open(path: str, threads: int) -> ExportedFile:
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"cannot read the model file {path}: {reason(error)}") from error
     return _TYPES[os.path.splitext(path)[1]](content, path, threads)
-
-
-def _config(file: ExportedFile, overrides: Sequence[str] = ()) -> Config:
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "config.yaml")
-        write_text(path, file.settings)
-        return load_config(path=path, overrides=overrides)

@@ -33,6 +33,13 @@ def test_later_sources_win(tmp_path):
     assert (config.train.epochs, config.train.steps) == (5, 11)  # --set over YAML
 
 
+def test_a_yaml_that_lies_in_another_file_is_given_as_text():
+    config = load_config(path="m.tflite", text="train: {steps: 9}\n")
+    assert config == load_config(overrides=["train.steps=9"])
+    with pytest.raises(ConfigError, match=r"config m\.tflite has train: 3"):
+        load_config(path="m.tflite", text="train: 3")
+
+
 def test_the_yaml_may_name_the_model(tmp_path):
     yaml = write(tmp_path / "c.yaml", "model: {name: efficientdet-lite2}\n")
     assert load_config(path=yaml).model.pyramid_width == 112
