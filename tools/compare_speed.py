@@ -44,7 +44,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from edet.config.labels import emitted
+from edet.config.labels import detectable
 from edet.config.loading import load_config
 from edet.config.schema import Config
 from edet.errors import UserError
@@ -54,7 +54,6 @@ from edet.export.onnx import export_onnx
 from edet.export.saved_model import export_saved_model
 from edet.files import write_json
 from edet.geometry.anchors import make_anchors
-from edet.geometry.nms import find_on_cpu
 from edet.inference.detector import Detector
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
@@ -132,10 +131,10 @@ def _nms(detector: Detector, batch: int) -> Callable[[], object]:
     model, rng = detector.config.model, np.random.default_rng(0)
     anchors = len(make_anchors(model.image_size, model.levels, model.anchors))
     logits = rng.normal(-6, 1, (batch, anchors, model.num_classes))
-    logits[..., ~np.array(emitted(model))] -= 6  # no image of the training set has these classes
+    logits[..., ~np.array(detectable(model))] -= 6  # no image of the training set has these classes
     logits = tf.constant(logits, tf.float32)
     deltas = tf.constant(rng.normal(0, 0.3, (batch, anchors, 4)), tf.float32)
-    postprocess = tf.function(lambda *x: detector.postprocess(*x, tf.ones([batch]), find_on_cpu))
+    postprocess = tf.function(lambda *x: detector.postprocess(*x, tf.ones([batch]), "cpu"))
     return lambda: postprocess(logits, deltas)["scores"].numpy()
 
 

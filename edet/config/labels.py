@@ -1,7 +1,7 @@
 """Class identity: the data set's own ids and names, and which logit stands for which.
 
 Logit k is the k-th id in rising order. There is no background class. An id whose name is empty
-has a logit (the released weights have one for each of COCO's ids 1-90) but is never emitted.
+has a logit (the released weights have one for each of COCO's ids 1-90) but is never detected.
 """
 
 from __future__ import annotations
@@ -108,6 +108,6 @@ def class_ids(model: ModelConfig) -> list[int]:
     return list(labels_of(model))
 
 
-def emitted(model: ModelConfig) -> list[bool]:
+def detectable(model: ModelConfig) -> list[bool]:
     """Returns for each logit whether its class may be detected; ids without a name may not."""
     return [bool(name) for name in labels_of(model).values()]

@@ -119,7 +119,7 @@ class ModelConfig:
     image_size: Any = 512
     num_classes: int = 90  # class logits; filled in from `labels` when those are given
     # The data set's own class ids and names: "coco", "voc", a YAML file of `id: name`, or the map
-    # itself. Logit k is the k-th id in rising order; an id with an empty name is never emitted.
+    # itself. Logit k is the k-th id in rising order; an id with an empty name is never detected.
     # Empty: COCO's map for 90 classes, otherwise ids 1..num_classes without names.
     labels: Any = field(default_factory=dict)
     min_level: int = 3  # P3 has stride 2^3

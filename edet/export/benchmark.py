@@ -26,7 +26,6 @@ import tensorflow as tf
 from edet.config.loading import load_config
 from edet.errors import UserError
 from edet.export.exported import ExportedDetector
-from edet.geometry.nms import find_on_cpu
 from edet.image.letterbox import normalize_images
 from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
@@ -212,9 +211,9 @@ def _open(subject: Subject, config_path: str) -> _Stages:
     config = load_config(path=config_path)
 
     def finish(outputs: dict, scales: tf.Tensor) -> dict:
-        find = find_on_cpu if subject.format == "saved_model" else None  # as it does
+        target = "cpu" if subject.format == "saved_model" else "any"  # as it does
         logits, deltas = outputs["class_logits"], outputs["box_deltas"]
-        return detector.postprocess(logits, deltas, scales, find=find)
+        return detector.postprocess(logits, deltas, scales, target)
 
     if subject.format == "keras":
         detector = _Timed(build_network(config.model), config)

@@ -1,6 +1,6 @@
 """Exported files as Detectors and Segmenters, for evaluation and prediction as with any model.
 
-Letters: B images, h, w pixels of the network input, A anchors, K classes.
+Shapes: B images, h, w pixels of the network input.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from edet.errors import UserError
 from edet.export.litert import LiteRTFile
 from edet.export.onnx import ONNXFile
 from edet.files import reason
-from edet.geometry.coding import encode_boxes
 from edet.inference.detector import Detector
 from edet.inference.segmenter import Segmenter
 
@@ -81,15 +80,12 @@ class ExportedDetector(Detector):
 
     def finish(self, outputs: Mapping[str, tf.Tensor], scales: tf.Tensor) -> dict[str, tf.Tensor]:
         """Makes detections as of `detect` of what the file has put out for the images."""
-        found = {name: value for name, value in outputs.items() if name != "class_map"}
-        if "num_detections" in found:
+        if "num_detections" in outputs:
+            found = {name: value for name, value in outputs.items() if name != "class_map"}
             return found | {"boxes": found["boxes"] / scales[:, None, None]}
-        if "scores" in found:  # back to what the network said, which postprocess takes
-            scores = found["scores"]
-            logits = tf.math.log(scores) - tf.math.log1p(-scores)
-            deltas = encode_boxes(found["boxes"], self._anchors)
-            return self.postprocess(logits, deltas, scales)
-        return self.postprocess(found["class_logits"], found["box_deltas"], scales)
+        if "scores" in outputs:
+            return self.postprocess.of_boxes(outputs["boxes"], outputs["scores"], scales)
+        return self.postprocess(outputs["class_logits"], outputs["box_deltas"], scales)
 
 
 class ExportedSegmenter(Segmenter):

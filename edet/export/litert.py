@@ -18,7 +18,16 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.export.portable import CARD, SETTINGS, Finish, card, image_spec, network_of, settings
+from edet.export.portable import (
+    METADATA,
+    SETTINGS,
+    image_spec,
+    metadata,
+    network_of,
+    outputs_of,
+    postprocess_of,
+    settings,
+)
 from edet.files import reason, write_json, written_aside
 from edet.inference.detector import Detector
 
@@ -29,10 +38,10 @@ _DEFAULT = [tf.lite.Optimize.DEFAULT]
 
 
 def export_litert(detector: Detector, path: str, pixels: Iterable[np.ndarray] = ()) -> str:
-    """Writes a .tflite file and, beside it, its card as .json.
+    """Writes a .tflite file and, beside it, its metadata as .json.
 
     The one signature takes "images" [1, h, w, 3], fitted pixels in 0-255: uint8 for the precision
-    int8, otherwise float32. It gives what `export.outputs` names; see `portable.OUTPUTS`. The card
+    int8, otherwise float32. It gives what `export.outputs` names; see `portable.OUTPUTS`. They
     and the configuration lie inside the file too, as a zip archive at its end, which LiteRT does
     not read: `unzip -p model.tflite edet.json`.
 
@@ -53,20 +62,18 @@ def export_litert(detector: Detector, path: str, pixels: Iterable[np.ndarray] = 
     tools, schema = _flatbuffer_modules()
     config = detector.config
     precision = config.export.precision
-    finish = Finish(config)
-    network = _convert(
-        network_of(detector.network), [image_spec(config.model)], _settings_of(precision, pixels)
-    )
-    model = tools.read_model_from_bytearray(network)
-    if finish.outputs != "network":
-        last = tools.read_model_from_bytearray(_convert(finish, finish.specs(), {}))
-        _append(model, last)
-    _sign(model, finish.names, schema)
+    network = _graph(network_of(detector.network), [image_spec(config.model)])
+    content = _convert(network, _settings_of(precision, pixels))
+    model = tools.read_model_from_bytearray(content)
+    if config.export.outputs != "network":
+        last = _convert(_graph(postprocess_of(config), network.structured_outputs), {})
+        _append(model, tools.read_model_from_bytearray(last))
+    _sign(model, list(outputs_of(config)), schema)
     content = bytes(tools.convert_object_to_bytearray(model))
     input_type = "uint8" if precision == "int8" else "float32"
-    description = card(config, precision, input_type)
+    description = metadata(config, precision, input_type)
     with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
-        file.write(_with_files(content, {CARD: _json(description), SETTINGS: settings(config)}))
+        file.write(_with_files(content, {METADATA: _json(description), SETTINGS: settings(config)}))
     write_json(path.removesuffix(".tflite") + ".json", description)
     return path
 
@@ -99,13 +106,16 @@ def _whole(image: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(image), 0, 255).astype(np.float32)
 
 
-def _convert(
-    function: Callable[..., Sequence[tf.Tensor]],
-    specs: Sequence[tf.TensorSpec],
-    attributes: dict[str, Any],
-) -> bytes:
-    """Converts a function of tensors to a .tflite whose inputs and outputs have its order."""
-    graph = tf.function(function, input_signature=specs).get_concrete_function()
+def _graph(
+    function: Callable[..., Sequence[tf.Tensor]], like: Sequence[tf.Tensor | tf.TensorSpec]
+) -> tf.types.experimental.ConcreteFunction:
+    """Returns a function as a graph for arguments of these shapes and types."""
+    specs = [tf.TensorSpec(one.shape, one.dtype, one.name.split(":")[0]) for one in like]
+    return tf.function(function, input_signature=specs).get_concrete_function()
+
+
+def _convert(graph: tf.types.experimental.ConcreteFunction, attributes: dict[str, Any]) -> bytes:
+    """Converts a graph to a .tflite whose inputs and outputs have its order."""
     converter = tf.lite.TFLiteConverter([graph])
     for name, value in attributes.items():
         setattr(converter, name, value)

@@ -12,7 +12,16 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.export.portable import CARD, SETTINGS, Finish, card, image_spec, network_of, settings
+from edet.export.portable import (
+    METADATA,
+    SETTINGS,
+    image_spec,
+    metadata,
+    network_of,
+    outputs_of,
+    postprocess_of,
+    settings,
+)
 from edet.files import reason, write_json, written_aside
 from edet.inference.detector import Detector
 
@@ -23,11 +32,11 @@ _NOT_INSTALLED = (
 
 
 def export_onnx(detector: Detector, path: str) -> str:
-    """Writes an .onnx file and, beside it, its card as .json.
+    """Writes an .onnx file and, beside it, its metadata as .json.
 
     The input "images" is float32 [1, h, w, 3], fitted pixels in 0-255. The outputs are what
-    `export.outputs` names; see `portable.OUTPUTS`. The card and the configuration are in the
-    file's metadata too.
+    `export.outputs` names; see `portable.OUTPUTS`. They and the configuration are in the
+    file too.
 
     Args:
       detector: what to export; `export` in its configuration says how.
@@ -53,16 +62,17 @@ def export_onnx(detector: Detector, path: str) -> str:
         import tf2onnx
     except ImportError as error:
         raise UserError(_NOT_INSTALLED) from error
-    network, finish = network_of(detector.network), Finish(config)
+    network, postprocess = network_of(detector.network), postprocess_of(config)
+    names = list(outputs_of(config))
     function = tf.function(
-        lambda images: dict(zip(finish.names, finish(*network(images)), strict=True))
+        lambda images: dict(zip(names, postprocess(*network(images)), strict=True))
     )
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=[image_spec(config.model)], opset=OPSET
     )
     _give_sizes(model)
-    description = card(config, "float32", "float32")
-    for key, text in ((CARD, json.dumps(description)), (SETTINGS, settings(config))):
+    description = metadata(config, "float32", "float32")
+    for key, text in ((METADATA, json.dumps(description)), (SETTINGS, settings(config))):
         model.metadata_props.add(key=key, value=text)
     with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
         file.write(model.SerializeToString())

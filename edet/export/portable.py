@@ -1,12 +1,11 @@
-"""What LiteRT and ONNX files share: the network in two parts, and the card that explains a file.
+"""What LiteRT and ONNX files share: the network in two parts, and the metadata that explain a file.
 
-    pixels ── network_of ──► the network's outputs ── Finish ──► what the file gives
+    pixels ── network_of ──► the network's outputs ── postprocess_of ──► what the file gives
 
 The first part may be quantised. The second is cheap and always float32: boxes of whole pixels and
 scores in 256 steps would cost AP.
 
-Letters: h, w pixels of the network input, A anchors, K classes, D detections kept per image (100),
-C classes of pixels.
+Shapes: h, w pixels of the network input, A anchors, K classes, C classes of pixels.
 A file takes one image at a time.
 """
 
@@ -16,22 +15,20 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import yaml
 
-from edet.config.labels import class_ids, emitted, labels_of, mask_labels_of
+from edet.config.labels import class_ids, labels_of, mask_labels_of
 from edet.config.schema import Config, ModelConfig
 from edet.config.sizes import as_dict
 from edet.errors import UserError
 from edet.export.fold import fold
-from edet.geometry.anchors import feature_sizes, make_anchors
-from edet.geometry.coding import decode_boxes
-from edet.geometry.nms import select_candidates, suppress_one
+from edet.geometry.anchors import feature_sizes
 from edet.image.letterbox import normalize_images
+from edet.inference.postprocess import Postprocess
 from edet.inference.segmenter import class_map
 
-CARD, SETTINGS = "edet.json", "config.yaml"  # what a file carries along, by name
+METADATA, SETTINGS = "edet.json", "config.yaml"  # what a file carries along, by name
 
 NETWORK_OUTPUTS = ("class_logits", "box_deltas", "segmentation_logits")
 
@@ -106,72 +103,35 @@ def network_of(network: keras.Model) -> Callable[[tf.Tensor], list[tf.Tensor]]:
     return run
 
 
-class Finish:
-    """The second part of a file: from the network's outputs to those of `outputs_of`.
+def postprocess_of(config: Config) -> Callable[..., list[tf.Tensor]]:
+    """Returns the second part of a file.
 
     Args:
       config: its `model` and `export`, and its `detect` for detections.
+
+    Returns:
+      A function of what `network_of` gives to the tensors of `outputs_of`, in its order.
     """
+    model, names = config.model, list(outputs_of(config))
+    postprocess = Postprocess.of(model, config.detect)
 
-    def __init__(self, config: Config):
-        self.config, self.outputs = config, config.export.outputs
-        self._outputs = outputs_of(config)
-        model = config.model
-        self._anchors = make_anchors(model.image_size, model.levels, model.anchors)
-        # No class has the id 0, so it marks padding. In NumPy: a tensor from outside a graph is an
-        # input of the graph to a converter.
-        self._ids = np.array([0, *class_ids(model)], np.int32)
-        self._emitted = None if all(emitted(model)) else np.array(emitted(model))
-
-    @property
-    def names(self) -> list[str]:
-        """The names of what a call returns, in its order."""
-        return list(self._outputs)
-
-    def specs(self) -> list[tf.TensorSpec]:
-        """Returns the shapes of the arguments of a call."""
-        model = self.config.model
-        shapes = [[1, len(self._anchors), k] for k in (model.num_classes, 4)] * model.detects
-        if model.segments:
-            wanted = model.segmentation
-            height, width = feature_sizes(model.image_size, wanted.level)[wanted.level]
-            shapes.append([1, height, width, wanted.num_classes])
-        return [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-
-    def __call__(self, *outputs: tf.Tensor) -> list[tf.Tensor]:
-        """Maps what `network_of` returns to the tensors of `names`."""
-        if self.outputs == "network":
+    def run(*outputs: tf.Tensor) -> list[tf.Tensor]:
+        if config.export.outputs == "network":
             return list(outputs)
         found = {}
-        if self.config.model.segments:
+        if model.segments:
             *outputs, logits = outputs
-            found["class_map"] = class_map(logits, self.config)
-        if not self.config.model.detects:
-            return [found[name] for name in self.names]
-        class_logits, box_deltas = outputs
-        if self.outputs == "boxes":
-            found["boxes"] = decode_boxes(box_deltas, self._anchors)
-            found["scores"] = tf.sigmoid(class_logits)
-        else:
-            found |= self._detections(class_logits, box_deltas)
-        return [found[name] for name in self.names]
+            found["class_map"] = class_map(logits, config)
+        if model.detects and config.export.outputs == "boxes":
+            found["boxes"], found["scores"] = postprocess.decode(*outputs)
+        elif model.detects:
+            found |= postprocess(*outputs, target="portable")
+        return [found[name] for name in names]
 
-    def _detections(self, class_logits: tf.Tensor, box_deltas: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As `Detector.postprocess` for one image, with an operation that every runtime has."""
-        detect = self.config.detect
-        candidates = select_candidates(
-            class_logits, box_deltas, self._anchors, detect, self._emitted
-        )
-        found = suppress_one(*(value[0] for value in candidates), detect)
-        return {
-            "boxes": found.boxes[None],
-            "scores": found.scores[None],
-            "classes": tf.gather(self._ids, found.classes + 1)[None],
-            "num_detections": tf.reshape(found.num_detections, [1]),
-        }
+    return run
 
 
-def card(config: Config, precision: str, input_type: str) -> dict[str, Any]:
+def metadata(config: Config, precision: str, input_type: str) -> dict[str, Any]:
     """Returns what a person or program without edet needs to use a file, ready for JSON."""
     model = config.model
     described = _described(model) if model.detects else {}
@@ -202,7 +162,7 @@ def card(config: Config, precision: str, input_type: str) -> dict[str, Any]:
 
 
 def _described(model: ModelConfig) -> dict[str, Any]:
-    """The parts of a card that tell of boxes."""
+    """The parts of the metadata that tell of boxes."""
     sizes = feature_sizes(model.image_size, model.max_level)
     return {
         "labels": labels_of(model),

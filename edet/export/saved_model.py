@@ -85,11 +85,11 @@ def _write(detector: Detector | Segmenter, folder: str, model_name: str) -> None
         module.labels = tf.saved_model.Asset(labels)
         tf.saved_model.save(module, folder, signatures=functions)
     extra = os.path.join(folder, "assets.extra")
-    write_json(os.path.join(extra, "edet.json"), _card(detector, signatures, functions))
+    write_json(os.path.join(extra, "edet.json"), _metadata(detector, signatures, functions))
     _write_warmup(os.path.join(extra, _WARMUP), signatures, model_name)
 
 
-def _card(
+def _metadata(
     detector: Detector | Segmenter,
     signatures: dict[str, Signature],
     functions: dict[str, tf.types.experimental.ConcreteFunction],

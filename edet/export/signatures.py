@@ -17,7 +17,6 @@ import tensorflow as tf
 
 from edet.config.schema import ModelConfig
 from edet.export.fold import fold
-from edet.geometry.nms import find_on_cpu
 from edet.image.decode import decode_image
 from edet.image.letterbox import normalize_images
 from edet.inference.detector import Detector
@@ -72,7 +71,7 @@ def signatures_of(detector: Detector | Segmenter) -> dict[str, Signature]:
     def find(pixels: tf.Tensor, scales: tf.Tensor) -> Outputs:
         outputs = run(normalize_images(pixels, model))
         found = detector.postprocess(
-            outputs["class_logits"], outputs["box_deltas"], scales, find_on_cpu
+            outputs["class_logits"], outputs["box_deltas"], scales, target="cpu"
         )
         index = tf.searchsorted(ids, tf.reshape(found["classes"], [-1]))
         class_names = tf.reshape(tf.gather(names, index), tf.shape(found["classes"]))

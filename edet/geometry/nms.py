@@ -1,10 +1,12 @@
-"""From the network's outputs to detections: candidates, then suppression.
+"""Which anchors and classes are candidates, and which candidates suppression keeps.
 
-`select_candidates` and `suppress` are for any device, in fixed shapes. `find_on_cpu` does what both
-do in half of the time, by shapes and operations that only CPUs have.
+`inference.postprocess` puts these together. Each is there in fixed shapes for any device, and in
+shapes and operations that only CPUs have, in half of the time. **The rule for ties** is the same in
+all: of equal scores the earlier candidate comes first. Candidates are in the order of their
+scores; of equal ones, that of the earlier anchor comes first, and then that of the lower class.
 
-Letters used below:  B images · A anchors · K classes · M candidates · D detections kept per image
-Boxes are [ymin, xmin, ymax, xmax] in pixels of the network input. Every shape is static.
+Shapes: B images · A anchors · K classes · M candidates · D detections kept per image
+Boxes are [ymin, xmin, ymax, xmax] in pixels of the network input.
 """
 
 from __future__ import annotations
@@ -15,12 +17,10 @@ import tensorflow as tf
 
 from edet.config.schema import DetectConfig
 from edet.geometry.boxes import Tensor, coordinates, iou_of_coordinates
-from edet.geometry.coding import decode_boxes
 
 NO_CLASS = -1
-FARTHEST = 1e4  # pixels; `suppress_one` cuts boxes off there
+FARTHEST = 1e4  # pixels; `suppress_at_once` cuts boxes off there
 _COLUMNS = 10  # of the grid on which it moves the classes apart
-_MOST_CLASSES = 256  # for which an operation each is faster than a loop over the detections
 FUSION_IOU = 0.55  # as weighted box fusion has it (arXiv 1910.13302)
 
 
@@ -33,60 +33,82 @@ class Detections(NamedTuple):
     num_detections: tf.Tensor  # [B] int32
 
 
-def select_candidates(
-    class_logits: Tensor,
-    box_deltas: Tensor,
-    anchors: Tensor,
-    config: DetectConfig,
-    emitted: Tensor | None = None,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the boxes [B, M, 4], scores [B, M] and classes [B, M] that enter suppression.
+class Pairs(NamedTuple):
+    """Candidates: pairs of an anchor and a class."""
 
-    With `pre_nms_top_k` they are the best pairs of an anchor and a class, best first, and an anchor
-    may appear with several classes. With 0 they are all anchors, each with its best class.
+    values: tf.Tensor  # [B, M], logits or scores
+    anchors: tf.Tensor  # [B, M] int32, their rows
+    classes: tf.Tensor  # [B, M] int32
+
+
+def best_pairs(values: Tensor, k: int, detectable: Tensor | None = None) -> Pairs:
+    """Returns the k best pairs of an anchor and a class, best first.
+
+    An anchor may appear with several classes. With k = 0 they are all anchors in their order, each
+    with its best class.
+
+    Sorting all A x K pairs is slow. Only the k anchors with the best values can hold one of the k
+    best pairs, because any other anchor is beaten k times; so two smaller sorts are exact.
 
     Args:
-        class_logits: [B, A, K], any float type.
-        box_deltas: [B, A, 4], any float type.
-        anchors: [A, 4], float32.
-        config: its `pre_nms_top_k` counts.
-        emitted: [K], bool; classes where it is False get the score 0, so none is ever detected.
+        values: [B, A, K], logits or scores of any float type. All shapes but B are static.
+        k: at most this many; fewer where there are fewer.
+        detectable: [K], bool; classes where it is False get the type's least value.
     """
-    class_logits = tf.convert_to_tensor(class_logits)
-    anchors = tf.convert_to_tensor(anchors)
-    if emitted is not None:
-        class_logits = tf.where(emitted, class_logits, class_logits.dtype.min)
-    if config.pre_nms_top_k:
-        logits, rows, classes = _best_pairs(class_logits, config.pre_nms_top_k)
-        box_deltas = tf.gather(box_deltas, rows, axis=1, batch_dims=1)
-        anchors = tf.gather(anchors, rows)
-    else:
-        logits = tf.reduce_max(class_logits, axis=-1)
-        classes = tf.argmax(class_logits, axis=-1, output_type=tf.int32)
-    scores = tf.sigmoid(tf.cast(logits, tf.float32))
-    return decode_boxes(box_deltas, anchors), scores, classes
+    values = tf.convert_to_tensor(values)
+    _, num_anchors, num_classes = values.shape
+    if detectable is not None:
+        values = tf.where(detectable, values, values.dtype.min)
+    if not k:
+        rows = tf.broadcast_to(tf.range(num_anchors), tf.shape(values)[:2])
+        best = tf.reduce_max(values, axis=-1)
+        return Pairs(best, rows, tf.argmax(values, axis=-1, output_type=tf.int32))
+    if k < num_anchors:
+        _, rows = tf.math.top_k(tf.reduce_max(values, axis=-1), k)
+        rows = -tf.math.top_k(-rows, k).values  # ascending, for ties
+        values = tf.gather(values, rows, axis=1, batch_dims=1)
+    num_pairs = values.shape[1] * num_classes
+    best, index = tf.math.top_k(tf.reshape(values, [-1, num_pairs]), min(k, num_pairs))
+    places = index // num_classes
+    rows = tf.gather(rows, places, axis=1, batch_dims=1) if k < num_anchors else places
+    return Pairs(best, rows, index % num_classes)
 
 
-def _best_pairs(class_logits: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns logits, anchor rows and classes of the k best pairs of anchor and class, each [B, k].
+def best_pairs_on_cpu(values: tf.Tensor, k: int, detectable: Tensor | None = None) -> Pairs:
+    """As `best_pairs` for one image, [A, K], without B.
 
-    Sorting all A x K pairs is slow. Only the k anchors with the best logits can hold one of the k
-    best pairs, because any other anchor is beaten k times; so two smaller sorts are exact.
+    Of the pairs of the best anchors it sorts only those as good as the k-th anchor's best, of
+    which there are k at least; and the classes that are not detectable it leaves out of these pairs
+    instead of all. Should too few remain then, all is done as `best_pairs` does it.
     """
-    _, num_anchors, num_classes = class_logits.shape
-    num_rows = min(k, num_anchors)
-    _, rows = tf.math.top_k(tf.reduce_max(class_logits, axis=-1), num_rows)
-    pairs = tf.gather(class_logits, rows, axis=1, batch_dims=1)
-    pairs = tf.reshape(pairs, [-1, num_rows * num_classes])
-    logits, index = tf.math.top_k(pairs, min(k, num_rows * num_classes))
-    rows = tf.gather(rows, index // num_classes, axis=1, batch_dims=1)
-    return logits, rows, index % num_classes
+
+    def fallback() -> Pairs:
+        return Pairs(*(value[0] for value in best_pairs(values[None], k, detectable)))
+
+    if not 0 < k <= values.shape[0]:
+        return fallback()
+    best = tf.reduce_max(values, axis=-1)
+    least = tf.raw_ops.NthElement(input=best, n=k - 1, reverse=True)
+    rows = tf.where(best >= least)[:, 0]
+    values_of_rows = tf.gather(values, rows)
+    is_good = values_of_rows >= least
+    if detectable is not None:
+        is_good &= detectable
+    places = tf.where(is_good)  # [n, 2]: place among the rows, class
+
+    def select_good() -> Pairs:
+        found, index = tf.math.top_k(tf.gather_nd(values_of_rows, places), k)
+        places_found = tf.gather(places, index)
+        anchors = tf.gather(rows, places_found[:, 0])
+        return Pairs(found, tf.cast(anchors, tf.int32), tf.cast(places_found[:, 1], tf.int32))
+
+    return tf.cond(tf.shape(places)[0] >= k, select_good, fallback)
 
 
 def suppress(boxes: Tensor, scores: Tensor, classes: Tensor, config: DetectConfig) -> Detections:
     """Returns the detections that remain when candidates lower the scores of those they overlap.
 
-    The best candidate of all classes is emitted and the rest of its class decays, D times. As decay
+    The best candidate of all classes is kept and the rest of its class decays, D times. As decay
     never raises a score, this gives the same list as suppression per class followed by a merge.
     Gaussian is soft-NMS (arXiv 1704.04503): scores fall by exp(-IoU^2 / sigma). Hard drops what
     overlaps by more than `iou_threshold`. Candidates at or below `score_threshold` are padding.
@@ -125,83 +147,14 @@ def suppress(boxes: Tensor, scores: Tensor, classes: Tensor, config: DetectConfi
     return _padded(boxes, scores, classes, rows, scores > config.score_threshold)
 
 
-def find_on_cpu(
-    class_logits: Tensor,
-    box_deltas: Tensor,
-    anchors: Tensor,
-    config: DetectConfig,
-    emitted: Tensor | None = None,
-) -> Detections:
-    """Returns what `suppress` makes of what `select_candidates` gives, for serving on CPUs.
-
-    Of two classes with the same score the lower comes first, instead of the earlier anchor.
-
-    Args:
-        class_logits, box_deltas, anchors, config, emitted: as `select_candidates` takes them.
-    """
-    spec = Detections(
-        boxes=tf.TensorSpec([config.max_detections, 4], tf.float32),
-        scores=tf.TensorSpec([config.max_detections], tf.float32),
-        classes=tf.TensorSpec([config.max_detections], tf.int32),
-        num_detections=tf.TensorSpec([], tf.int32),
-    )
-    num_classes = class_logits.shape[2]
-
-    def find_in_one(outputs: tuple[tf.Tensor, tf.Tensor]) -> Detections:
-        candidates = _select_in_one(*outputs, anchors, config, emitted)
-        if config.class_agnostic or num_classes <= _MOST_CLASSES:
-            return _suppress_by_class(*candidates, config, num_classes)
-        found = suppress(*(value[None] for value in candidates), config)
-        return Detections(*(value[0] for value in found))
-
-    return tf.map_fn(find_in_one, (class_logits, box_deltas), fn_output_signature=spec)
-
-
-def _select_in_one(
-    class_logits: tf.Tensor,
-    box_deltas: tf.Tensor,
-    anchors: Tensor,
-    config: DetectConfig,
-    emitted: Tensor | None,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """As `select_candidates` for one image, [A, K] and [A, 4], without B.
-
-    Of the pairs of the k best anchors it sorts only those as good as the k-th anchor's best, of
-    which there are k at least; and the classes that are not emitted it leaves out of these pairs
-    instead of all. Should too few remain then, all is done as `select_candidates` does it.
-    """
-    k = config.pre_nms_top_k
-
-    def select_as_ever() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        selected = select_candidates(class_logits[None], box_deltas[None], anchors, config, emitted)
-        return tuple(value[0] for value in selected)
-
-    if not 0 < k <= class_logits.shape[0]:
-        return select_as_ever()
-    best, rows = tf.math.top_k(tf.reduce_max(class_logits, axis=-1), k)
-    pairs = tf.gather(class_logits, rows)
-    is_good = pairs >= best[-1]
-    if emitted is not None:
-        is_good &= emitted
-    places = tf.cast(tf.where(is_good), tf.int32)  # [n, 2]: place among the rows, class
-
-    def select_good() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        logits, index = tf.math.top_k(tf.gather_nd(pairs, places), k)
-        chosen = tf.gather(rows, tf.gather(places[:, 0], index))
-        boxes = decode_boxes(tf.gather(box_deltas, chosen), tf.gather(anchors, chosen))
-        scores = tf.sigmoid(tf.cast(logits, tf.float32))
-        return boxes, scores, tf.gather(places[:, 1], index)
-
-    return tf.cond(tf.shape(places)[0] >= k, select_good, select_as_ever)
-
-
-def _suppress_by_class(
+def suppress_by_class(
     boxes: tf.Tensor, scores: tf.Tensor, classes: tf.Tensor, config: DetectConfig, num_classes: int
 ) -> Detections:
-    """As `suppress` for one image: TensorFlow's operation for each class, then the best of all."""
-    groups = [tf.range(tf.shape(scores)[0])]
+    """As `suppress` for one image, on a CPU: its operation for each class, then the best of all."""
+    all_rows = tf.range(tf.shape(scores)[0])
+    groups = [all_rows]
     if not config.class_agnostic:
-        groups = tf.dynamic_partition(groups[0], classes, num_classes)
+        groups = tf.dynamic_partition(all_rows, classes, num_classes)
     kept_rows, kept_scores = [], []
     for group in groups:
         rows, group_scores, _ = _operation(
@@ -209,14 +162,16 @@ def _suppress_by_class(
         )
         kept_rows.append(tf.gather(group, rows))
         kept_scores.append(group_scores)
-    padding = tf.fill([config.max_detections], -1.0)  # below all scores
-    scores, order = tf.math.top_k(tf.concat([*kept_scores, padding], 0), config.max_detections)
-    rows = tf.gather(tf.concat([*kept_rows, tf.zeros_like(order)], 0), order)
+    # Back in the places of the candidates, of equal scores the earlier comes first again.
+    kept = tf.fill([tf.maximum(tf.size(all_rows), config.max_detections)], -1.0)  # below all scores
+    kept_rows, kept_scores = tf.concat(kept_rows, 0), tf.concat(kept_scores, 0)
+    kept = tf.tensor_scatter_nd_update(kept, kept_rows[:, None], kept_scores)
+    scores, rows = tf.math.top_k(kept, config.max_detections)
     is_real = scores > config.score_threshold
-    return _padded(boxes, scores, classes, rows, is_real)
+    return _padded(boxes, scores, classes, tf.where(is_real, rows, 0), is_real)
 
 
-def suppress_one(
+def suppress_at_once(
     boxes: tf.Tensor, scores: tf.Tensor, classes: tf.Tensor, config: DetectConfig
 ) -> Detections:
     """As `suppress` for one image, by the operation that LiteRT and ONNX have, used once.
@@ -282,7 +237,7 @@ def _moved_apart(boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
 
 
 def _decay(overlap: tf.Tensor, config: DetectConfig) -> tf.Tensor:
-    """Returns the factor that an overlap with the emitted box puts on a score."""
+    """Returns the factor that an overlap with the best box puts on a score."""
     if config.nms == "hard":
         return tf.cast(overlap <= config.iou_threshold, overlap.dtype)
     return tf.exp(-tf.square(overlap) / config.sigma)

@@ -1,27 +1,27 @@
 """The Detector: from pictures of any size to boxes in their own pixels and class ids.
 
-Evaluation, prediction and every export go through it, so that exported AP is evaluated AP.
+Evaluation and prediction go through it, and what follows the network, `inference.postprocess`, is
+the same in every export, so that exported AP is evaluated AP.
 
-Letters: B images, H, W pixels of an image, h, w pixels of the network input, A anchors, K classes,
-M candidates, V views of an image (mirrored, in tiles), D detections kept per image (100).
+Shapes: B images or views of one (mirrored, in tiles), H, W pixels of an image, h, w pixels of the
+network input, M candidates, D detections kept per image (100).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from edet.config.labels import class_ids, emitted, labels_of
+from edet.config.labels import labels_of
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.files import reason
-from edet.geometry.anchors import make_anchors
-from edet.geometry.nms import Detections, fuse_boxes, select_candidates, suppress
 from edet.image.decode import decode_image
 from edet.image.letterbox import letterbox, normalize_images
+from edet.inference.postprocess import Postprocess
 from edet.input.windows import cut_view, is_uncut, make_windows, place_boxes
 
 Images = np.ndarray | tf.Tensor | Sequence[np.ndarray] | Sequence[bytes]
@@ -45,10 +45,7 @@ class Detector:
         self.network, self.config = network, config
         self.labels = labels_of(config.model)
         model = config.model
-        self._anchors = make_anchors(model.image_size, model.levels, model.anchors)
-        # No class has the id 0, so it marks padding; NO_CLASS is -1, hence the shift by one.
-        self._ids = tf.constant([0, *class_ids(model)], tf.int32)
-        self._emitted = None if all(emitted(model)) else tf.constant(emitted(model))
+        self.postprocess = Postprocess.of(model, config.detect)
         pixels = tf.TensorSpec([None, *model.image_size, 3], tf.float32)
         scales = tf.TensorSpec([None], tf.float32)
         self._detect = tf.function(self.detect, input_signature=[pixels, scales])
@@ -60,7 +57,7 @@ class Detector:
         )
         places = tf.TensorSpec([None, 4], tf.float32)
         self._look = tf.function(self.look, input_signature=[pixels, places, places])
-        self._merge = tf.function(self.merge_views)
+        self._merge = tf.function(self.postprocess.merge_views)
 
     def __call__(self, images: Images) -> dict[str, np.ndarray]:
         """Detects objects in a batch of pictures.
@@ -131,61 +128,11 @@ class Detector:
           went through has the score 0.
         """
         outputs = self.network(normalize_images(images, self.config.model), training=False)
-        boxes, scores, classes = self._candidates(outputs["class_logits"], outputs["box_deltas"])
+        boxes, scores, classes = self.postprocess.candidates(
+            outputs["class_logits"], outputs["box_deltas"]
+        )
         boxes = place_boxes(boxes, placements)
         return boxes, tf.where(is_uncut(boxes, limits), scores, 0.0), classes
-
-    def merge_views(
-        self, boxes: tf.Tensor, scores: tf.Tensor, classes: tf.Tensor, scale: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """Suppresses the candidates of all views of one picture together, and fuses their boxes.
-
-        Args:
-          boxes [V, M, 4], scores [V, M], classes [V, M]: as `look` returns them. The shapes are
-            static; a single view gives what `detect` gives.
-          scale: float32 scalar, pixels of the frame / pixels of the picture.
-
-        Returns:
-          As `__call__`, for one picture.
-        """
-        candidates = [tf.reshape(boxes, [1, -1, 4])]
-        candidates += [tf.reshape(value, [1, -1]) for value in (scores, classes)]
-        found = suppress(*candidates, self.config.detect)
-        if boxes.shape[0] > 1:
-            found = fuse_boxes(found, *candidates)
-        return self._named(found, scale[None])
-
-    def postprocess(
-        self,
-        class_logits: tf.Tensor,
-        box_deltas: tf.Tensor,
-        scales: tf.Tensor,
-        find: Callable[..., Detections] | None = None,
-    ) -> dict[str, tf.Tensor]:
-        """Turns the network's outputs [B, A, K] and [B, A, 4] into detections, as `__call__`.
-
-        `find` may be `geometry.nms.find_on_cpu`, which is faster where it runs.
-        """
-        if find is None:
-            found = suppress(*self._candidates(class_logits, box_deltas), self.config.detect)
-        else:
-            found = find(class_logits, box_deltas, self._anchors, self.config.detect, self._emitted)
-        return self._named(found, scales)
-
-    def _candidates(
-        self, class_logits: tf.Tensor, box_deltas: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        detect = self.config.detect
-        return select_candidates(class_logits, box_deltas, self._anchors, detect, self._emitted)
-
-    def _named(self, found: Detections, scales: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Gives detections in network pixels the pixels of the picture and the data set's ids."""
-        return {
-            "boxes": found.boxes / scales[:, None, None],
-            "scores": found.scores,
-            "classes": tf.gather(self._ids, found.classes + 1),
-            "num_detections": found.num_detections,
-        }
 
     @staticmethod
     def decode(encoded: bytes) -> tf.Tensor:

@@ -111,7 +111,7 @@ def detection_of_views(
         found = {"boxes": boxes, "scores": scores, "classes": classes}
         return _of_all_replicas(strategy, found | {name: batch[name] for name in counted})
 
-    merge = tf.function(detector.merge_views)
+    merge = tf.function(detector.postprocess.merge_views)
 
     def detect(make_dataset: MakeDataset) -> Found:
         """Yields each picture's detections as soon as all views of it are there."""

@@ -2,14 +2,14 @@
 
 import pytest
 
-from edet.config.labels import NAMED_LABELS, class_ids, emitted, labels_of, read_labels
+from edet.config.labels import NAMED_LABELS, class_ids, detectable, labels_of, read_labels
 from edet.config.schema import ConfigError, ModelConfig
 
 
 def test_coco_has_90_logits_and_never_emits_the_ten_ids_it_does_not_use():
     model = ModelConfig()
     assert class_ids(model) == list(range(1, 91))
-    unused = [i for i, used in zip(class_ids(model), emitted(model), strict=True) if not used]
+    unused = [i for i, used in zip(class_ids(model), detectable(model), strict=True) if not used]
     assert unused == [12, 26, 29, 30, 45, 66, 68, 69, 71, 83]
     names = NAMED_LABELS["coco"]
     assert (names[1], names[13], names[44], names[90]) == (

@@ -25,7 +25,7 @@ from edet.models.efficientdet import build_network
 from tests.inference.test_detector import png
 from tests.small import small_model
 
-LABELS = {3: "a", 7: "b", 9: ""}  # the third has a logit and is never emitted
+LABELS = {3: "a", 7: "b", 9: ""}  # the third has a logit and is never detected
 ALL_KEPT = {"nms": "hard", "iou_threshold": 1.0}  # no detection depends on which of two came first
 
 
@@ -210,13 +210,15 @@ def test_the_cards_recipe_gives_the_anchors(exported):
         anchors = json.loads(archive.read("edet.json"))["anchors"]
     height, width = anchors["multipliers_of_height_and_width"][0]
     first = 4 - anchors["scale"] * 8 * height / 2, 4 - anchors["scale"] * 8 * width / 2
-    np.testing.assert_allclose(ExportedDetector(exported)._anchors[0, :2], first)
+    np.testing.assert_allclose(ExportedDetector(exported).postprocess.anchors[0, :2], first)
     level = anchors["levels"]["3"]
     last = level["height"] * level["width"] * anchors["octaves"] * 3 - 1
     height, width = anchors["multipliers_of_height_and_width"][-1]
     side = anchors["scale"] * 8 * 2 ** (2 / anchors["octaves"])
     corner = 60 + side * height / 2, 92 + side * width / 2
-    np.testing.assert_allclose(ExportedDetector(exported)._anchors[last, 2:], corner, rtol=1e-6)
+    np.testing.assert_allclose(
+        ExportedDetector(exported).postprocess.anchors[last, 2:], corner, rtol=1e-6
+    )
 
 
 def test_the_configuration_travels_along(exported):

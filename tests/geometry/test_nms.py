@@ -1,4 +1,4 @@
-"""Suppression against the reference's detections, a plain loop, and three boxes by hand."""
+"""Suppression against a plain loop and three boxes by hand."""
 
 import hypothesis
 import numpy as np
@@ -6,19 +6,8 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from edet.config.schema import AnchorConfig, DetectConfig
-from edet.geometry import nms
-from edet.geometry.anchors import make_anchors
-from edet.geometry.coding import decode_boxes
-from edet.geometry.nms import (
-    NO_CLASS,
-    Detections,
-    find_on_cpu,
-    fuse_boxes,
-    select_candidates,
-    suppress,
-    suppress_one,
-)
+from edet.config.schema import DetectConfig
+from edet.geometry.nms import NO_CLASS, Detections, fuse_boxes, suppress, suppress_at_once
 
 
 def slow_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -29,32 +18,32 @@ def slow_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def slow_nms(boxes, scores, config: DetectConfig) -> list[tuple[int, float]]:
-    """NMS of one class as its papers tell it, float64: (row, score), best first."""
-    boxes, scores = boxes.astype("f8"), scores.astype("f8")
-    alive, kept = set(range(len(boxes))), []
-    while alive:
-        best = max(alive, key=lambda row: (scores[row], -row))
+    """NMS of one class as its papers tell it, float64: (row, score), best and earliest first."""
+    boxes, scores, kept = boxes.astype("f8"), scores.astype("f8"), []
+    while len(kept) < min(len(boxes), config.max_detections):
+        best = int(scores.argmax())
         if scores[best] <= config.score_threshold:
             break
         kept.append((best, scores[best]))
-        alive.remove(best)
         overlap = slow_iou(boxes[best], boxes)
         if config.nms == "gaussian":
             scores = scores * np.exp(-(overlap**2) / config.sigma)
         else:
             scores = np.where(overlap > config.iou_threshold, 0, scores)
+        scores[best] = 0
     return kept
 
 
 def slow_detections(boxes, scores, classes, config: DetectConfig):
-    """One class after the other, then the best of all: the reference's per-class road."""
+    """One class after the other, then the best of all, and of equal ones the earliest: the
+    reference's way for each class."""
     groups = [classes >= 0] if config.class_agnostic else [classes == c for c in set(classes)]
     merged = []
     for group in groups:
         rows = np.flatnonzero(group)
         kept = slow_nms(boxes[rows], scores[rows], config)
         merged += [(rows[row], score) for row, score in kept]
-    return sorted(merged, key=lambda pair: -pair[1])[: config.max_detections]
+    return sorted(merged, key=lambda pair: (-pair[1], pair[0]))[: config.max_detections]
 
 
 def random_candidates(seed, count=40, num_classes=3):
@@ -170,204 +159,12 @@ def test_the_order_of_the_candidates_does_not_matter(seed):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-ANCHORS = make_anchors((64, 64), range(3, 8), AnchorConfig())
-
-
-def random_outputs(seed=0, batch=2, num_classes=5):
-    rng = np.random.default_rng(seed)
-    logits = rng.normal(-2, 2, (batch, len(ANCHORS), num_classes)).astype("f4")
-    return logits, rng.normal(0, 0.3, (batch, len(ANCHORS), 4)).astype("f4")
-
-
-@pytest.mark.parametrize("jit", [False, True], ids=["graph", "xla"])
-@pytest.mark.parametrize("k", [1, 37, 1000])  # 1000 is more than the 765 anchors
-def test_the_best_pairs_are_those_of_one_sort_over_all_pairs(k, jit):
-    logits, deltas = random_outputs()
-    config = DetectConfig(pre_nms_top_k=k)
-    select = tf.function(lambda *x: select_candidates(*x, ANCHORS, config), jit_compile=jit)
-    boxes, scores, classes = select(logits, deltas)
-    assert scores.shape == (2, k)
-    for i in range(2):
-        flat = logits[i].ravel()
-        best = np.argsort(-flat, kind="stable")[:k]
-        rows = best // 5
-        np.testing.assert_allclose(scores[i], 1 / (1 + np.exp(-flat[best])), rtol=1e-6)
-        np.testing.assert_array_equal(classes[i], best % 5)
-        expected = decode_boxes(deltas[i, rows], ANCHORS[rows])
-        np.testing.assert_allclose(boxes[i], expected, rtol=1e-6, atol=1e-4)
-
-
-def test_more_candidates_than_pairs_are_all_pairs():
-    logits, deltas = random_outputs(num_classes=2)
-    _, scores, _ = select_candidates(logits, deltas, ANCHORS, DetectConfig(pre_nms_top_k=10**6))
-    assert scores.shape == (2, 2 * len(ANCHORS))
-
-
-def test_without_top_k_every_anchor_has_its_best_class():
-    logits, deltas = random_outputs()
-    config = DetectConfig(pre_nms_top_k=0)
-    boxes, scores, classes = select_candidates(logits, deltas, ANCHORS, config)
-    np.testing.assert_array_equal(classes, logits.argmax(-1))
-    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits.max(-1))), rtol=1e-6)
-    np.testing.assert_array_equal(boxes, decode_boxes(deltas, ANCHORS))
-
-
-@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
-@pytest.mark.parametrize("k", [0, 50, 10**6])
-def test_a_class_that_is_not_emitted_is_never_detected(k, dtype):
-    logits, deltas = random_outputs()
-    logits[..., 3] += 20  # by far the best everywhere
-    emitted = np.array([True, True, True, False, True])
-    config = DetectConfig(pre_nms_top_k=k)
-    candidates = select_candidates(tf.cast(logits, dtype), deltas, ANCHORS, config, emitted)
-    _, scores, classes = (tensor.numpy() for tensor in candidates)
-    assert (scores[classes == 3] == 0).all()
-    detections = suppress(*candidates, config)
-    assert 3 not in detections.classes.numpy()
-    assert detections.num_detections.numpy().min() >= 50
-    # The other classes are what they would be if class 3 had never been there.
-    logits[..., 3] = -50
-    without = suppress(*select_candidates(tf.cast(logits, dtype), deltas, ANCHORS, config), config)
-    np.testing.assert_allclose(detections.scores, without.scores, atol=1e-6)
-
-
-@pytest.mark.parametrize("k", [0, 1, 100, 765, 5000])
-@pytest.mark.parametrize("settings", [{}, {"nms": "hard"}, {"class_agnostic": True}])
-@pytest.mark.parametrize("most_classes", [256, 4])  # fewer than the five here: another way
-def test_the_way_of_cpus_finds_what_the_fixed_shapes_find(most_classes, settings, k, monkeypatch):
-    monkeypatch.setattr(nms, "_MOST_CLASSES", most_classes)
-    outputs = random_outputs()
-    config = DetectConfig(pre_nms_top_k=k, **settings)
-    expected = suppress(*select_candidates(*outputs, ANCHORS, config), config)
-    assert_same_detections(find_on_cpu(*outputs, ANCHORS, config), expected)
-
-
-def test_the_way_of_cpus_is_as_exact_for_boxes_far_outside():
-    logits, deltas = random_outputs()
-    deltas[..., 2:] += 5  # 150 times the anchor's sides
-    config = DetectConfig()
-    expected = suppress(*select_candidates(logits, deltas, ANCHORS, config), config)
-    assert np.abs(expected.boxes).max() > 10_000
-    assert_same_detections(find_on_cpu(logits, deltas, ANCHORS, config), expected)
-
-
-def assert_same_detections(found: Detections, expected: Detections):
-    """Scores differ by the rounding of a few float32 factors."""
-    np.testing.assert_array_equal(found.num_detections, expected.num_detections)
-    np.testing.assert_array_equal(found.classes, expected.classes)
-    np.testing.assert_allclose(found.scores, expected.scores, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(found.boxes, expected.boxes, rtol=1e-6, atol=1e-5)
-
-
-@pytest.mark.parametrize("lead", [0, 20])  # at 20 the class has all places among the best rows
-def test_the_way_of_cpus_never_emits_a_class_that_must_not_be(lead):
-    logits, deltas = random_outputs()
-    logits[..., 3] += lead
-    emitted = np.array([True, True, True, False, True])
-    config = DetectConfig(pre_nms_top_k=100)
-    expected = suppress(*select_candidates(logits, deltas, ANCHORS, config, emitted), config)
-    found = find_on_cpu(logits, deltas, ANCHORS, config, emitted)
-    assert 3 not in found.classes.numpy()
-    assert_same_detections(found, expected)
-
-
-def test_the_operation_of_cpus_takes_boxes_from_far_outside():
+def test_suppression_at_once_takes_boxes_from_far_outside():
     boxes = tf.constant([[0, 0, 10, 10], [-1e30, 0, 1e30, 9], [0, 1, 10, 10.0]])
     scores, classes = tf.constant([0.9, 0.8, 0.7]), tf.constant([0, 1, 0])
-    found = suppress_one(boxes, scores, classes, DetectConfig(nms="hard"))
+    found = suppress_at_once(boxes, scores, classes, DetectConfig(nms="hard"))
     np.testing.assert_array_equal(found.classes[:3], [0, 1, NO_CLASS])
     np.testing.assert_array_equal(found.boxes[1], boxes[1])
-
-
-# name in the golden file -> settings that differ. The reference's hard mode has no score threshold.
-REFERENCE_MODES = {
-    "global_gaussian_0": {"class_agnostic": True},
-    "global_gaussian_0.4": {"class_agnostic": True, "score_threshold": 0.4},
-    "global_gaussian_sigma0.3_max20": {"class_agnostic": True, "sigma": 0.3, "max_detections": 20},
-    "global_hard_0": {"class_agnostic": True, "nms": "hard", "score_threshold": 0.0},
-    "global_hard_0.4": {"class_agnostic": True, "nms": "hard", "score_threshold": 0.4},
-    "global_hard_iou0.3": {
-        "class_agnostic": True, "nms": "hard", "score_threshold": 0.0, "iou_threshold": 0.3,
-    },
-    "per_class_gaussian_0": {},
-    "per_class_gaussian_0.4": {"score_threshold": 0.4},
-    "per_class_hard_0": {"nms": "hard", "score_threshold": 0.0},
-    "per_class_hard_0.4": {"nms": "hard", "score_threshold": 0.4},
-    "global_gaussian_0_topk500": {"class_agnostic": True, "pre_nms_top_k": 500},
-    # TensorFlow's combined NMS: every pair of an anchor and a class is a candidate.
-    "combined_0.4": {"nms": "hard", "score_threshold": 0.4, "pre_nms_top_k": 10**6},
-}  # fmt: skip
-
-
-def assert_equal_to_reference(mode, outputs, anchors, figures, image, jit):
-    """`image` is None when the figures hold one image, else its row in them."""
-    settings = {"pre_nms_top_k": 0, **REFERENCE_MODES[mode]}
-    config = DetectConfig(**settings)
-    run = tf.function(
-        lambda *x: suppress(*select_candidates(*x, anchors, config), config), jit_compile=jit
-    )
-    detections = run(*(tensor[None] for tensor in outputs))
-    at = (lambda a: a) if image is None else (lambda a: a[image])
-    scores = at(figures[f"{mode}/scores"])
-    count = len(scores) if image is None else int(figures[f"{mode}/valid_len"][image])
-    assert detections.num_detections.numpy().tolist() == [count]
-    # A score is a sigmoid times up to 99 factors in float32: 2.4e-7 measured.
-    np.testing.assert_allclose(detections.scores[0, :count], scores[:count], atol=4e-7)
-    classes = at(figures[f"{mode}/classes"])[:count]
-    np.testing.assert_array_equal(detections.classes[0, :count] + 1, classes)  # its ids start at 1
-    boxes = detections.boxes[0, :count].numpy()
-    if config.class_agnostic or "combined" in mode:  # the reference clips in these modes only
-        height, width = figures["image_size"]
-        boxes = boxes.clip(0, [height, width, height, width])
-    scale = figures["image_scale"] if image is None else figures["image_scales"][image]
-    np.testing.assert_allclose(boxes * scale, at(figures[f"{mode}/boxes"])[:count], atol=1e-4)
-
-
-@pytest.mark.parametrize("jit", [False, True], ids=["graph", "xla"])
-@pytest.mark.parametrize("mode", REFERENCE_MODES)
-def test_detections_equal_the_reference(golden, mode, jit):
-    # The file keeps the 973 of 2907 anchors that score at least as much as the last detection; the
-    # others can neither be emitted nor lower anybody's score.
-    figures = np.load(golden / "post.npz")
-    anchors = make_anchors(tuple(map(int, figures["image_size"])), range(3, 8), AnchorConfig())
-    outputs = figures["class_logits"], figures["box_deltas"]
-    assert_equal_to_reference(mode, outputs, anchors[figures["rows"]], figures, None, jit)
-
-
-def all_outputs(figures):
-    """Logits [2, A, K], deltas [2, A, 4] and anchors of a full golden file."""
-    logits, deltas = (
-        np.concatenate([figures[f"{name}_{k}"].reshape(2, -1, width) for k in range(3, 8)], 1)
-        for name, width in (("cls", int(figures["num_classes"])), ("box", 4))
-    )
-    size = tuple(map(int, figures["image_size"]))
-    return logits, deltas, make_anchors(size, range(3, 8), AnchorConfig())
-
-
-@pytest.mark.parametrize("mode", REFERENCE_MODES)
-@pytest.mark.parametrize("file", ["post_0.npz", "post_1.npz"])  # 90 classes; 7, not square
-def test_detections_of_all_anchors_of_two_images_equal_the_reference(shared, file, mode):
-    figures = np.load(shared / "golden" / file)
-    logits, deltas, anchors = all_outputs(figures)
-    for image in (0, 1):
-        outputs = logits[image], deltas[image]
-        assert_equal_to_reference(mode, outputs, anchors, figures, image, jit=False)
-
-
-@pytest.mark.parametrize("file", ["post_0.npz", "post_1.npz"])
-def test_candidates_equal_the_reference(shared, file):
-    figures = np.load(shared / "golden" / file)
-    outputs = all_outputs(figures)
-    boxes, scores, classes = select_candidates(*outputs, DetectConfig(pre_nms_top_k=0))
-    np.testing.assert_array_equal(boxes, figures["pre_nms/boxes"])
-    np.testing.assert_allclose(scores, figures["pre_nms/scores"], atol=2e-7)
-    np.testing.assert_array_equal(classes, figures["pre_nms/classes"])
-    boxes, scores, classes = select_candidates(*outputs, DetectConfig(pre_nms_top_k=500))
-    for image in (0, 1):  # the reference's order is not defined; no two scores are equal
-        order = np.argsort(-figures["pre_nms_topk500/scores"][image])
-        for found, key in ((boxes, "boxes"), (scores, "scores"), (classes, "classes")):
-            expected = figures[f"pre_nms_topk500/{key}"][image][order]
-            np.testing.assert_allclose(found[image], expected, atol=2e-7)
 
 
 def test_a_fused_box_is_the_mean_of_its_classs_candidates_weighted_by_score():

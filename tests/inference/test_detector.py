@@ -49,7 +49,7 @@ def end_to_end(golden):
 
 
 def reference_config(**detect) -> Config:
-    """Set to what the reference's export does: D0 at 256 pixels, ids 1 to 90 all emitted.
+    """Set to what the reference's export does: D0 at 256 pixels, ids 1 to 90 all detectable.
 
     It has no label map, so it also emits ids that COCO never used, and takes each anchor's best
     class as a candidate.
@@ -121,7 +121,7 @@ def test_a_picture_is_found_alike_alone_and_in_company(detector, picture):
     np.testing.assert_allclose(company["boxes"][1], alone["boxes"][0], rtol=1e-4, atol=1e-3)
 
 
-def test_classes_are_the_data_sets_ids_and_unnamed_ones_are_never_emitted(detector, picture):
+def test_classes_are_the_data_sets_ids_and_unnamed_ones_are_never_detected(detector, picture):
     found = detector([picture])
     count = found["num_detections"][0]
     assert count > 0

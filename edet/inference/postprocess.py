@@ -1,0 +1,199 @@
+"""From what a network puts out to detections: the one place, whatever runs it.
+
+    logits, deltas ── candidates ──► boxes, scores, classes ── suppression ──► detections ── naming
+
+Shapes: B images · V views of an image · A anchors · K classes · M candidates · D detections kept
+per image. Boxes are [ymin, xmin, ymax, xmax].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from edet.config.labels import class_ids, detectable
+from edet.config.schema import DetectConfig, ModelConfig
+from edet.geometry.anchors import make_anchors
+from edet.geometry.boxes import Tensor
+from edet.geometry.coding import decode_boxes
+from edet.geometry.nms import (
+    Detections,
+    Pairs,
+    best_pairs,
+    best_pairs_on_cpu,
+    fuse_boxes,
+    suppress,
+    suppress_at_once,
+    suppress_by_class,
+)
+
+# any: fixed shapes, for TPUs and all else. cpu: half of the time, by operations that only CPUs
+# have. portable: one image, by operations that LiteRT and ONNX have too. All find the same.
+Target = Literal["any", "cpu", "portable"]
+Candidates = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+
+_MOST_CLASSES = 256  # for which an operation each is faster than a loop over the detections
+
+
+class Postprocess:
+    """Makes detections of a network's outputs.
+
+    Args:
+      anchors: float32 [A, 4], pixels of the network input.
+      class_ids: the data set's id of each of the K logits.
+      detect: how detections are chosen.
+      detectable: whether each of the K classes may be detected; by default all.
+    """
+
+    def __init__(
+        self,
+        anchors: np.ndarray,
+        class_ids: Sequence[int],
+        detect: DetectConfig,
+        detectable: Sequence[bool] | None = None,
+    ):
+        # In NumPy: a tensor from outside a graph is an input of the graph to a converter.
+        self.anchors, self._detect = np.asarray(anchors), detect
+        # No class has the id 0, so it marks padding; NO_CLASS is -1, hence the shift by one.
+        self._ids = np.array([0, *class_ids], np.int32)
+        every = detectable is None or all(detectable)
+        self._detectable = None if every else np.array(detectable)
+
+    @classmethod
+    def of(cls, model: ModelConfig, detect: DetectConfig) -> Postprocess:
+        """Returns that of a model's anchors and labels."""
+        anchors = make_anchors(model.image_size, model.levels, model.anchors)
+        return cls(anchors, class_ids(model), detect, detectable(model))
+
+    def __call__(
+        self,
+        class_logits: Tensor,
+        box_deltas: Tensor,
+        scales: Tensor | None = None,
+        target: Target = "any",
+    ) -> dict[str, tf.Tensor]:
+        """Turns the network's outputs into detections.
+
+        Args:
+          class_logits: [B, A, K], any float type.
+          box_deltas: [B, A, 4], any float type.
+          scales: float32 [B], network pixels / picture pixels; None leaves boxes in the network's.
+          target: where it runs; "portable" takes B = 1.
+
+        Returns:
+          "boxes" float32 [B, D, 4] in pixels of the picture; "scores" float32 [B, D] in [0, 1],
+          best first; "classes" int32 [B, D], the data set's own ids; "num_detections" int32 [B].
+          Rows from num_detections on are zeros.
+        """
+        return self.named(self._find(class_logits, box_deltas, self._decoded, target), scales)
+
+    def of_boxes(
+        self,
+        boxes: Tensor,
+        scores: Tensor,
+        scales: Tensor | None = None,
+        target: Target = "any",
+    ) -> dict[str, tf.Tensor]:
+        """As a call, of what `decode` returns: boxes [B, A, 4] and scores [B, A, K], float32."""
+        return self.named(self._find(scores, boxes, _as_they_are, target), scales)
+
+    def decode(self, class_logits: Tensor, box_deltas: Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns boxes [B, A, 4] in pixels of the network input and scores [B, A, K], float32."""
+        scores = tf.sigmoid(tf.cast(class_logits, tf.float32))
+        return decode_boxes(box_deltas, self.anchors), scores
+
+    def candidates(self, class_logits: Tensor, box_deltas: Tensor) -> Candidates:
+        """Returns the boxes [B, M, 4], scores [B, M] and class indices [B, M] to be suppressed.
+
+        With `pre_nms_top_k` they are the best pairs of an anchor and a class, best first, and an
+        anchor may appear with several classes. With 0 they are all anchors, each with its best
+        class. Classes that are not detectable have the score 0.
+        """
+        pairs = best_pairs(class_logits, self._detect.pre_nms_top_k, self._detectable)
+        return self._decoded(pairs, box_deltas)
+
+    def merge_views(
+        self, boxes: Tensor, scores: Tensor, classes: Tensor, scale: Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Suppresses the candidates of all views of one picture together, and fuses their boxes.
+
+        Args:
+          boxes [V, M, 4], scores [V, M], classes [V, M]: of V views, in the frame of the picture.
+            The shapes are static; a single view gives what a call gives.
+          scale: float32 scalar, pixels of the frame / pixels of the picture.
+
+        Returns:
+          As a call, B = 1.
+        """
+        candidates = [tf.reshape(boxes, [1, -1, 4])]
+        candidates += [tf.reshape(value, [1, -1]) for value in (scores, classes)]
+        found = suppress(*candidates, self._detect)
+        if boxes.shape[0] > 1:
+            found = fuse_boxes(found, *candidates)
+        return self.named(found, scale[None])
+
+    def named(self, found: Detections, scales: Tensor | None) -> dict[str, tf.Tensor]:
+        """Gives detections in network pixels the pixels of the picture and the data set's ids."""
+        return {
+            "boxes": found.boxes if scales is None else found.boxes / scales[:, None, None],
+            "scores": found.scores,
+            "classes": tf.gather(self._ids, found.classes + 1),
+            "num_detections": found.num_detections,
+        }
+
+    def _find(
+        self,
+        values: Tensor,
+        boxes: Tensor,
+        complete: Callable[[Pairs, Tensor], Candidates],
+        target: Target,
+    ) -> Detections:
+        """Selects by values [B, A, K], completes the boxes of what is selected, and suppresses."""
+        detect = self._detect
+        if target == "cpu":
+            find = lambda one: self._find_on_cpu(*one, complete)  # noqa: E731
+            return tf.map_fn(find, (values, boxes), fn_output_signature=_one_image(detect))
+        pairs = best_pairs(values, detect.pre_nms_top_k, self._detectable)
+        candidates = complete(pairs, boxes)
+        if target == "any":
+            return suppress(*candidates, detect)
+        found = suppress_at_once(*(value[0] for value in candidates), detect)
+        return Detections(*(value[None] for value in found))
+
+    def _find_on_cpu(
+        self, values: tf.Tensor, boxes: tf.Tensor, complete: Callable[[Pairs, Tensor], Candidates]
+    ) -> Detections:
+        """As `_find` for one image, [A, K] and [A, 4]."""
+        detect, num_classes = self._detect, values.shape[-1]
+        pairs = best_pairs_on_cpu(values, detect.pre_nms_top_k, self._detectable)
+        candidates = complete(pairs, boxes)
+        if detect.class_agnostic or num_classes <= _MOST_CLASSES:
+            return suppress_by_class(*candidates, detect, num_classes)
+        found = suppress(*(value[None] for value in candidates), detect)
+        return Detections(*(value[0] for value in found))
+
+    def _decoded(self, pairs: Pairs, box_deltas: Tensor) -> Candidates:
+        """Completes pairs of logits; only what is selected is decoded."""
+        deltas, logits, classes = _as_they_are(pairs, box_deltas)
+        boxes = decode_boxes(deltas, tf.gather(self.anchors, pairs.anchors))
+        return boxes, tf.sigmoid(tf.cast(logits, tf.float32)), classes
+
+
+def _as_they_are(pairs: Pairs, boxes: Tensor) -> Candidates:
+    """Completes pairs by the boxes [..., A, 4] of their anchors."""
+    batch_dims = pairs.anchors.shape.rank - 1
+    boxes = tf.gather(boxes, pairs.anchors, axis=batch_dims, batch_dims=batch_dims)
+    return boxes, pairs.values, pairs.classes
+
+
+def _one_image(detect: DetectConfig) -> Detections:
+    """The shapes of one image's detections."""
+    return Detections(
+        boxes=tf.TensorSpec([detect.max_detections, 4], tf.float32),
+        scores=tf.TensorSpec([detect.max_detections], tf.float32),
+        classes=tf.TensorSpec([detect.max_detections], tf.int32),
+        num_detections=tf.TensorSpec([], tf.int32),
+    )
