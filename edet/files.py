@@ -17,13 +17,13 @@ from edet.errors import StorageError, UserError
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 # What is wrong with a path or in a file does not pass by itself, unlike a full disk.
-_LASTING = (
+_PERMANENT = (
     PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError,
     tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError, tf.errors.NotFoundError,
     tf.errors.FailedPreconditionError, tf.errors.InvalidArgumentError, tf.errors.UnimplementedError,
     tf.errors.DataLossError, tf.errors.OutOfRangeError,
 )  # fmt: skip
-_LASTING_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+_PERMANENT_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 # A bucket, another worker or a TPU that does not answer.
 NO_ANSWER = (
     tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError,
@@ -69,7 +69,7 @@ def match_files(pattern: str) -> list[str]:
 
 @contextlib.contextmanager
 def _utf8_names(folder: str) -> Iterator[None]:
-    """Says where a name is that no text can hold, as old archives unpack them."""
+    """Raises UserError naming the folder if the name of a file in it is not UTF-8."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -109,8 +109,10 @@ def failure(what: str, error: Exception) -> UserError:
 
     It is a StorageError where it may pass by itself: a full disk, a bucket that does not answer.
     """
-    lasts = isinstance(error, _LASTING) or getattr(error, "errno", None) in _LASTING_NUMBERS
-    return (UserError if lasts else StorageError)(f"{what}: {reason(error)}")
+    is_permanent = (
+        isinstance(error, _PERMANENT) or getattr(error, "errno", None) in _PERMANENT_NUMBERS
+    )
+    return (UserError if is_permanent else StorageError)(f"{what}: {reason(error)}")
 
 
 @contextlib.contextmanager
@@ -167,10 +169,15 @@ def reason(error: BaseException) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Writes a file aside, then renames it; raises what `written_aside` does."""
+    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
+        file.write(content)
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes a text file aside, then renames it."""
-    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "w") as file:
-        file.write(text)
+    write_bytes(path, text.encode())
 
 
 def append_text(path: str | os.PathLike, text: str) -> None:
@@ -207,7 +214,14 @@ def read_text(path: str | os.PathLike, what: str) -> str:
 def read_bytes(path: str | os.PathLike, what: str) -> bytes:
     """Returns what a file holds, of whatever encoding; it raises what `read_text` does."""
     try:
-        with tf.io.gfile.GFile(os.fspath(path), "rb") as file:
-            return file.read()
+        return content_of(os.fspath(path))
     except (OSError, tf.errors.OpError) as error:
         raise failure(f"cannot read {what} {os.fspath(path)}", error) from error
+
+
+def content_of(file: str | bytes) -> bytes:
+    """Returns what a file holds, or the bytes themselves; errors are those of the system."""
+    if isinstance(file, bytes):
+        return file
+    with tf.io.gfile.GFile(file, "rb") as opened:
+        return opened.read()

@@ -30,11 +30,12 @@ import rich
 import rich.table
 import tensorflow as tf
 from absl import flags
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from edet.config import schema
 from edet.errors import UserError
 from edet.files import find_files, write_json
+from edet.image.files import read_picture
 from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
 from edet.input.windows import make_eval_dataset
@@ -143,9 +144,8 @@ def write_large(pictures: list[str], width: int, path: str) -> str:
 
 def _open(path: str) -> Image.Image:
     try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return Image.open(io.BytesIO(file.read())).convert("RGB")
-    except (UnidentifiedImageError, OSError, tf.errors.OpError) as error:
+        return Image.fromarray(read_picture(path).numpy())
+    except UserError as error:
         raise UserError(f"{path} is no picture; --pictures must match photos only.") from error
 
 

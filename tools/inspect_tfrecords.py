@@ -5,7 +5,7 @@
 Reads every record, draws some into <output>/<number>.png and writes the figures that it prints to
 <output>/summary.json. gs:// paths work.
 
-Letters: n boxes of one image, R records.
+Shapes: n boxes of one image, R records.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ import rich
 import rich.progress
 import tensorflow as tf
 from absl import flags
-from PIL import Image
 
 from edet.config.labels import read_labels
 from edet.dataset_check.statistics import Statistics, statistics_tables
 from edet.errors import UserError
 from edet.evaluation.plots import draw_boxes
-from edet.files import find_files, write_json, written_aside
-from edet.image.decode import decode_image
+from edet.files import find_files, write_json
+from edet.image.files import decode_picture, save_png
 from edet.input.ground_truth import ground_truth
 from edet.records.schema import parse_example
 from edet.records.shards import check_records, count_records
@@ -94,8 +93,8 @@ def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def _decoded(example: dict[str, np.ndarray]) -> np.ndarray:
     try:
-        return decode_image(tf.constant(example["encoded"])).numpy()
-    except tf.errors.OpError as error:
+        return decode_picture(example["encoded"]).numpy()
+    except UserError as error:
         name = example["source_id"].decode(errors="replace")
         raise UserError(f"image {name} does not decode; write these records again.") from error
 
@@ -108,8 +107,7 @@ def _draw(
     texts = [names.get(i) or str(i) for i in example["class_ids"].tolist()]
     texts = [text + mark for text, mark in zip(texts, crowd, strict=True)]
     picture = draw_boxes(image, boxes, texts, classes=list(names.values()))
-    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
-        Image.fromarray(picture).save(file, "png")
+    save_png(picture, path)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ from rich.table import Table
 from edet.config.loading import differences, load_config
 from edet.config.yaml_text import parse_yaml
 from edet.errors import UserError
-from edet.files import read_text, write_json, written_aside
+from edet.evaluation.plots import save_figure
+from edet.files import read_text, write_json
 from edet.workdir import run_config
 from tools.common import run
 
@@ -244,8 +245,7 @@ def _draw(plan: Sweep, summary: dict, path: str) -> None:
     axes.set(title=plan.title, ylabel="points", ylim=(0, None))
     axes.legend()
     axes.grid(alpha=0.3)
-    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
-        figure.savefig(file, format="png", dpi=120)
+    save_figure(figure, path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Ground truth and detections in COCO's own structures.
 
-Letters used below:  B images of a batch · D padded detections of an image · n ground-truth boxes of
-an image
+Shapes: B images of a batch · D padded detections of an image · n ground-truth boxes of an image.
 Boxes are [ymin, xmin, ymax, xmax] in pixels of the original image unless a name says otherwise.
 
 A data set is {"images", "annotations", "categories"}, results are a list of {"image_id",
 "category_id", "bbox", "score"}; bbox is [xmin, ymin, width, height]. A running evaluation and two
-JSON files become the same structures here, so that everything after has one road.
+JSON files become the same structures here, so that one pipeline follows.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ import numpy as np
 
 from edet.errors import UserError
 from edet.files import read_text, write_text
+from edet.geometry.boxes import yxyx_to_xywh
 
 ImageId = int | str
 Dataset = Mapping[str, list[dict[str, Any]]]
@@ -102,7 +102,7 @@ def ground_truth_to_coco(row: GroundTruth | Mapping[str, Any]) -> tuple[dict, li
         raise UserError(
             f"ground truth of image {image_id!r} has a box that is not finite; check the records."
         )
-    boxes_xywh = _to_xywh(boxes)
+    boxes_xywh = yxyx_to_xywh(boxes)
     areas = np.where(areas >= 0, areas, boxes_xywh[:, 2] * boxes_xywh[:, 3])
     columns = zip(class_ids.tolist(), boxes_xywh.tolist(), areas.tolist(), crowd, strict=True)
     annotations = [
@@ -149,7 +149,7 @@ def detections_to_coco(
         for i, (image_id, n) in enumerate(zip(ids, counts.astype(int), strict=True))
         for class_id, box, score in zip(
             classes[i, :n].astype(int).tolist(),
-            _to_xywh(boxes[i, :n]).tolist(),
+            yxyx_to_xywh(boxes[i, :n]).tolist(),
             scores[i, :n].tolist(),
             strict=True,
         )
@@ -228,11 +228,6 @@ def number_images(dataset: Dataset) -> dict[ImageId, int]:
     if all(isinstance(image_id, int) and abs(image_id) < 2**53 for image_id in times):
         return {image_id: image_id for image_id in sorted(times)}
     return {image_id: number for number, image_id in enumerate(sorted(times, key=str), start=1)}
-
-
-def _to_xywh(boxes: np.ndarray) -> np.ndarray:
-    ymin, xmin, ymax, xmax = np.moveaxis(boxes, -1, 0)
-    return np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=-1)
 
 
 def _json(path: str, what: str) -> Any:

@@ -1,6 +1,6 @@
 """Why is AP 0? Looks for the usual mistakes between detections and ground truth.
 
-Letters used below:  M detections · boxes are [ymin, xmin, ymax, xmax] in pixels of the original
+Shapes: M detections · boxes are [ymin, xmin, ymax, xmax] in pixels of the original
 image, unless a name says otherwise.
 
 Each mistake is a hypothesis that is tried: if AP50 leaps when the boxes are read in another order
@@ -17,6 +17,7 @@ import numpy as np
 
 from edet.evaluation.coco import ALL_AREAS, EvaluationResult, mean_precision, run_cocoeval
 from edet.evaluation.coco_format import Dataset, Results, class_names, finite_detections
+from edet.geometry.boxes import xywh_to_yxyx, yxyx_to_xywh
 
 LOW_AP50 = 0.3  # above it, ids and box format must be right
 SAMPLE_IMAGES = 200  # enough to tell the hypotheses apart, and fast
@@ -28,10 +29,10 @@ _AS_GIVEN = "[ymin, xmin, ymax, xmax] in pixels"
 _ORDERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "[ymin, xmin, ymax, xmax]": lambda b: b,
     "[xmin, ymin, xmax, ymax]": lambda b: b[:, [1, 0, 3, 2]],
-    "[xmin, ymin, width, height]": lambda b: _corners(b[:, 1], b[:, 0], b[:, 3], b[:, 2]),
-    "[ymin, xmin, height, width]": lambda b: _corners(b[:, 0], b[:, 1], b[:, 2], b[:, 3]),
-    "[x centre, y centre, width, height]": lambda b: _corners(
-        b[:, 1] - b[:, 3] / 2, b[:, 0] - b[:, 2] / 2, b[:, 3], b[:, 2]
+    "[xmin, ymin, width, height]": xywh_to_yxyx,
+    "[ymin, xmin, height, width]": lambda b: xywh_to_yxyx(b[:, [1, 0, 3, 2]]),
+    "[x centre, y centre, width, height]": lambda b: xywh_to_yxyx(
+        np.concatenate([b[:, :2] - b[:, 2:] / 2, b[:, 2:]], axis=1)
     ),
 }
 
@@ -206,7 +207,7 @@ def _readings(
     dataset: Dataset, detections: list[dict[str, Any]]
 ) -> dict[str, list[dict[str, Any]]]:
     """Returns how the boxes might be meant -> the detections so meant."""
-    boxes = _yxyx(d["bbox"] for d in detections)
+    boxes = xywh_to_yxyx(np.array([d["bbox"] for d in detections], np.float64))
     readings = {f"{order} in pixels": read(boxes) for order, read in _ORDERS.items()}
     sizes = {i["id"]: (i.get("height") or 0, i.get("width") or 0) for i in dataset["images"]}
     if all(min(size) > 0 for size in sizes.values()):
@@ -273,18 +274,8 @@ def _leaps(before: float, after: float) -> bool:
 
 
 def _with_boxes(detections: list[dict[str, Any]], boxes: np.ndarray) -> list[dict[str, Any]]:
-    ymin, xmin, ymax, xmax = boxes.T
-    bboxes = np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=1).tolist()
+    bboxes = yxyx_to_xywh(boxes).tolist()
     return [{**d, "bbox": bbox} for d, bbox in zip(detections, bboxes, strict=True)]
-
-
-def _corners(ymin: np.ndarray, xmin: np.ndarray, height: np.ndarray, width: np.ndarray):
-    return np.stack([ymin, xmin, ymin + height, xmin + width], axis=1)
-
-
-def _yxyx(boxes_xywh: Iterable[list[float]]) -> np.ndarray:
-    xmin, ymin, width, height = np.array(list(boxes_xywh), np.float64).T
-    return _corners(ymin, xmin, height, width)
 
 
 def _reach(box_xywh: list[float]) -> float:

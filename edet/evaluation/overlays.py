@@ -1,24 +1,21 @@
 """Masks drawn over their pictures, with a legend, in VOC's colours.
 
-Letters: H, W pixels of a picture.
+Shapes: H, W pixels of a picture.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
 from edet.config.labels import BACKGROUND
 from edet.errors import UserError
-from edet.evaluation.plots import FONT, MIN_SIDE, PANEL_SIDE
-from edet.files import written_aside
+from edet.evaluation.plots import FONT, MIN_SIDE, Row, save_page, scaled
 from edet.records.masks import IGNORED, color_map
 
 _OPACITY = 0.55
@@ -95,38 +92,13 @@ def save_mask_gallery(
     Raises:
       UserError: there is no picture, or the file cannot be written.
     """
-    rows = [_row(picture, labels) for picture in pictures]
-    if not rows:
-        raise UserError(f"there is no picture for {os.fspath(path)}; the data holds no image.")
-    page = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
-    top = 0
-    for row in rows:
-        page.paste(row, (0, top))
-        top += row.height
-    buffer = io.BytesIO()
-    page.save(buffer, format="png")
-    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
-        file.write(buffer.getvalue())
+    save_page((_row(picture, labels) for picture in pictures), path)
 
 
-def _row(picture: Masked, labels: dict[int, str]) -> Image.Image:
-    scale = PANEL_SIDE / max(picture.truth.shape)
-    height, width = (max(1, round(side * scale)) for side in picture.truth.shape)
-
-    def scaled(pixels: np.ndarray, method: Image.Resampling) -> np.ndarray:
-        return np.asarray(Image.fromarray(pixels).resize((width, height), method))
-
-    image = scaled(picture.image, Image.Resampling.BILINEAR)
-    panels = [
+def _row(picture: Masked, labels: dict[int, str]) -> Row:
+    image = scaled(picture.image)
+    truth, found = (
         draw_overlay(image, scaled(mask, Image.Resampling.NEAREST), labels)
         for mask in (picture.truth, picture.found)
-    ]
-    header = 24
-    high = max(len(panel) for panel in panels) + header + _GAP
-    row = Image.new("RGB", (2 * PANEL_SIDE + 3 * _GAP, high), "white")
-    draw, font = ImageDraw.Draw(row), ImageFont.truetype(FONT, 13)
-    for column, (panel, caption) in enumerate(zip(panels, ("mask", "found"), strict=True)):
-        left = _GAP + column * (PANEL_SIDE + _GAP)
-        draw.text((left, 4), f"{picture.title}: {caption}", fill="black", font=font)
-        row.paste(Image.fromarray(panel), (left, header))
-    return row
+    )
+    return Row(picture.title, {"mask": truth, "found": found})

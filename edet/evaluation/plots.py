@@ -1,6 +1,6 @@
 """Pictures of an evaluation: boxes on images, confusion matrix, precision-recall, training history.
 
-Letters used below:  n boxes of an image · K classes
+Shapes: n boxes of an image · K classes.
 Boxes are [ymin, xmin, ymax, xmax] in pixels of the image that they are drawn on. Every picture is a
 PNG; no display is needed.
 """
@@ -14,17 +14,18 @@ import os
 import pathlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from edet.errors import UserError
 from edet.evaluation.coco import EvaluationResult
-from edet.files import read_text, written_aside
+from edet.files import read_text, write_bytes
+from edet.image.files import save_png
 
 # Okabe and Ito's palette without black: its colours differ for every kind of colour vision.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -114,17 +115,56 @@ def save_gallery(
     Raises:
       UserError: there is no picture, or the file cannot be written.
     """
-    rows = [_gallery_row(picture, classes) for picture in pictures]
-    if not rows:
+    save_page((_gallery_row(picture, classes) for picture in pictures), path)
+
+
+def _gallery_row(picture: Picture, classes: Sequence[str]) -> Row:
+    small, scale = scaled(picture.image), PANEL_SIDE / max(picture.image.shape[:2])
+    truth = draw_boxes(
+        small, np.asarray(picture.gt_boxes) * scale, picture.gt_names, classes=classes
+    )
+    found = draw_boxes(
+        small, np.asarray(picture.boxes) * scale, picture.names, picture.scores, classes
+    )
+    return Row(picture.title, {"ground truth": truth, picture.caption: found})
+
+
+class Row(NamedTuple):
+    """One picture of a page: drawings of it side by side, each below its caption."""
+
+    title: str
+    panels: dict[str, np.ndarray]  # {caption: uint8 [H, W, 3]}, of PANEL_SIDE
+
+
+def scaled(image: np.ndarray, method: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
+    """Returns a picture or mask with PANEL_SIDE as its longer side."""
+    scale = PANEL_SIDE / max(image.shape[:2])
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return np.asarray(Image.fromarray(image).resize((width, height), method))
+
+
+def save_page(rows: Iterable[Row], path: str | os.PathLike) -> None:
+    """Writes rows of two panels below each other as one PNG.
+
+    Raises:
+      UserError: there is no row, or the file cannot be written.
+    """
+    drawn = [_draw_row(row) for row in rows]
+    if not drawn:
         raise UserError(f"there is no picture for {os.fspath(path)}; the data holds no image.")
-    page = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
-    top = 0
-    for row in rows:
-        page.paste(row, (0, top))
-        top += row.height
-    buffer = io.BytesIO()
-    page.save(buffer, format="png")
-    _write(buffer, path)
+    save_png(np.concatenate(drawn), path)
+
+
+def _draw_row(row: Row) -> np.ndarray:
+    header = 24
+    height = max(len(panel) for panel in row.panels.values()) + header + _GAP
+    drawn = Image.new("RGB", (2 * PANEL_SIDE + 3 * _GAP, height), "white")
+    draw, font = ImageDraw.Draw(drawn), ImageFont.truetype(FONT, 13)
+    for column, (caption, panel) in enumerate(row.panels.items()):
+        left = _GAP + column * (PANEL_SIDE + _GAP)
+        draw.text((left, 4), f"{row.title}: {caption}", fill="black", font=font)
+        drawn.paste(Image.fromarray(panel), (left, header))
+    return np.asarray(drawn)
 
 
 def plot_confusion_matrix(
@@ -253,28 +293,6 @@ def _read_history(path: str | os.PathLike) -> dict[str, list[tuple[float, float]
     return columns
 
 
-def _gallery_row(picture: Picture, classes: Sequence[str]) -> Image.Image:
-    """Two scaled, drawn panels side by side under the title."""
-    image = Image.fromarray(picture.image)
-    scale = PANEL_SIDE / max(image.size)
-    size = tuple(max(1, round(side * scale)) for side in image.size)
-    small = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
-    truth = draw_boxes(
-        small, np.asarray(picture.gt_boxes) * scale, picture.gt_names, classes=classes
-    )
-    found = draw_boxes(
-        small, np.asarray(picture.boxes) * scale, picture.names, picture.scores, classes
-    )
-    header = 24
-    row = Image.new("RGB", (2 * PANEL_SIDE + 3 * _GAP, size[1] + header + _GAP), "white")
-    draw, font = ImageDraw.Draw(row), ImageFont.truetype(FONT, 13)
-    for column, (panel, caption) in enumerate(((truth, "ground truth"), (found, picture.caption))):
-        left = _GAP + column * (PANEL_SIDE + _GAP)
-        draw.text((left, 4), f"{picture.title}: {caption}", fill="black", font=font)
-        row.paste(Image.fromarray(panel), (left, header))
-    return row
-
-
 def _clipped(box: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
     """The box as Pillow takes it (left, top, right, bottom), or None if nothing of it shows."""
     if not np.isfinite(box).all():
@@ -323,17 +341,12 @@ def _curve(axes: Axes, precision: np.ndarray, label: str, color: str) -> None:
     axes.plot(np.linspace(0, 1, len(precision)), precision, label=label, color=color)
 
 
-def save_figure(figure: Figure, path: str | os.PathLike) -> None:
+def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 100) -> None:
     """Writes a figure as a PNG; gs:// works.
 
     Raises:
       UserError: the path cannot be written.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    _write(buffer, path)
-
-
-def _write(buffer: io.BytesIO, path: str | os.PathLike) -> None:
-    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
-        file.write(buffer.getvalue())
+    figure.savefig(buffer, format="png", dpi=dpi)
+    write_bytes(path, buffer.getvalue())

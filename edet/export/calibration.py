@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import find_files, reason
+from edet.files import find_files
+from edet.image.files import read_picture
 from edet.inference.detector import Detector
 from edet.inference.files import find_inputs
 from edet.input.reading import user_errors
@@ -34,7 +34,11 @@ def calibration_pixels(detector: Detector, inputs: Sequence[str]) -> Iterator[np
         if not pictures:
             raise UserError(f"{inputs[0]} holds no picture; int8 is calibrated with pictures.")
         for path in pictures[:: math.ceil(len(pictures) / count)]:
-            yield _read(detector, path)
+            try:
+                image = read_picture(path)
+            except UserError as error:
+                raise UserError(f"cannot calibrate with {path}: {error}") from error
+            yield detector.prepare(image)[0].numpy()
         return
     files = find_files(detector.config.data.train_records, "data.train_records")
     share = math.ceil(count / len(files))
@@ -45,12 +49,3 @@ def calibration_pixels(detector: Detector, inputs: Sequence[str]) -> Iterator[np
                 if taken < count:
                     yield batch["images"][0].numpy()
                     taken += 1
-
-
-def _read(detector: Detector, path: str) -> np.ndarray:
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            image = detector.decode(file.read())
-    except (OSError, tf.errors.OpError, UserError) as error:
-        raise UserError(f"cannot calibrate with {path}: {reason(error)}") from error
-    return detector.prepare(image)[0].numpy()

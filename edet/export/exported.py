@@ -18,7 +18,7 @@ from edet.config.schema import Config
 from edet.errors import UserError
 from edet.export.litert import LiteRTFile
 from edet.export.onnx import ONNXFile
-from edet.files import reason
+from edet.files import content_of, reason
 from edet.inference.detector import Detector
 from edet.inference.segmenter import Segmenter
 
@@ -120,8 +120,7 @@ def _run(file: ExportedFile, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def _open(path: str, threads: int) -> ExportedFile:
     try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            content = file.read()
+        content = content_of(path)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"cannot read the model file {path}: {reason(error)}") from error
     return _TYPES[os.path.splitext(path)[1]](content, path, threads)

@@ -28,7 +28,7 @@ from edet.export.portable import (
     postprocess_of,
     settings,
 )
-from edet.files import reason, write_json, written_aside
+from edet.files import reason, write_bytes, write_json
 from edet.inference.detector import Detector
 
 SIGNATURE = "serving_default"
@@ -72,8 +72,8 @@ def export_litert(detector: Detector, path: str, pixels: Iterable[np.ndarray] = 
     content = bytes(tools.convert_object_to_bytearray(model))
     input_type = "uint8" if precision == "int8" else "float32"
     description = metadata(config, precision, input_type)
-    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
-        file.write(_with_files(content, {METADATA: _json(description), SETTINGS: settings(config)}))
+    files = {METADATA: _json(description), SETTINGS: settings(config)}
+    write_bytes(path, _with_files(content, files))
     write_json(path.removesuffix(".tflite") + ".json", description)
     return path
 

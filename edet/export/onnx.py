@@ -22,7 +22,7 @@ from edet.export.portable import (
     postprocess_of,
     settings,
 )
-from edet.files import reason, write_json, written_aside
+from edet.files import reason, write_bytes, write_json
 from edet.inference.detector import Detector
 
 OPSET = 18  # of April 2023; every runtime of the last years has it
@@ -74,8 +74,7 @@ def export_onnx(detector: Detector, path: str) -> str:
     description = metadata(config, "float32", "float32")
     for key, text in ((METADATA, json.dumps(description)), (SETTINGS, settings(config))):
         model.metadata_props.add(key=key, value=text)
-    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
-        file.write(model.SerializeToString())
+    write_bytes(path, model.SerializeToString())
     write_json(path.removesuffix(".onnx") + ".json", description)
     return path
 

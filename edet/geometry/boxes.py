@@ -1,13 +1,15 @@
 """Areas, overlaps and orders of boxes.
 
 Boxes are [..., 4] with [ymin, xmin, ymax, xmax] last, in pixels; y grows downwards. Every function
-takes tensors or numpy arrays, works under XLA, and returns tensors of Keras' backend.
+takes tensors or numpy arrays, works under XLA, and returns tensors of Keras' backend; the two for
+the boxes of COCO's files alone are numpy's.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 Tensor = Any
@@ -50,13 +52,13 @@ def clip_boxes(boxes: Tensor, height: Any, width: Any) -> Tensor:
     return ops.minimum(ops.relu(boxes), limits)
 
 
-def yxyx_to_xywh(boxes: Tensor) -> Tensor:
+def yxyx_to_xywh(boxes: np.ndarray) -> np.ndarray:
     """Returns boxes [..., 4] as [xmin, ymin, width, height], the order of COCO's files."""
-    ymin, xmin, ymax, xmax = coordinates(boxes)
-    return ops.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=-1)
+    ymin, xmin, ymax, xmax = np.moveaxis(np.asarray(boxes), -1, 0)
+    return np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=-1)
 
 
-def xywh_to_yxyx(boxes_xywh: Tensor) -> Tensor:
+def xywh_to_yxyx(boxes_xywh: np.ndarray) -> np.ndarray:
     """Returns boxes [..., 4] given as [xmin, ymin, width, height] as [ymin, xmin, ymax, xmax]."""
-    xmin, ymin, width, height = ops.unstack(boxes_xywh, num=4, axis=-1)
-    return ops.stack([ymin, xmin, ymin + height, xmin + width], axis=-1)
+    xmin, ymin, width, height = np.moveaxis(np.asarray(boxes_xywh), -1, 0)
+    return np.stack([ymin, xmin, ymin + height, xmin + width], axis=-1)

@@ -16,7 +16,7 @@ from apache_beam.io import WriteToText
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from edet.errors import UserError
-from edet.files import reason
+from edet.image.files import read_picture
 from edet.inference.detector import Detector
 from edet.inference.files import find_inputs
 from edet.inference.results import picture_lines, to_coco
@@ -49,10 +49,9 @@ class DetectorHandler(ModelHandler[str, list[dict], Detector]):
         images: dict[str, tf.Tensor] = {}
         for path in batch:
             try:
-                with tf.io.gfile.GFile(path, "rb") as file:
-                    images[path] = model.decode(file.read())
-            except (OSError, tf.errors.OpError, UserError) as error:
-                answers[path] = [{"file_name": path, "failed": reason(error)}]
+                images[path] = read_picture(path)
+            except UserError as error:
+                answers[path] = [{"file_name": path, "failed": str(error)}]
         if images:
             found = model(list(images.values()))
             for row, path in enumerate(images):

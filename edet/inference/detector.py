@@ -18,8 +18,7 @@ import tensorflow as tf
 from edet.config.labels import labels_of
 from edet.config.schema import Config
 from edet.errors import UserError
-from edet.files import reason
-from edet.image.decode import decode_image
+from edet.image.files import decode_picture
 from edet.image.letterbox import letterbox, normalize_images
 from edet.inference.postprocess import Postprocess
 from edet.input.windows import cut_view, is_uncut, make_windows, place_boxes
@@ -141,10 +140,7 @@ class Detector:
         Raises:
           UserError: it cannot be decoded.
         """
-        try:
-            return decode_image(tf.constant(encoded))
-        except tf.errors.OpError as error:
-            raise UserError(f"cannot be decoded: {reason(error)}") from error
+        return decode_picture(encoded)
 
 
 def picture_pixels(image: np.ndarray | tf.Tensor | bytes, place: int) -> tf.Tensor:
@@ -155,7 +151,7 @@ def picture_pixels(image: np.ndarray | tf.Tensor | bytes, place: int) -> tf.Tens
     """
     if isinstance(image, bytes):
         try:
-            return Detector.decode(image)
+            return decode_picture(image)
         except UserError as error:
             raise UserError(f"image {place} {error}") from error
     image = tf.convert_to_tensor(image)

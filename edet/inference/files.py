@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edet.errors import UserError
-from edet.files import PICTURE_ENDINGS, list_folder, match_files, reason
+from edet.files import PICTURE_ENDINGS, list_folder, match_files
+from edet.image.files import read_picture, save_png
 from edet.inference import video
 from edet.inference.detector import Detector
 from edet.inference.results import (
@@ -22,7 +23,6 @@ from edet.inference.results import (
     list_file,
     names_of_outputs,
     picture_lines,
-    save_png,
     to_coco,
 )
 from edet.inference.run import Found, detection_of_pictures
@@ -161,10 +161,9 @@ class _Run:
             """Returns a picture, uint8 [h, w, 3]; without pixels where it cannot be read."""
             path = paths[int(number)]
             try:
-                with tf.io.gfile.GFile(path, "rb") as file:
-                    image = self.detector.decode(file.read())
-            except (OSError, tf.errors.OpError, UserError) as error:
-                failed[path] = reason(error)
+                image = read_picture(path)
+            except UserError as error:
+                failed[path] = str(error)
                 return tf.zeros([0, 0, 3], tf.uint8)
             held[int(number)] = image.numpy()
             return image

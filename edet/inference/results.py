@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from edet.errors import UserError
 from edet.files import reason, written_aside
+from edet.geometry.boxes import yxyx_to_xywh
 
 
 def to_coco(found: dict[str, np.ndarray], row: int) -> list[dict]:
@@ -27,14 +26,15 @@ def to_coco(found: dict[str, np.ndarray], row: int) -> list[dict]:
       For each detection, best first: category_id, bbox [x, y, width, height] in pixels, score.
     """
     count = int(found["num_detections"][row])
+    boxes = yxyx_to_xywh(found["boxes"][row][:count])
     return [
         {
             "category_id": int(class_id),
-            "bbox": [round(float(v), 2) for v in (xmin, ymin, xmax - xmin, ymax - ymin)],
+            "bbox": [round(float(side), 2) for side in box],
             "score": round(float(score), 5),
         }
-        for (ymin, xmin, ymax, xmax), score, class_id in zip(
-            found["boxes"][row][:count], found["scores"][row], found["classes"][row], strict=False
+        for box, score, class_id in zip(
+            boxes, found["scores"][row], found["classes"][row], strict=False
         )
     ]
 
@@ -62,14 +62,6 @@ def names_of_outputs(paths: Sequence[str], ending: str) -> dict[str, str]:
         taken.add(name)
         names[path] = f"{name}{ending}"
     return names
-
-
-def save_png(image: np.ndarray, path: str) -> None:
-    """Writes uint8 [H, W, 3] aside, then renames it."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="png")
-    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
-        file.write(buffer.getvalue())
 
 
 @contextlib.contextmanager

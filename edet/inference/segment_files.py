@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import tensorflow as tf
 
 from edet.config.labels import distinct_names
 from edet.errors import UserError
-from edet.files import reason, written_aside
+from edet.files import write_bytes
+from edet.image.files import read_picture, save_png
 from edet.inference.files import find_inputs
-from edet.inference.results import list_file, names_of_outputs, save_png
+from edet.inference.results import list_file, names_of_outputs
 from edet.inference.segmenter import Segmenter
 from edet.records.masks import encode_colored
 
@@ -69,10 +69,9 @@ def segment_files(segmenter: Segmenter, inputs: Sequence[str], output: str, draw
 def _read(path: str) -> np.ndarray | str:
     """Returns the pixels of a picture, or why there are none."""
     try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return Segmenter.decode(file.read()).numpy()
-    except (OSError, tf.errors.OpError, UserError) as error:
-        return reason(error)
+        return read_picture(path).numpy()
+    except UserError as error:
+        return str(error)
 
 
 def _described(path: str, mask: np.ndarray, labels: dict[int, str], file: str) -> dict:
@@ -95,6 +94,4 @@ def _save(
     draw: DrawMask,
 ) -> None:
     save_png(draw(image, mask, segmenter.labels), os.path.join(output, "overlays", name))
-    path = os.path.join(output, "masks", name)
-    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
-        file.write(encode_colored(mask))
+    write_bytes(os.path.join(output, "masks", name), encode_colored(mask))

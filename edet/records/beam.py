@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import read_text, write_json, written_aside
+from edet.files import content_of, read_text, write_bytes, write_json
 from edet.records.schema import Example
 from edet.records.sources.example_set import Source, Tally
 from edet.records.writing import Shard, write_shard
@@ -94,7 +94,7 @@ class OnBeam:
             orders = list(pool.map(functools.partial(self._give_order, source), shards))
         with make_pipeline(self._options) as pipeline:
             # Without the reshuffle a runner may leave all shards to the one who reads the list.
-            _ = pipeline | beam.Create(orders) | beam.Reshuffle() | beam.Map(fulfil_order)
+            _ = pipeline | beam.Create(orders) | beam.Reshuffle() | beam.Map(write_ordered_shard)
 
     def _path(self, shard: Shard) -> str:
         return f"{self._orders}/{shard.index:05d}"
@@ -104,8 +104,7 @@ class OnBeam:
         if not isinstance(examples, Sequence):  # made while they are read: the worker makes them
             examples = functools.partial(source.shard, shard.index, shard.count)
         path = self._path(shard)
-        with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
-            file.write(pickle.dumps((shard, examples, source.labels)))
+        write_bytes(path, pickle.dumps((shard, examples, source.labels)))
         return path
 
     def _finished(self, shard: Shard) -> Tally | None:
@@ -118,13 +117,12 @@ class OnBeam:
         return Tally.from_json(answer["tally"])
 
 
-def fulfil_order(path: str) -> None:
+def write_ordered_shard(path: str) -> None:
     """Writes the shard of an order, and beside the order the answer; on a worker.
 
     Doing it twice, even at once, as runners do, leaves the same files.
     """
-    with tf.io.gfile.GFile(path, "rb") as file:
-        shard, examples, labels = pickle.loads(file.read())  # this program's own, of this job
+    shard, examples, labels = pickle.loads(content_of(path))  # this program's own, of this job
     images: Iterable[Example] = examples() if callable(examples) else examples
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         tally = write_shard(shard.path, images, labels, pool)

@@ -18,7 +18,8 @@ import tensorflow as tf
 from PIL import Image
 
 from edet.errors import UserError
-from edet.files import list_filled_folder, reason
+from edet.files import content_of, list_filled_folder, reason
+from edet.image.files import encode_png
 
 IGNORED = 255
 FEATURE = "image/segmentation/class/encoded"  # of a record: a grey PNG
@@ -50,8 +51,7 @@ def load_mask(mask: Mask) -> np.ndarray:
       BadMask: it cannot be read, or is no PNG of the kind that `Mask` describes.
     """
     try:
-        content = mask.file if isinstance(mask.file, bytes) else _read(mask.file)
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content_of(mask.file))) as image:
             mode = image.mode
             if mask.segments is None and mode not in ("L", "P"):
                 raise BadMask(f"is a PNG of mode {mode}; it must be grey or have a palette")
@@ -69,16 +69,9 @@ def load_mask(mask: Mask) -> np.ndarray:
     return table[index.reshape(ids.shape)]
 
 
-def _read(path: str) -> bytes:
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return file.read()
-
-
 def encode_mask(values: np.ndarray) -> bytes:
     """Returns a grey PNG of uint8 [H, W]; the same values always give the same bytes."""
-    buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, "png")
-    return buffer.getvalue()
+    return encode_png(values)
 
 
 def color_map() -> np.ndarray:
@@ -98,9 +91,7 @@ def encode_colored(values: np.ndarray) -> bytes:
     """Returns a PNG of uint8 [H, W] with VOC's palette: values for programs, colours for people."""
     image = Image.fromarray(values)
     image.putpalette(color_map().tobytes())  # makes it mode "P"
-    buffer = io.BytesIO()
-    image.save(buffer, "png")
-    return buffer.getvalue()
+    return encode_png(image)
 
 
 def find_masks(folder: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ import tensorflow as tf
 import yaml
 
 from edet.errors import UserError
-from edet.files import read_text, reason, write_json, write_text, written_aside
+from edet.files import content_of, read_text, reason, write_json, write_text, written_aside
 from edet.image.transcode import BadImage, make_plain
 from edet.records.masks import BadMask, Mask, encode_mask, load_mask
 from edet.records.report import Report, nothing_read, refuse_nothing
@@ -89,7 +89,7 @@ def write_records(
         )
     num_shards = num_shards or min(num_images, math.ceil(source.num_bytes() / SHARD_BYTES) or 1)
     paths = [f"{output}-{i:05d}-of-{num_shards:05d}.tfrecord" for i in range(num_shards)]
-    _refuse_strangers(output, paths)
+    _refuse_other_shards(output, paths)
     shards = [
         Shard(path, index, num_shards, _fingerprint(source, index, num_shards))
         for index, path in enumerate(paths)
@@ -126,12 +126,12 @@ def _fingerprint(source: Source, index: int, num_shards: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _refuse_strangers(output: str, shards: list[str]) -> None:
+def _refuse_other_shards(output: str, shards: list[str]) -> None:
     """A glob over shards of two sets would train on both."""
-    strangers = set(tf.io.gfile.glob(f"{output}-?????-of-?????.tfrecord")) - set(shards)
-    if strangers:
+    others = set(tf.io.gfile.glob(f"{output}-?????-of-?????.tfrecord")) - set(shards)
+    if others:
         raise UserError(
-            f"{min(strangers)} is a shard of another set (this one has {len(shards)}); delete "
+            f"{min(others)} is a shard of another set (this one has {len(shards)}); delete "
             "it and its like, or choose another --output."
         )
 
@@ -208,7 +208,7 @@ def prepare_record(example: Example, labels: dict[int, str]) -> tuple[bytes | No
     tally = Tally()
     file = example.filename
     try:
-        image = make_plain(_read_image(example.image), example.height, example.width)
+        image = make_plain(content_of(example.image), example.height, example.width)
     except BadImage as error:
         tally.image_problem(file, "dropped: unusable image", str(error))
         return None, tally
@@ -238,13 +238,6 @@ def prepare_record(example: Example, labels: dict[int, str]) -> tuple[bytes | No
     tally.boxes["written"] += len(example.boxes)
     tally.class_boxes.update(str(class_id) for class_id in example.class_ids)
     return encode_example(example, labels, image.format), tally
-
-
-def _read_image(image: str | bytes) -> bytes:
-    if isinstance(image, bytes):
-        return image
-    with tf.io.gfile.GFile(image, "rb") as file:
-        return file.read()
 
 
 def _plain_mask(mask: Mask, height: int, width: int) -> Mask:

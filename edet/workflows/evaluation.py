@@ -218,7 +218,7 @@ class Evaluation:
             boxes = np.array([one["bbox"] for one in shown]).reshape(-1, 4)
             yield Picture(
                 title, image, row.boxes, [labels.get(int(k), str(k)) for k in row.class_ids],
-                np.asarray(xywh_to_yxyx(boxes)), [labels[one["category_id"]] for one in shown],
+                xywh_to_yxyx(boxes), [labels[one["category_id"]] for one in shown],
                 [one["score"] for one in shown],
             )  # fmt: skip
 

@@ -82,5 +82,5 @@ def test_clip_boxes_takes_tensors_as_limits():
 def test_xywh_is_the_order_of_coco_and_comes_back():
     boxes = np.array([[1, 2, 11, 32]], "f4")  # 10 high, 30 wide
     xywh = B.yxyx_to_xywh(boxes)
-    assert xywh.numpy().tolist() == [[2, 1, 30, 10]]
+    assert xywh.tolist() == [[2, 1, 30, 10]]
     np.testing.assert_array_equal(B.xywh_to_yxyx(xywh), boxes)

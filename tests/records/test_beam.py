@@ -10,7 +10,7 @@ from PIL import Image
 
 from edet.errors import UserError
 from edet.records import beam as edet_beam
-from edet.records.beam import OnBeam, fulfil_order
+from edet.records.beam import OnBeam, write_ordered_shard
 from edet.records.schema import Example
 from edet.records.sources.example_set import ExampleSet
 from edet.records.sources.synthetic import SyntheticSet
@@ -66,7 +66,7 @@ def test_shards_that_an_interrupted_job_has_written_count(tmp_path, monkeypatch)
 
     def run_half(self, source, shards):
         given.append([shard.index for shard in shards])
-        fulfil_order(self._give_order(source, shards[0]))
+        write_ordered_shard(self._give_order(source, shards[0]))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -84,7 +84,7 @@ def test_an_order_of_other_annotations_is_not_taken_for_done(tmp_path, monkeypat
 
     def run_and_end(self, source, shards):
         for shard in shards:
-            fulfil_order(self._give_order(source, shard))
+            write_ordered_shard(self._give_order(source, shard))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -16,6 +16,7 @@ from absl import logging
 
 from edet.errors import UserError
 from edet.files import read_text
+from edet.geometry.boxes import xywh_to_yxyx
 from edet.records.schema import Example, box_areas
 from edet.records.sources.example_set import ExampleSet, Tally
 
@@ -187,8 +188,7 @@ def _example(
     shift: int,
 ) -> Example:
     xywh, class_ids, crowd, areas = zip(*objects, strict=True) if objects else ((),) * 4
-    x, y, width, height = np.array(xywh, np.float64).reshape(-1, 4).T
-    boxes = np.stack([y, x, y + height, x + width], axis=1).astype(np.float32)
+    boxes = xywh_to_yxyx(np.array(xywh, np.float64).reshape(-1, 4)).astype(np.float32)
     areas = np.array(areas, np.float32)
     return Example(
         image=path,

@@ -1,0 +1,53 @@
+"""Picture files: read and decoded, or why they cannot be; and written as PNG.
+
+Shapes: H, W pixels of a picture.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from edet.errors import UserError
+from edet.files import content_of, reason, write_bytes
+from edet.image.decode import decode_image
+
+
+def decode_picture(encoded: bytes | tf.Tensor) -> tf.Tensor:
+    """Decodes a picture file's bytes to uint8 [H, W, 3], upright.
+
+    Raises:
+      UserError: they cannot be decoded; the message is the decoder's own words, without a name.
+    """
+    try:
+        return decode_image(tf.convert_to_tensor(encoded))
+    except tf.errors.OpError as error:
+        raise UserError(f"cannot be decoded: {reason(error)}") from error
+
+
+def read_picture(path: str) -> tf.Tensor:
+    """Reads a picture file (gs:// works) to uint8 [H, W, 3], upright.
+
+    Raises:
+      UserError: it cannot be read or decoded; the message says why, and leaves the name to the
+        caller, who may go on with other pictures.
+    """
+    try:
+        return decode_picture(content_of(path))
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(reason(error)) from error
+
+
+def encode_png(image: np.ndarray | Image.Image) -> bytes:
+    """Returns the PNG of uint8 [H, W, 3], of grey [H, W] or of Pillow's image, always the same."""
+    buffer = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def save_png(image: np.ndarray | Image.Image, path: str) -> None:
+    """Writes `encode_png` of an image aside, then renames it."""
+    write_bytes(path, encode_png(image))
