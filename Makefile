@@ -24,7 +24,7 @@ setup: .venv/ready-$(TF)
 	touch $@
 
 demo: setup
-	$(BIN)/python -m tools.demo --output=runs/demo
+	$(BIN)/edet demo --output=runs/demo
 
 lint: setup
 	$(BIN)/ruff check .
@@ -36,7 +36,7 @@ test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-beam: .venv-beam/ready
-	.venv-beam/bin/python -m pytest tests/records/test_beam.py tests/inference/test_beam.py tests/tools/test_beam_predict.py
+	.venv-beam/bin/python -m pytest tests/records/test_beam.py tests/inference/test_beam.py tests/cli/test_beam_predict.py
 
 .venv-beam/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-beam

@@ -1,17 +1,22 @@
 """EfficientDet for TensorFlow and Keras 3 (Tan, Pang, Le, arXiv 1911.09070)."""
 
-from edet.config.loading import load_config
-from edet.config.sizes import list_models
-from edet.inference.detector import Detector
-from edet.inference.segmenter import Segmenter
-from edet.models.efficientdet import build_network
-from edet.weights.loading import load_weights
+import importlib
+from typing import Any
 
-__all__ = [
-    "Detector",
-    "Segmenter",
-    "build_network",
-    "list_models",
-    "load_config",
-    "load_weights",
-]
+_HOMES = {
+    "Detector": "edet.inference.detector",
+    "Segmenter": "edet.inference.segmenter",
+    "build_network": "edet.models.efficientdet",
+    "list_models": "edet.config.sizes",
+    "load_config": "edet.config.loading",
+    "load_weights": "edet.weights.loading",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for: TensorFlow and Keras take seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edet' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

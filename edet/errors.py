@@ -4,7 +4,7 @@
 class UserError(ValueError):
     """Its message is one sentence that names the file or value and what to do.
 
-    main.py and the tools print the message without a traceback and exit with `exit_code`.
+    The command line prints the message without a traceback and exit with `exit_code`.
     """
 
     exit_code = 2
@@ -23,7 +23,7 @@ class StorageError(UserError):
 class Interrupted(Exception):
     """A run was stopped from outside and goes on when the same command is given again.
 
-    Its message is one sentence. main.py exits with code 143, as a shell or a manager of containers
+    Its message is one sentence. `edet` exits with code 143, as a shell or a manager of containers
     sees it of any process that SIGTERM has ended (128 + 15).
     """
 

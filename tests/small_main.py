@@ -1,6 +1,6 @@
 """main.py that also knows the small backbone of the tests: for tests that need a process."""
 
-import main
+from edet.cli import main
 from tests import small
 
 assert small.BACKBONES  # importing it makes its backbone known

@@ -9,7 +9,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-import main
+from edet.cli import main
 from edet.config.loading import load_config
 from edet.config.schema import Config
 from edet.config.sizes import as_dict
@@ -25,6 +25,7 @@ TRAIN2017 = 118_287  # images
 
 _FENCE = re.compile(r"^ *```\w*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _SCRIPT = re.compile(r"main\.py|tools/(\w+)\.py|tools\.(\w+)")
+_LEADS_TO = re.compile(r'run_module\("([\w.]+)"')
 _SET_KEY = re.compile(r"--set[ =]'?(\w+(?:\.\w+)+)=")
 _SETTING = re.compile(rf"`((?:{'|'.join(as_dict(Config()))})(?:\.\w+)+)[`=]")
 
@@ -65,7 +66,7 @@ def problem_with(words: list[str]) -> str:
             if rest and given["mode"] != "predict":
                 return f"{rest[0]} is not a flag"
             return _problem_with_settings(given)
-        tool = importlib.import_module(f"tools.{script[1] or script[2]}")
+        tool = importlib.import_module(_home_of(script[1] or script[2]))
         options = flags.FlagValues()
         tool.define_flags(options)
         if "..." in words:
@@ -77,6 +78,12 @@ def problem_with(words: list[str]) -> str:
         return _problem_with_settings(options.flag_values_dict())
     except (flags.Error, ImportError, UserError) as error:
         return str(error)
+
+
+def _home_of(tool: str) -> str:
+    """The module that a door in tools/ leads to."""
+    path = REPOSITORY / "tools" / f"{tool}.py"
+    return _LEADS_TO.search(path.read_text())[1] if path.exists() else f"tools.{tool}"
 
 
 def _problem_with_settings(given: dict[str, Any]) -> str:

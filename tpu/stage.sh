@@ -5,7 +5,7 @@ source "$(dirname "$0")/common.sh"
 
 for glob in "$TRAIN" "$EVAL"; do
   compgen -G "$RECORDS/$glob" > /dev/null ||
-    fail "no file matches $RECORDS/$glob; write it with tools/create_tfrecords.py, or set RECORDS."
+    fail "no file matches $RECORDS/$glob; write it with edet create_tfrecords, or set RECORDS."
 done
 # What begins with a dot is a shard that is being written.
 run gcloud storage rsync --recursive --exclude='(.*/)?\..*' "$RECORDS" "gs://$BUCKET/records" \

@@ -37,7 +37,8 @@ def load_config(
 
     Args:
       model: a name of `list_models()`. Default: the YAML's `model.name`, otherwise efficientdet-d0.
-      path: a YAML file that holds only what differs from the defaults; gs:// works.
+      path: a YAML file that holds only what differs from the defaults; gs:// works, and so does
+        the name of one that edet brings along (`find_config`).
       overrides: "section.key=value" strings, the value in YAML ("model.image_size=[256,320]").
       settings: such strings too, but weaker than the YAML: what released weights expect of the
         model (`edet.weights.zoo`).
@@ -53,7 +54,7 @@ def load_config(
     """
     layers = [_parse_override(setting) for setting in settings]
     if path and text is None:
-        text = read_text(path, "config")
+        text = read_text(find_config(path), "config")
     layers += [] if text is None else [_parse_layer(text, path)]
     layers += [_parse_override(override) for override in overrides]
     name = _last_name(layers) or model
@@ -77,6 +78,20 @@ def load_config(
         raise ConfigError(f"{key}: {text}" if key and key not in text else text) from error
     segmentation = dataclasses.replace(config.model.segmentation, labels=mask_labels)
     return replace(config, model={"labels": labels, "segmentation": segmentation})
+
+
+def find_config(path: str | os.PathLike) -> str:
+    """Returns where a YAML file lies: at `path`, or else in edet's own `configs/`.
+
+    That folder is the repository's, and a wheel takes it along as edet/configs, so that
+    "configs/coco/d0.yaml" means the same file from every folder.
+    """
+    path = os.fspath(path)
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    brought = [os.path.join(home, path) for home in (package, os.path.dirname(package))]
+    if path.startswith("configs/") and not os.path.exists(path):
+        return next(filter(os.path.exists, brought), path)
+    return path
 
 
 def _last_name(layers: Sequence[dict[str, Any]]) -> str | None:

@@ -128,7 +128,7 @@ def name_clashes(class_names: Mapping[int, set[str]], labels: Mapping[int, str])
         return ""
     return (
         f"class names differ: {_listed(clashes)}; set model.labels to the data's, or write all "
-        "records with the same label map (tools/create_tfrecords.py --labels)."
+        "records with the same label map (edet create_tfrecords --labels)."
     )
 
 

@@ -141,6 +141,6 @@ def check_masks(files: Sequence[str], what: str) -> None:
     for _ in masks.filter(lambda mask: tf.not_equal(mask, "")).take(1):
         return
     raise UserError(
-        f"no record of {what} has a mask; write them with --masks of tools/create_tfrecords.py, or "
+        f"no record of {what} has a mask; write them with --masks of `edet create_tfrecords`, or "
         "leave segmentation out of model.heads."
     )

@@ -214,12 +214,12 @@ def checked_features(serialized: bytes, where: str) -> Mapping[str, tf.train.Fea
     try:
         features = tf.train.Example.FromString(serialized).features.feature
     except DecodeError as error:
-        raise UserError(f"{where} is not a tf.Example; see tools/create_tfrecords.py.") from error
+        raise UserError(f"{where} is not a tf.Example; see edet create_tfrecords.") from error
     if len(features["image/encoded"].bytes_list.value) != 1:
         found = ", ".join(sorted(set(features) - {"image/encoded"})[:5]) or "nothing"
         raise UserError(
             f"{where} has no image/encoded (it has {found}); write it with "
-            "tools/create_tfrecords.py, which lists the schema."
+            "edet create_tfrecords, which lists the schema."
         )
     objects = len(features[_LABEL].int64_list.value)
     for key in _BBOX:

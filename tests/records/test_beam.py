@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edet.cli.common import call, parsed
+from edet.cli.create_tfrecords import create, define_flags
 from edet.errors import UserError
 from edet.records import beam as edet_beam
 from edet.records.beam import OnBeam, write_ordered_shard
@@ -15,8 +17,6 @@ from edet.records.schema import Example
 from edet.records.sources.example_set import ExampleSet
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
-from tools.common import call, parsed
-from tools.create_tfrecords import create, define_flags
 
 pytest.importorskip("apache_beam")
 

@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from edet.cli.common import call, parsed
 from edet.records.schema import Example, encode_example, parse_example
 from edet.records.shards import read_records
-from tools import benchmark_input
-from tools.benchmark_input import benchmark, define_flags, needed_cores, write_large
-from tools.common import call, parsed
+from tools.benchmarks import benchmark_input
+from tools.benchmarks.benchmark_input import benchmark, define_flags, needed_cores, write_large
 
 
 def tool(*arguments: str) -> int:

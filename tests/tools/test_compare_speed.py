@@ -5,9 +5,9 @@ import sys
 import pytest
 import tensorflow as tf
 
+from edet.cli.common import parsed
 from edet.errors import UserError
-from tools.common import parsed
-from tools.compare_speed import Contender, _measure, define_flags
+from tools.benchmarks.compare_speed import Contender, _measure, define_flags
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from edet.config.schema import Config, replace
 from edet.models.efficientdet import build_network
 from edet.models.pyramid import WeightedFusion
 from tests.small import small_model
-from tools import fusion_speed
+from tools.benchmarks import fusion_speed
 
 
 def test_stacked_fusion_is_softmax_fusion():

@@ -4,7 +4,7 @@ from absl import flags
 
 from edet.config.loading import load_config
 from edet.training.log import COLUMNS, Evaluations, History
-from tools import kill_check
+from tools.checks import kill_check
 
 
 def write_history(folder, losses, batch=7):

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from edet.cli.common import parsed
 from edet.config.schema import ConfigError
 from tests.training.small import small_config
-from tools import measure_memory
-from tools.common import parsed
+from tools.benchmarks import measure_memory
 
 
 def test_a_step_needs_about_what_was_expected_and_parts_need_less(monkeypatch, tmp_path, capsys):

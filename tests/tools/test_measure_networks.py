@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 import pytest
 
+from edet.cli.common import call, parsed
 from edet.config.loading import load_config
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.weights.zoo import ZOO
 from tests.conftest import REPOSITORY
 from tests.small import small_model
-from tools import measure_networks, paper_tables
-from tools.common import call, parsed
-from tools.paper import costs, figure_1, figure_6, figure_9, table_4
+from tools.benchmarks import measure_networks
+from tools.paper import costs, figure_1, figure_6, figure_9, paper_tables, table_4
 
 PAGES = REPOSITORY / "docs" / "paper"
 

@@ -2,11 +2,10 @@
 
 import pytest
 
+from edet.cli.common import call, parsed
 from edet.errors import UserError
 from edet.models.fusion_graph import bifpn, nas_fpn
-from tools import paper_figures
-from tools.common import call, parsed
-from tools.paper import figure_2, figure_5
+from tools.paper import figure_2, figure_5, paper_figures
 
 
 def tool(*arguments: str) -> int:

@@ -7,8 +7,7 @@ from edet.errors import UserError
 from edet.files import write_json
 from tests import small  # noqa: F401, for its backbone
 from tests.conftest import REPOSITORY
-from tools import paper_tables
-from tools.paper import table_5
+from tools.paper import paper_tables, table_5
 
 TINY = "efficientnet-lite-tiny"  # from tests.small
 PAGE = REPOSITORY / "docs" / "paper" / "feature_networks.md"

@@ -4,12 +4,11 @@ import json
 
 import pytest
 
+from edet.cli.common import call, parsed
 from edet.config.sizes import list_models
 from tests.conftest import REPOSITORY
 from tests.models.test_efficientdet import RELEASED
-from tools import paper_tables
-from tools.common import call, parsed
-from tools.paper import table_5
+from tools.paper import paper_tables, table_5
 
 
 def tool(*arguments: str) -> int:

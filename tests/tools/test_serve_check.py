@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 
+from edet.cli.common import call, parsed
 from edet.errors import UserError
 from tests.inference.test_detector import png
-from tools.common import call, parsed
-from tools.serve_check import Refused, Truth, check, damage, define_flags, send_at_once, send_each
+from tools.checks.serve_check import (
+    Refused,
+    Truth,
+    check,
+    damage,
+    define_flags,
+    send_at_once,
+    send_each,
+)
 
 GOOD = {b"one": 1.0, b"two": 2.0}
 REFUSAL = "assertion failed: [image 0 of 1 (6 bytes) cannot be decoded]"

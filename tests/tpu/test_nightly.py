@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from tools.common import call, parsed
+from edet.cli.common import call, parsed
 from tpu.compile_check import nightly, results
 from tpu.compile_check.__main__ import NoVerdict
 from tpu.compile_check.report import USABLE

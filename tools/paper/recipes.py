@@ -10,9 +10,9 @@ import json
 import os
 from typing import Any
 
+from edet.cli.sweep import cells
 from edet.errors import UserError
 from edet.files import read_text
-from tools.sweep import cells
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RESULTS = os.path.join(_ROOT, "docs", "paper", "recipes.json")

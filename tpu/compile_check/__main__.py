@@ -30,12 +30,12 @@ from typing import Any
 
 from absl import flags
 
+from edet.cli.common import run
 from edet.config.loading import load_config
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.files import write_json
 from edet.runtime.devices import check_batch_size
-from tools.common import run
 from tpu.compile_check.emit import Emitted, emit
 from tpu.compile_check.report import Row, batch_key, describe, make_row
 

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from edet.cli.common import call, parsed
+from edet.cli.make_mosaics import define_flags, make_mosaics
 from edet.image.decode import decode_image
 from edet.input.ground_truth import read_ground_truth
 from edet.records.schema import Example, encode_example, parse_example
-from tools.common import call, parsed
-from tools.make_mosaics import define_flags, make_mosaics
 
 LABELS = {3: "cat", 8: "dog"}
 

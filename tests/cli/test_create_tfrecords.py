@@ -10,10 +10,10 @@ import tensorflow as tf
 from absl import flags
 from PIL import Image
 
+from edet.cli.common import call, parsed
+from edet.cli.create_tfrecords import create, define_flags
 from edet.records.schema import parse_example
 from edet.records.shards import check_records
-from tools.common import call, parsed
-from tools.create_tfrecords import create, define_flags
 
 
 def tool(*arguments: str) -> int:

@@ -7,12 +7,12 @@ import subprocess
 import pytest
 from matplotlib.axes import Axes
 
+from edet.cli.common import call, parsed
+from edet.cli.sweep import define_flags, read_sweep, sweep
 from edet.config.loading import load_config
 from edet.errors import UserError
 from edet.workdir import prepare_workdir, run_config
 from tests.conftest import REPOSITORY
-from tools.common import call, parsed
-from tools.sweep import define_flags, read_sweep, sweep
 
 SWEEPS = sorted((REPOSITORY / "configs").rglob("*.sweep.yaml"))
 PLAN = """
@@ -34,16 +34,16 @@ class Trainings:
 
     def run(self, command, **_):
         self.commands.append(command)
-        workdir = pathlib.Path(command[4].removeprefix("--workdir="))
+        workdir = pathlib.Path(command[5].removeprefix("--workdir="))
         if workdir.parent.name == self.failing:
             return subprocess.CompletedProcess(command, 2, "reading\nno records match x-*.\n")
         settings = [flag.removeprefix("--set=") for flag in command if flag.startswith("--set=")]
-        config = run_config("", None, command[3].removeprefix("--config="), settings)
+        config = run_config("", None, command[4].removeprefix("--config="), settings)
         prepare_workdir(str(workdir), config)
         seed = int(workdir.name.removeprefix("seed"))
         rows = ["step,AP,AP50", "3,0.9,0.9", f"5,{0.2 + 0.1 * seed},0.5"]
         (workdir / "evaluations.csv").write_text("\n".join(rows))
-        mode = command[2].removeprefix("--mode=")
+        mode = command[3].removeprefix("--mode=")
         (workdir / f"{mode}.json").write_text("{}")  # as main.py names it
         return subprocess.CompletedProcess(command, 0, "")
 
@@ -51,7 +51,7 @@ class Trainings:
 @pytest.fixture
 def trainings(monkeypatch):
     trainings = Trainings()
-    monkeypatch.setattr("tools.sweep.subprocess.run", trainings.run)
+    monkeypatch.setattr("edet.cli.sweep.subprocess.run", trainings.run)
     return trainings
 
 
@@ -77,7 +77,7 @@ def test_every_point_of_a_committed_sweep_is_a_configuration(path):
 def test_a_point_is_trained_with_its_settings_and_every_seed(trainings, options, tmp_path):
     sweep(options)
     out = tmp_path / "out"
-    settings = [command[3:] for command in trainings.commands]
+    settings = [command[4:] for command in trainings.commands]
     assert settings[0] == [
         "--config=base.yaml", f"--workdir={out}/low/seed0", "--strategy=auto", "--tpu=",
         "--set=train.steps=5", "--set=train.learning_rate=0.1", "--set=train.seed=0",
@@ -141,7 +141,7 @@ def test_points_of_two_lines_may_share_their_names(trainings, options, tmp_path,
     path.write_text(f"{{title: t, config: base.yaml, seeds: [0, 2], points: {points}}}")
     out = tmp_path / "out"
     sweep(parsed(define_flags, [f"--sweep={path}", f"--output={out}"]))
-    assert [command[4] for command in trainings.commands[::2]] == [
+    assert [command[5] for command in trainings.commands[::2]] == [
         f"--workdir={out}/{point}/seed0" for point in ("A/short", "A/long", "B/short")
     ]
     assert list(json.loads((out / "sweep.json").read_text())) == ["A short", "A long", "B short"]
@@ -161,7 +161,7 @@ def test_finished_trainings_are_taken_as_they_are_after_a_failure(trainings, opt
     )
     trainings.failing, done = None, len(trainings.commands)
     assert call(sweep, options, []) == 0
-    assert [command[4].split("/")[-2:] for command in trainings.commands[done:]] == [
+    assert [command[5].split("/")[-2:] for command in trainings.commands[done:]] == [
         ["high", "seed0"],
         ["high", "seed1"],
     ]

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from edet.cli.common import parsed
+from edet.cli.convert_checkpoint import convert, define_flags
 from edet.config.loading import save_config
 from edet.config.schema import Config, replace
 from edet.errors import UserError
@@ -15,8 +17,6 @@ from edet.training.checkpoints import Checkpoints
 from edet.training.variables import TrainingVariables
 from edet.weights.own import read_weights
 from tests.small import small_model
-from tools.common import parsed
-from tools.convert_checkpoint import convert, define_flags
 
 CONFIG = replace(Config(), model=vars(small_model(fusion="channel_fast")))
 

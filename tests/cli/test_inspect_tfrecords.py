@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from edet.cli.common import call, parsed
+from edet.cli.inspect_tfrecords import define_flags, inspect
 from edet.records.schema import Example, encode_example
-from tools.common import call, parsed
-from tools.inspect_tfrecords import define_flags, inspect
 
 
 def tool(*arguments: str) -> int:

@@ -9,7 +9,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-import main
+from edet.cli import main
 from edet.errors import Interrupted, StorageError
 from tests.conftest import REPOSITORY
 

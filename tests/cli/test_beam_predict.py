@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from tools.beam_predict import define_flags, predict
-from tools.common import call, parsed
+from edet.cli.beam_predict import define_flags, predict
+from edet.cli.common import call, parsed
 
 
 def tool(*arguments: str) -> int:

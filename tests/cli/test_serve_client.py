@@ -14,15 +14,15 @@ import pytest
 import yaml
 from PIL import Image
 
+from edet.cli import serve_client
+from edet.cli.common import call, parsed
+from edet.cli.serve_client import ask, ask_grpc, ask_rest, define_flags
 from edet.errors import UserError
 from edet.export.saved_model import export_saved_model
+from tests.cli.model_server import serving
 from tests.conftest import REPOSITORY
 from tests.export.test_saved_model import assert_same_detections, small_detector
 from tests.inference.test_detector import png
-from tests.tools.model_server import serving
-from tools import serve_client
-from tools.common import call, parsed
-from tools.serve_client import ask, ask_grpc, ask_rest, define_flags
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,131 @@
+"""The modes: flags -> configuration -> one function of edet.workflows.
+
+edet --mode=train --strategy=tpu --config=configs/coco/d0.yaml --workdir=gs://...
+edet --mode=eval --workdir=runs/d0
+edet --mode=predict --workdir=runs/d0 street.jpg pictures/
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import tensorflow as tf
+from absl import app, flags, logging
+
+from edet import workflows
+from edet.config.schema import Config
+from edet.errors import Interrupted, UserError
+from edet.files import bucket_errors, write_json
+from edet.runtime.devices import STRATEGIES, make_strategy
+from edet.workdir import run_config
+
+MODES = (
+    "train",
+    "eval",
+    "train_and_eval",
+    "predict",
+    "export",
+    "benchmark",
+    "inspect",
+    "check_data",
+)
+_TAKE_FILES = ("predict", "export", "benchmark")
+_TAKE_STRATEGY = ("train", "eval", "train_and_eval", "predict")
+
+_MODE = flags.DEFINE_enum("mode", None, MODES, "What to do.", required=True)
+_MODEL = flags.DEFINE_string("model", None, "A model's name, such as efficientdet-d0.")
+_CONFIG = flags.DEFINE_string("config", None, "YAML of the experiment: what differs from defaults.")
+_SET = flags.DEFINE_multi_string("set", [], "section.key=value; may be repeated.")
+_WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; may be gs://.")
+_STRATEGY = flags.DEFINE_enum("strategy", "auto", STRATEGIES, "The devices to use.")
+_TPU = flags.DEFINE_string("tpu", "", "Name or address of the TPU; 'local' on a TPU VM.")
+_ZONE = flags.DEFINE_string("zone", "", "Zone of a TPU given by name; default: this machine's.")
+_PROJECT = flags.DEFINE_string("project", "", "Cloud project of a TPU given by name; likewise.")
+_DEVICES = flags.DEFINE_integer("devices", 0, "Devices of --strategy=mirrored; 0: all.", 0)
+_WEIGHTS = flags.DEFINE_string(
+    "weights",
+    "",
+    "Weights instead of the workdir's best checkpoint: a name of the zoo, a file or a folder.",
+)
+_OUTPUT = flags.DEFINE_string("output", "", "Where predict and export write; default: workdir.")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one mode. A sentence and exit code 2 end it after a mistake of the user, 75 if a file
+    cannot be read or written for now, 143 after a training was stopped from outside: after the last
+    two the same command goes on with it.
+    """
+    logging.set_verbosity(logging.WARNING)
+    tf.get_logger().setLevel("ERROR")  # its warnings are about TensorFlow, not about the user
+    try:
+        with bucket_errors():
+            _run_mode(argv[1:])
+    except (UserError, Interrupted) as error:
+        print(f"edet: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _run_mode(inputs: Sequence[str]) -> None:
+    for flag in (_WORKDIR, _CONFIG, _WEIGHTS, _OUTPUT):  # a shell leaves the "~" behind a "="
+        flags.FLAGS[flag.name].value = flag.value and os.path.expanduser(flag.value)
+    _refuse_what_is_not_for_the_mode(inputs)
+    config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value, _WEIGHTS.value)
+    result = _run(config, inputs)
+    if _WORKDIR.value and result:
+        write_json(os.path.join(_WORKDIR.value, f"{_MODE.value}.json"), result)
+
+
+def _refuse_what_is_not_for_the_mode(inputs: Sequence[str]) -> None:
+    mode = _MODE.value
+    if inputs and mode not in _TAKE_FILES:
+        raise UserError(
+            f"{inputs[0]!r} is not a flag; only the modes {', '.join(_TAKE_FILES)} take files."
+        )
+    if mode.startswith("train") and _WEIGHTS.value:
+        raise UserError(
+            f"--weights={_WEIGHTS.value} is not for training, which starts from train.init; use "
+            f"--set train.init={_WEIGHTS.value}."
+        )
+    if _OUTPUT.value and mode not in ("predict", "export"):
+        raise UserError(f"--output is for predict and export; --mode={mode} writes to --workdir.")
+    strategy = _STRATEGY.value
+    if strategy != "auto" and mode not in _TAKE_STRATEGY:
+        raise UserError(
+            f"--strategy={strategy} is for {', '.join(_TAKE_STRATEGY)}, not for {mode}."
+        )
+    if strategy == "multi_worker" and mode == "predict":
+        raise UserError("--mode=predict runs on one machine; give each its own pictures instead.")
+
+
+def _run(config: Config, inputs: Sequence[str]) -> dict:
+    mode, workdir, weights = _MODE.value, _WORKDIR.value, _WEIGHTS.value
+    if mode == "inspect":
+        return workflows.inspect(config)
+    if mode == "check_data":
+        return workflows.check_data(config, workdir)
+    if mode == "benchmark":
+        return workflows.benchmark(config, workdir, weights, inputs)
+    if not (workdir or weights) and not mode.startswith("train"):
+        raise UserError(f"--mode={mode} needs trained weights: give --workdir or --weights.")
+    if mode == "export":
+        return workflows.export(config, workdir, weights, _OUTPUT.value, inputs)
+    strategy = make_strategy(
+        _STRATEGY.value, _TPU.value, _DEVICES.value, _ZONE.value, _PROJECT.value
+    )
+    if mode == "predict":
+        return workflows.predict(config, workdir, weights, inputs, _OUTPUT.value, strategy)
+    if mode == "eval":
+        return workflows.evaluate(config, workdir, strategy, weights)
+    return workflows.train(config, workdir, strategy, evaluate_too=mode == "train_and_eval")
+
+
+def run() -> None:
+    """The console script `edet`."""
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,251 @@
+"""Trains every point of a sweep with every seed, and draws the AP with error bars.
+
+  edet sweep --sweep=configs/paper/recipes/bccd_jitter.sweep.yaml --output=runs/jitter
+
+A sweep is a YAML file:
+
+    title: what is compared                       # heading of the table and of the picture
+    config: configs/bccd_match.yaml               # the experiment; a point may name its own
+    set: [train.steps=150]                        # settings of all points, as of edet
+    seeds: [0, 1, 2]
+    points:
+      - {name: none, set: [augment.jitter_min=1, augment.jitter_max=1]}
+      - {name: none, line: D1, config: configs/coco/d1.yaml}   # points of a line are joined
+
+Each training is `edet --mode=train_and_eval` in a process and a workdir of its own,
+<output>/<line>/<point>/seed<k>. Given again after whatever stopped it, the command takes finished
+trainings as they are and goes on with the others; if one was made with other settings, it says so
+and does nothing. Writes <output>/sweep.json and sweep.png there.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+from absl import flags
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from edet.cli.common import run
+from edet.config.loading import differences, find_config, load_config
+from edet.config.yaml_text import parse_yaml
+from edet.errors import UserError
+from edet.evaluation.plots import save_figure
+from edet.files import read_text, write_json
+from edet.workdir import run_config
+
+_METRICS = ("AP", "AP50")
+_MODE = "train_and_eval"  # edet writes <mode>.json when it is done
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of what is swept."""
+
+    name: str
+    config: str = ""
+    line: str = ""
+    set: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What tells it from all other points."""
+        return f"{self.line} {self.name}".strip()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The fields of a sweep's file."""
+
+    title: str
+    config: str
+    points: tuple[Point, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """The training of one point with one seed."""
+
+    label: str
+    seed: int
+    config: str
+    settings: tuple[str, ...]
+    workdir: str
+
+
+def read_sweep(path: str) -> Sweep:
+    """Reads a sweep.
+
+    Raises:
+      UserError: it is no YAML, or a field is missing, twice there, unknown or of another kind.
+    """
+    fields = _checked(parse_yaml(read_text(find_config(path), "sweep"), path), Sweep, path)
+    points = tuple(Point(**_checked(point, Point, path)) for point in fields["points"])
+    labels = [point.label for point in points]
+    if not points or len(set(labels)) != len(labels) or any(os.sep in each for each in labels):
+        raise UserError(f"{path}: points need names of their own without {os.sep!r}, not {labels}.")
+    return Sweep(**fields | {"points": points})
+
+
+def _checked(fields: Any, kind: type, path: str) -> dict[str, Any]:
+    """Returns the fields of a Sweep or a Point, lists as tuples."""
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    if not isinstance(fields, dict):
+        raise UserError(f"{path}: {fields!r} should be fields among {', '.join(known)}.")
+    needed = {name for name, field in known.items() if field.default is dataclasses.MISSING}
+    if wrong := (set(fields) - set(known)) | (needed - set(fields)):
+        raise UserError(
+            f"{path}: {', '.join(sorted(map(str, wrong)))} is missing or unknown; the fields are "
+            f"{', '.join(known)}."
+        )
+    for name, value in fields.items():
+        wanted = list if "tuple" in str(known[name].type) else str
+        if not isinstance(value, wanted):
+            raise UserError(f"{path}: {name} is {value!r}; it must be a {wanted.__name__}.")
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+
+
+def define_flags(to: flags.FlagValues) -> None:
+    """Defines this tool's flags."""
+    flags.DEFINE_string("sweep", None, "YAML file of a sweep", required=True, flag_values=to)
+    flags.DEFINE_string("output", None, "folder of the runs", required=True, flag_values=to)
+    flags.DEFINE_string("strategy", "auto", "as of edet", flag_values=to)
+    flags.DEFINE_string("tpu", "", "as of edet", flag_values=to)
+    flags.DEFINE_multi_string("set", [], "a setting of all points, as of edet", flag_values=to)
+
+
+def sweep(options: flags.FlagValues) -> None:
+    """Trains what is not trained yet, then prints, writes and draws."""
+    plan = read_sweep(options.sweep)
+    jobs = _jobs(plan, options)
+    done = [job for job in jobs if tf.io.gfile.exists(os.path.join(job.workdir, f"{_MODE}.json"))]
+    for job in done:  # all of them before hours of training
+        _refuse_another(job)
+    found: dict[str, list[dict[str, float]]] = {point.label: [] for point in plan.points}
+    for job in track(jobs, plan.title, console=Console(stderr=True)):
+        if job not in done:
+            _train(job, options)
+        found[job.label].append(_last_evaluation(job.workdir))
+    summary = {
+        name: {
+            metric: {"mean": statistics.mean(values), "deviation": _deviation(values)}
+            for metric in _METRICS
+            for values in [[one[metric] for one in results]]
+        }
+        | {"seeds": results}
+        for name, results in found.items()
+    }
+    write_json(os.path.join(options.output, "sweep.json"), summary)
+    _draw(plan, summary, os.path.join(options.output, "sweep.png"))
+    Console().print(_table(plan.title, summary))
+
+
+def _jobs(plan: Sweep, options: flags.FlagValues) -> list[Job]:
+    return [
+        Job(
+            label=point.label,
+            seed=seed,
+            config=point.config or plan.config,
+            settings=(*plan.set, *point.set, *options.set, f"train.seed={seed}"),
+            workdir=os.path.join(options.output, point.line, point.name, f"seed{seed}"),
+        )
+        for point in plan.points
+        for seed in plan.seeds
+    ]
+
+
+def _refuse_another(job: Job) -> None:
+    """Refuses a finished training whose settings are not those that the sweep has now.
+
+    Both are what edet makes of a YAML, settings and released weights, before a run resolves any
+    of them, so that a sweep given again meets itself.
+    """
+    trained = load_config(path=os.path.join(job.workdir, "config.yaml"))
+    for key, old, new in differences(trained, run_config("", None, job.config, job.settings)):
+        raise UserError(
+            f"{job.workdir} was trained with {key}={old}, but the sweep has {new} now; delete the "
+            "folder, or choose another --output."
+        )
+
+
+def _train(job: Job, options: flags.FlagValues) -> None:
+    """Runs edet, which goes on with what is in the workdir."""
+    command = [
+        sys.executable, "-m", "edet", f"--mode={_MODE}", f"--config={job.config}",
+        f"--workdir={job.workdir}", f"--strategy={options.strategy}", f"--tpu={options.tpu}",
+        *(f"--set={setting}" for setting in job.settings),
+    ]  # fmt: skip
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        last = done.stdout.strip().splitlines()[-1:] or ["it said nothing"]
+        raise UserError(
+            f"{job.label} with seed {job.seed} ended with exit code {done.returncode}: {last[0]} "
+            "Mend it and give the same command again; what is trained stays."
+        )
+
+
+def _last_evaluation(workdir: str) -> dict[str, float]:
+    path = os.path.join(workdir, "evaluations.csv")
+    rows = list(csv.DictReader(io.StringIO(read_text(path, "evaluations"))))
+    return {metric: float(rows[-1][metric]) for metric in _METRICS}
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def _table(title: str, summary: dict) -> Table:
+    table = Table(title=title, caption="mean and sample deviation over the seeds, in points")
+    for heading in ("point", *_METRICS, "seeds"):
+        table.add_column(heading)
+    for name, result in summary.items():
+        table.add_row(escape(name), *cells(result), str(len(result["seeds"])))
+    return table
+
+
+def cells(result: dict[str, Any]) -> list[str]:
+    """Returns AP and AP50 of a point of sweep.json: mean and sample deviation, 0-100."""
+    return [
+        f"{100 * result[metric]['mean']:.1f} ± {100 * result[metric]['deviation']:.1f}"
+        for metric in _METRICS
+    ]
+
+
+def _draw(plan: Sweep, summary: dict, path: str) -> None:
+    """Draws a line's AP whole and its AP50 dashed, each line of points in a colour of its own."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for number, line in enumerate(dict.fromkeys(point.line for point in plan.points)):
+        points = [point for point in plan.points if point.line == line]
+        for metric, style in zip(_METRICS, ("-", "--"), strict=True):
+            means, deviations = (
+                [100 * summary[point.label][metric][key] for point in points]
+                for key in ("mean", "deviation")
+            )
+            axes.errorbar(
+                [point.name for point in points], means, yerr=deviations, marker="o", capsize=4,
+                label=f"{line} {metric}".strip(), color=f"C{number}", linestyle=style,
+            )  # fmt: skip
+    axes.set(title=plan.title, ylabel="points", ylim=(0, None))
+    axes.legend()
+    axes.grid(alpha=0.3)
+    save_figure(figure, path, dpi=120)
+
+
+if __name__ == "__main__":
+    run(define_flags, sweep)

@@ -1,0 +1,264 @@
+"""Compares the speed of what edet exports with its peers, as ratios in one run.
+
+  make peers                                     their environment, .venv-peers (some 2 GB)
+  python tools/compare_speed.py                  D0: every contender, milliseconds and ratios
+  python tools/compare_speed.py --model=efficientdet-lite0 --output=lite0.json
+
+Every contender runs in a process of its own with --threads threads, and the processes take turns,
+a few runs each, round by round: whatever else the machine does meets all of them alike. Ratios are
+of medians, to the same network exported by Keras alone, unfolded. Peers without an environment are
+left out and named. Weights are random, which does not change the time.
+
+    plain          keras.export of the network as it trains: variables, batch norm, fusion weights
+    saved_model    the signature `raw` of our export
+    litert         our float32 file; litert_int8 our int8 file
+    onnx           our file in onnxruntime; onnx_openvino the same in OpenVINO
+    effdet_*       effdet's model of the same name: PyTorch as it comes, channels last; its ONNX
+                   file in onnxruntime and in OpenVINO
+    total          our SavedModel from an encoded 480x640 picture to detections
+    nms            of that, from logits and deltas to detections
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from edet.cli.common import run
+from edet.config.labels import detectable
+from edet.config.loading import load_config
+from edet.config.schema import Config
+from edet.errors import UserError
+from edet.export.benchmark import machine_peak
+from edet.export.litert import export_litert
+from edet.export.onnx import export_onnx
+from edet.export.saved_model import export_saved_model
+from edet.files import write_json
+from edet.geometry.anchors import make_anchors
+from edet.inference.detector import Detector
+from edet.models.complexity import count_cost
+from edet.models.efficientdet import build_network
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+PEERS = os.path.join(os.path.dirname(os.path.dirname(_HERE)), ".venv-peers", "bin", "python")
+_WORKER = os.path.join(_HERE, "speed_worker.py")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row: a file or model, what runs it, and the Python that has the library."""
+
+    name: str
+    engine: str  # of speed_worker.py
+    path: str
+    python: str = sys.executable
+
+
+def define_flags(to: flags.FlagValues) -> None:
+    """Defines this tool's flags."""
+    flags.DEFINE_string("model", "efficientdet-d0", "a named model", flag_values=to)
+    flags.DEFINE_integer("threads", 2, "threads of each contender", 1, flag_values=to)
+    flags.DEFINE_integer("batch", 1, "pictures of a run", 1, flag_values=to)
+    flags.DEFINE_integer("rounds", 8, "turns of each contender", 1, flag_values=to)
+    flags.DEFINE_integer("runs", 6, "runs in a turn", 1, flag_values=to)
+    flags.DEFINE_multi_string("set", [], "a setting, as of main.py", flag_values=to)
+    flags.DEFINE_string("output", "", "JSON file to write", flag_values=to)
+
+
+def compare(options: flags.FlagValues) -> None:
+    """Exports, measures, prints a table and writes it as JSON."""
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    config = load_config(options.model, overrides=options.set)
+    with tempfile.TemporaryDirectory() as folder:
+        detector = _detector(config)
+        cost = count_cost(detector.network)["total"]
+        contenders = _export(detector, folder) + _peers(config, folder)
+        times = _measure(contenders, _nms(detector, options.batch), options)
+    base = statistics.median(times["plain"])
+    rows = {
+        name: {
+            "milliseconds": statistics.median(values),
+            "least": min(values),
+            "ratio": statistics.median(values) / base,
+        }
+        for name, values in times.items()
+    }
+    summary = {
+        "model": options.model,
+        "image_size": config.model.image_size,
+        "threads": options.threads,
+        "batch": options.batch,
+        "multiply_adds": cost.multiply_adds,
+        "peak_multiply_adds_per_second": machine_peak(),
+        "load": os.getloadavg()[0],
+        "rows": rows,
+    }
+    Console().print(_table(summary))
+    if options.output:
+        write_json(options.output, summary)
+
+
+def _detector(config: Config) -> Detector:
+    keras.utils.set_random_seed(0)
+    network = build_network(config.model)
+    _randomize(network)
+    return Detector(network, config)
+
+
+def _nms(detector: Detector, batch: int) -> Callable[[], object]:
+    """Returns what the SavedModel does after the network, on outputs like a network's."""
+    model, rng = detector.config.model, np.random.default_rng(0)
+    anchors = len(make_anchors(model.image_size, model.levels, model.anchors))
+    logits = rng.normal(-6, 1, (batch, anchors, model.num_classes))
+    logits[..., ~np.array(detectable(model))] -= 6  # no image of the training set has these classes
+    logits = tf.constant(logits, tf.float32)
+    deltas = tf.constant(rng.normal(0, 0.3, (batch, anchors, 4)), tf.float32)
+    postprocess = tf.function(lambda *x: detector.postprocess(*x, tf.ones([batch]), "cpu"))
+    return lambda: postprocess(logits, deltas)["scores"].numpy()
+
+
+def _export(detector: Detector, folder: str) -> list[Contender]:
+    """Writes every format of ours and returns what to run."""
+    config, network = detector.config, detector.network
+    spec = tf.TensorSpec([None, *config.model.image_size, 3])
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint("serve", lambda x: network(x, training=False), input_signature=[spec])
+    plain = os.path.join(folder, "plain")
+    archive.write_out(plain, verbose=False)
+    saved_model = export_saved_model(detector, os.path.join(folder, "saved_model"))
+    contenders = [
+        Contender("plain", "tensorflow", plain),
+        Contender("saved_model", "tensorflow", saved_model),
+        Contender("total", "tensorflow_total", saved_model),
+    ]
+    rng = np.random.default_rng(0)
+    pictures = [rng.uniform(0, 255, (*config.model.image_size, 3)).astype("f4") for _ in range(4)]
+    for name, precision in (("litert", "float32"), ("litert_int8", "int8")):
+        path = os.path.join(folder, f"{name}.tflite")
+        detector.config = _network_only(config, "litert", precision)
+        export_litert(detector, path, pictures if precision == "int8" else ())
+        contenders.append(Contender(name, "litert", path))
+    onnx = os.path.join(folder, "ours.onnx")
+    detector.config = _network_only(config, "onnx", "float32")
+    export_onnx(detector, onnx)
+    contenders.append(Contender("onnx", "onnxruntime", onnx))
+    if os.path.exists(PEERS):
+        contenders.append(Contender("onnx_openvino", "openvino", onnx, PEERS))
+    return contenders
+
+
+def _randomize(network: keras.Model) -> None:
+    """Gives offsets and statistics values as after training, so that no zero is optimised away."""
+    rng = np.random.default_rng(0)
+    for variable in network.variables:
+        name = variable.path.rsplit("/", 1)[-1]
+        if name in ("bias", "beta", "moving_mean"):
+            variable.assign(variable.numpy() + rng.normal(0, 0.1, variable.shape))
+        elif name in ("gamma", "moving_variance"):
+            variable.assign(rng.uniform(0.8, 1.2, variable.shape))
+
+
+def _network_only(config: Config, form: str, precision: str) -> Config:
+    export = dataclasses.replace(config.export, format=form, precision=precision, outputs="network")
+    return dataclasses.replace(config, export=export)
+
+
+def _peers(config: Config, folder: str) -> list[Contender]:
+    """effdet's model of this name in three runtimes, if it has one and is installed."""
+    name = "tf_" + config.model.name.replace("-", "_")
+    if not os.path.exists(PEERS):
+        print("without effdet and OpenVINO: `make peers` installs them", file=sys.stderr)
+        return []
+    path = os.path.join(folder, "effdet.onnx")
+    done = subprocess.run([PEERS, _WORKER, "export", name, path], capture_output=True, text=True)
+    if done.returncode:
+        print(f"without effdet, which has no {name}: {done.stderr[-200:]}", file=sys.stderr)
+        return []
+    return [
+        Contender("effdet_pytorch", "effdet", name, PEERS),
+        Contender("effdet_onnxruntime", "onnxruntime", path, PEERS),
+        Contender("effdet_openvino", "openvino", path, PEERS),
+    ]
+
+
+def _measure(
+    contenders: list[Contender], nms: Callable[[], object], options: flags.FlagValues
+) -> dict[str, list[float]]:
+    """Returns the milliseconds of every run of every contender, in rounds."""
+    times: dict[str, list[float]] = {contender.name: [] for contender in contenders} | {"nms": []}
+    with contextlib.ExitStack() as stack:
+        workers = {c.name: stack.enter_context(_worker(c, options)) for c in contenders}
+        for _ in track(range(options.rounds), "measuring", console=Console(stderr=True)):
+            for name, (questions, answers) in workers.items():
+                print(options.runs, file=questions, flush=True)
+                times[name] += json.loads(answers.readline())
+            for run_number in range(options.runs + 2):
+                start = time.perf_counter()
+                nms()
+                if run_number >= 2:  # this process has been idle
+                    times["nms"].append(1000 * (time.perf_counter() - start))
+    return times
+
+
+@contextlib.contextmanager
+def _worker(contender: Contender, options: flags.FlagValues) -> Iterator[tuple[IO, IO]]:
+    """Starts a contender's process; gives its stdin and stdout once it is warm."""
+    command = [
+        contender.python, _WORKER, contender.engine, str(options.threads), str(options.batch),
+        contender.path,
+    ]  # fmt: skip
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+        try:
+            if process.stdout.readline().strip() != "ready":
+                process.wait()
+                log.seek(0)
+                raise UserError(f"cannot measure {contender.name}: {log.read()[-300:]}")
+            yield process.stdin, process.stdout
+        finally:
+            process.stdin.close()
+            process.wait()
+
+
+def _table(summary: dict) -> Table:
+    size = "x".join(map(str, summary["image_size"]))
+    peak = summary["peak_multiply_adds_per_second"]
+    arithmetic = 1000 * summary["multiply_adds"] * summary["batch"] / peak
+    table = Table(
+        title=f"{summary['model']} at {size}, batch {summary['batch']}, {summary['threads']} "
+        "threads",
+        caption=f"arithmetic alone, at the speed of a large matrix product: {arithmetic:.1f} ms",
+    )
+    for heading in ("contender", "median ms", "least ms", "of plain"):
+        table.add_column(heading, justify="left" if heading == "contender" else "right")
+    for name, row in summary["rows"].items():
+        table.add_row(
+            name, f"{row['milliseconds']:.1f}", f"{row['least']:.1f}", f"{row['ratio']:.2f}"
+        )
+    return table
+
+
+if __name__ == "__main__":
+    run(define_flags, compare)

@@ -1,0 +1,1 @@
+"""Checks with real processes: killed trainings, real servers."""

@@ -1,0 +1,309 @@
+"""Kills a training at random moments and compares it with one that nobody disturbed.
+
+  python -m tools.kill_check --output=runs/kill_check --kills=20
+
+Drawn scenes, a small network, and real processes that get SIGKILL: three of five at a random
+moment of their life, one while a checkpoint is written, one while an evaluation runs. Each is
+started again with the same command. At the end every step of history.csv, every evaluation and
+every weight must be what the undisturbed run has. Linux only: moments are processor time, so that a
+busy machine does not move them.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import rich
+from absl import flags
+from rich.table import Table
+
+from edet.cli.common import run
+from edet.errors import UserError
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.writing import write_records
+from edet.training.log import read_history
+from edet.weights.own import find_checkpoint, read_weights
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_KINDS = ("any", "any", "checkpoint", "any", "evaluation")
+_SETTINGS = [
+    "model.image_size=64", "model.labels={1: disc, 2: square, 3: triangle}",
+    "model.pyramid_width=16", "model.pyramid_repeats=1", "model.head_repeats=1",
+    "data.batch_size=4", "data.eval_batch_size=4", "train.learning_rate=0.5", "train.keep=2",
+]  # fmt: skip
+_TOLERANCE = 1e-5  # of a loss, relative: what several threads may change in the last digits
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of the check."""
+    flags.DEFINE_string("output", "runs/kill_check", "Folder for all.", flag_values=values)
+    flags.DEFINE_integer("kills", 20, "How often to kill.", 1, flag_values=values)
+    flags.DEFINE_integer("steps", 200, "Steps of a run.", 20, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Of the moments.", 0, flag_values=values)
+    flags.DEFINE_multi_string("set", [], "More settings of the runs.", flag_values=values)
+    flags.DEFINE_string(
+        "main", str(_ROOT / "main.py"), "The script that trains.", flag_values=values
+    )
+
+
+@dataclass
+class Kill:
+    """One life of a training that was cut short, and what the next one made of it."""
+
+    number: int
+    wanted: str  # a kind
+    found: str = ""  # where in its life the files say it was
+    seconds: float = 0.0  # of processor time that it had lived
+    went_on_from: int = 0  # step, at its start
+    steps: int = 0  # that are in its history, those of former lives too
+    difference: float = 0.0  # largest of any loss to the undisturbed run, relative
+    other_batches: int = 0  # steps whose images are not those of the undisturbed run
+
+
+class Life:
+    """One process that trains in a workdir."""
+
+    def __init__(self, command: list[str], workdir: pathlib.Path):
+        self.workdir = workdir
+        self.before = (_files(workdir), len(_steps(workdir)))
+        workdir.parent.mkdir(parents=True, exist_ok=True)
+        self.log = workdir.parent / f"{workdir.name}.log"
+        # One thread each: then sums have one order and equality is to the bit.
+        threads = {f"TF_NUM_{kind}_THREADS": "1" for kind in ("INTRAOP", "INTEROP")}
+        path = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, f"--workdir={workdir}"], stdout=log, stderr=subprocess.STDOUT,
+                env={**os.environ, **threads, "PYTHONPATH": path},
+            )  # fmt: skip
+        self.seconds = 0.0
+
+    def lasts_until(self, is_time: Callable[[], bool], poll: float = 0.02) -> bool:
+        """Waits; returns False if the process ended before."""
+        while not is_time():
+            if self.process.poll() is not None:
+                return False
+            self.seconds = self.processor_time()
+            time.sleep(poll)
+        return True
+
+    def lasts_for(self, seconds: float) -> bool:
+        """Waits until the process has used so much more processor time."""
+        until = self.processor_time() + seconds
+        return self.lasts_until(lambda: self.processor_time() >= until)
+
+    def processor_time(self) -> float:
+        """Seconds that the process has computed so far."""
+        try:
+            fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
+        except OSError:
+            return self.seconds
+        user, system = fields.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def kill(self) -> None:
+        """Ends the process as a power cut would, and waits until it is gone."""
+        self.seconds = self.processor_time()
+        self.process.kill()
+        self.process.wait()
+
+    def finish(self) -> None:
+        """Waits for the end; an error of the training is an error here."""
+        self.lasts_until(lambda: False, poll=0.05)
+        if self.process.returncode not in (0, -signal.SIGKILL):
+            raise UserError(
+                f"the training ended with exit code {self.process.returncode}; see {self.log}."
+            )
+
+
+def kill_check(options: flags.FlagValues) -> None:
+    """Trains undisturbed, then trains and kills; prints and writes what came of it."""
+    output = pathlib.Path(options.output)
+    command, every = _prepare(options, output)
+    life = Life(command, output / "undisturbed")
+    life.lasts_until(lambda: bool(_steps(life.workdir)), poll=0.02)
+    start = life.seconds  # of processor time, until the first step is done
+    life.finish()
+    rng = np.random.default_rng(options.seed)
+    kills: list[Kill] = []
+    runs: list[pathlib.Path] = []
+    while len(kills) < options.kills:
+        runs.append(output / f"killed-{len(runs)}")
+        while len(kills) < options.kills and len(_steps(runs[-1])) < options.steps:
+            kind = _KINDS[len(kills) % len(_KINDS)]
+            kill = _live_and_die(Life(command, runs[-1]), kind, start, every, rng)
+            if kill is not None:
+                kill.number = len(kills) + 1
+                kill.difference, kill.other_batches = _compare(runs[-1], output / "undisturbed")
+                kills.append(kill)
+                rich.print(kill)
+        Life(command, runs[-1]).finish()
+    results = [_result(folder, output / "undisturbed", options.steps) for folder in runs]
+    rich.print(_table(kills))
+    for result in results:
+        rich.print(result)
+    report = {"kills": [dataclasses.asdict(kill) for kill in kills], "runs": results}
+    (output / "kill_check.json").write_text(json.dumps(report, indent=2) + "\n")
+    worst = max(kill.difference for kill in kills)
+    if (
+        worst > _TOLERANCE
+        or any(k.other_batches for k in kills)
+        or not all(result["is_equal"] for result in results)
+    ):
+        raise UserError(f"a run that was killed is another one; see {output}/kill_check.json.")
+
+
+def _prepare(options: flags.FlagValues, output: pathlib.Path) -> tuple[list[str], int]:
+    """Draws the scenes; returns the training's command, and the steps between evaluations."""
+    for name, count, seed in (("train", 50, 0), ("eval", 8, 1)):
+        write_records(SyntheticSet(count, size=64, seed=seed), str(output / "records" / name))
+    every = max(2, options.steps // 5)
+    settings = [
+        *_SETTINGS,
+        f"data.train_records={output}/records/train-*",
+        f"data.eval_records={output}/records/eval-*",
+        f"train.steps={options.steps}", f"train.eval_every={every}",
+        f"train.save_every={max(1, every // 4)}", f"train.log_every={max(1, every // 8)}",
+        *options.set,
+    ]  # fmt: skip
+    command = [sys.executable, options.main, "--mode=train_and_eval", "--model=efficientdet-lite0"]
+    return [*command, *(f"--set={setting}" for setting in settings)], every
+
+
+def _live_and_die(
+    life: Life, kind: str, start: float, every: int, rng: np.random.Generator
+) -> Kill | None:
+    """Kills a life at a moment of the kind; None if it came to its end first."""
+    if kind == "checkpoint":
+        for _ in range(rng.integers(1, 4)):
+            writes = _broken_writes(life.workdir)
+            if not life.lasts_until(
+                lambda writes=writes: bool(_broken_writes(life.workdir) - writes), poll=0.0005
+            ):
+                return None
+            time.sleep(rng.uniform(0, 0.005))
+    elif kind == "evaluation":
+        before = life.before[1]  # an evaluation that is made up for comes without a new step
+        if not life.lasts_until(
+            lambda: len(_steps(life.workdir)) != before and _is_evaluating(life.workdir, every)
+        ):
+            return None
+        if not life.lasts_for(rng.uniform(0, start / 3)):
+            return None
+    elif not life.lasts_for(rng.uniform(0, 2 * start)):
+        return None
+    life.kill()
+    from_step = re.search(r"going on from step (\d+)", life.log.read_text())
+    return Kill(
+        0, kind, _where(life, every), round(life.seconds, 2),
+        int(from_step[1]) if from_step else 0, len(_steps(life.workdir)),
+    )  # fmt: skip
+
+
+def _where(life: Life, every: int) -> str:
+    """Tells from what a killed process left behind what it was doing."""
+    if _broken_writes(life.workdir) - life.before[0]:
+        return "checkpoint"
+    if (_files(life.workdir), len(_steps(life.workdir))) == life.before:
+        return "start"
+    return "evaluation" if _is_evaluating(life.workdir, every) else "training"
+
+
+def _is_evaluating(workdir: pathlib.Path, every: int) -> bool:
+    """Whether a step is saved whose evaluation is due and not yet written down."""
+    done = len(_steps(workdir))
+    if not done or done % every or f"checkpoints/ckpt-{done}.index" not in _files(workdir):
+        return False
+    return str(done) not in [row["step"] for row in _evaluations(workdir)]
+
+
+def _files(workdir: pathlib.Path) -> set[str]:
+    """The files of checkpoints, and the folders in which they are being written."""
+    found = set()
+    for folder in ("checkpoints", "best"):
+        if (workdir / folder).exists():
+            found |= {f"{folder}/{name}" for name in os.listdir(workdir / folder)}
+    return found
+
+
+def _broken_writes(workdir: pathlib.Path) -> set[str]:
+    """What is there only while a checkpoint is written: folders aside, data without an index."""
+    files = _files(workdir)
+    stems = {name: name.partition(".data-")[0] for name in files if ".data-" in name}
+    return {name for name in files if "temp" in name} | {
+        name for name, stem in stems.items() if f"{stem}.index" not in files
+    }
+
+
+def _steps(workdir: pathlib.Path) -> list[dict[str, str]]:
+    path = workdir / "history.csv"
+    return read_history(str(path)) if path.exists() else []
+
+
+def _evaluations(workdir: pathlib.Path) -> list[dict[str, str]]:
+    path = workdir / "evaluations.csv"
+    return list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+
+
+def _compare(killed: pathlib.Path, undisturbed: pathlib.Path) -> tuple[float, int]:
+    """Returns the largest relative difference of any loss, and the steps with other images."""
+    difference, other = 0.0, 0
+    for found, expected in zip(_steps(killed), _steps(undisturbed), strict=False):
+        other += found["images_crc32"] != expected["images_crc32"]
+        for name in ("total_loss", "class_loss", "box_loss", "l2_loss", "gradient_norm"):
+            values = float(found[name]), float(expected[name])
+            difference = max(difference, abs(values[0] - values[1]) / max(abs(values[1]), 1e-9))
+    return difference, other
+
+
+def _result(killed: pathlib.Path, undisturbed: pathlib.Path, steps: int) -> dict:
+    """Compares a run that was killed and went on to its end with the undisturbed one."""
+    difference, other = _compare(killed, undisturbed)
+    weights = 0.0
+    for kind in ("raw", "average", "velocity"):
+        values = [
+            read_weights(find_checkpoint(str(folder), prefer="last") or "", kind)
+            for folder in (killed, undisturbed)
+        ]
+        weights = max(
+            weights, *(float(np.abs(values[0][n] - v).max()) for n, v in values[1].items())
+        )
+    once = [int(row["step"]) for row in _steps(killed)] == list(range(steps))
+    same_evaluations = [row["step"] for row in _evaluations(killed)] == [
+        row["step"] for row in _evaluations(undisturbed)
+    ]
+    ap = [
+        abs(float(a["AP"]) - float(b["AP"]))
+        for a, b in zip(_evaluations(killed), _evaluations(undisturbed), strict=False)
+    ]
+    return {
+        "run": killed.name, "each_step_once": once, "each_evaluation_once": same_evaluations,
+        "largest_loss_difference": difference, "steps_with_other_images": other,
+        "largest_weight_difference": weights, "largest_ap_difference": max(ap, default=0.0),
+        "is_equal": once and same_evaluations and not other and difference <= _TOLERANCE,
+    }  # fmt: skip
+
+
+def _table(kills: list[Kill]) -> Table:
+    table = Table(title=f"{len(kills)} kills")
+    for heading in dataclasses.asdict(kills[0]):
+        table.add_column(heading.replace("_", " "), justify="right")
+    for kill in kills:
+        table.add_row(*map(str, dataclasses.asdict(kill).values()))
+    return table
+
+
+if __name__ == "__main__":
+    run(define_flags, kill_check)
