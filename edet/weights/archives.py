@@ -9,7 +9,6 @@ import tarfile
 import uuid
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from edet.errors import UserError
 from edet.files import reason
@@ -48,7 +47,9 @@ def extract(archive: str, folder: str, limits: Limits = _DEFAULT_LIMITS) -> None
     aside = os.path.join(parent, f".{name}.{uuid.uuid4().hex[:8]}.part")
     try:
         os.makedirs(aside)
-        _unpack(archive, aside, limits)
+        most = limits.of(os.path.getsize(archive))
+        if objection := _too_large(archive, most) or _unpack(archive, aside, most, limits.members):
+            raise UserError(f"{archive} is refused: {objection}.")
         os.rename(aside, folder)
     except UserError:  # it is a ValueError too, and already says what is wrong
         raise
@@ -64,67 +65,31 @@ def extract(archive: str, folder: str, limits: Limits = _DEFAULT_LIMITS) -> None
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _unpack(archive: str, folder: str, limits: Limits) -> None:
-    most = limits.of(os.path.getsize(archive))
-    unpacked = 0
-    with gzip.open(archive) as file:
-        stream = _Limited(file, most, archive)
-        # "r|" reads once from front to back: a member is judged before its bytes are unpacked.
-        with tarfile.open(fileobj=stream, mode="r|") as tar:
-            for count, member in enumerate(tar, start=1):
-                unpacked += member.size
-                objection = _objection(member)
-                if count > limits.members:
-                    objection = f"is one too many: {limits.members} are allowed"
-                elif unpacked > most:  # a sparse member is larger than its bytes in the stream
-                    objection = f"is too large: {most} bytes may come out of this archive"
-                if objection:
-                    raise UserError(
-                        f"{archive} is refused: {member.name[:200]!r} in it {objection}."
-                    )
-                tar.extract(member, folder, filter="data")
-        while stream.read(2**20):  # gzip compares its checksum at the end of the file
-            pass
+def _too_large(archive: str, most: int) -> str:
+    """Returns an objection to what gzip holds, or nothing; it compares its checksum at the end.
 
-
-def _objection(member: tarfile.TarInfo) -> str:
-    """Returns why a member must not be unpacked, or nothing."""
-    name = member.name.replace("\\", "/")
-    if name.startswith("/") or name[1:2] == ":":
-        return "has an absolute path"
-    if ".." in name.split("/"):
-        return "leads out of the folder"
-    if member.issym() or member.islnk():
-        return f"is a link to {member.linkname[:200]!r}"
-    if not (member.isreg() or member.isdir()):
-        return "is a device or a pipe"
-    if member.size < 0:
-        return "has a negative size"
+    Read before tarfile sees it, which believes headers: it would keep a name of any length.
+    """
+    left = most + most // 8 + 2**20  # headers and padding come on top of the members
+    with gzip.open(archive) as stream:
+        while block := stream.read(2**20):
+            left -= len(block)
+            if left < 0:
+                return f"far more than the {most} bytes that may come out of it do"
     return ""
 
 
-class _Limited:
-    """A stream that ends with an error, whatever the tar's headers promise.
-
-    tarfile keeps a header's contents in memory, and skips as many bytes as a header says even when
-    the file has long ended; both are bounded here.
-    """
-
-    def __init__(self, file: BinaryIO, most: int, archive: str):
-        self._file, self._most, self._archive = file, most, archive
-        self._left = most + most // 8 + 2**20  # headers and padding come on top of the members
-        self._empty_reads = 0
-
-    def read(self, size: int) -> bytes:
-        """Returns up to `size` bytes, unpacked."""
-        block = self._file.read(size)
-        self._left -= len(block)
-        self._empty_reads += not block
-        if self._empty_reads > 9:
-            raise EOFError("a member is longer than the file")
-        if self._left < 0:
-            raise UserError(
-                f"{self._archive} is refused: far more than the {self._most} bytes that may come "
-                "out of it do."
-            )
-        return block
+def _unpack(archive: str, folder: str, most: int, members: int) -> str:
+    """Unpacks every member, or returns an objection to one."""
+    with tarfile.open(archive, "r:gz") as tar:
+        for count, member in enumerate(tar, start=1):
+            most -= member.size  # a sparse member is larger than its bytes in the stream
+            name = member.name.replace("\\", "/")
+            if not (member.isreg() or member.isdir()):
+                return f"{member.name[:200]!r} in it is a link, a device or a pipe"
+            if name.startswith("/") or name[1:2] == ":" or ".." in name.split("/"):
+                return f"{member.name[:200]!r} in it leads out of the folder"
+            if most < 0 or count > members:
+                return f"{member.name[:200]!r} in it is one too many, or too large"
+            tar.extract(member, folder, filter="data")
+    return ""

@@ -5,7 +5,6 @@ The cache is $EDET_CACHE, or ~/.cache/edet:
 efficientdet-d0.tar.gz               as it was downloaded, or put there by hand
 efficientdet-d0-4e1ff98b1a52/        unpacked; the number begins the archive's SHA-256
 sha256.json                          {name: SHA-256} of the first archive seen under each name
-efficientdet-d1.tar.gz.part, .json   an unfinished download and what its server said of it
 """
 
 from __future__ import annotations
@@ -14,14 +13,16 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 
+import pooch
+import requests
 from rich.console import Console
 
 from edet.errors import UserError
 from edet.files import read_text, reason, write_json
 from edet.weights.archives import extract
-from edet.weights.resumable import Patience, discard, download
 from edet.weights.zoo import Release
 
 try:
@@ -29,10 +30,11 @@ try:
 except ImportError:
     fcntl = None  # Windows: two processes at once may spoil a download, which is then refused
 
-_PATIENCE = Patience()
+TIMEOUTS = (15.0, 30.0)  # seconds until the server takes the call, and in which nothing comes
+TRIES = 4
 
 
-def fetch(release: Release, patience: Patience = _PATIENCE) -> str:
+def fetch(release: Release) -> str:
     """Returns the folder with the files of a release, downloading and unpacking it if need be.
 
     The archive's SHA-256 must be `release.sha256`, or what it was when first seen.
@@ -51,7 +53,7 @@ def fetch(release: Release, patience: Patience = _PATIENCE) -> str:
                 return folder  # without a lock: somebody else's cache need not be writable
         with _alone(cache):
             if not os.path.exists(archive):
-                _download(release, archive, cache, patience)
+                _download(release, archive, cache)
             return _accept(release, archive, cache)
     except OSError as error:
         raise UserError(
@@ -72,23 +74,31 @@ def cache_folder() -> str:
     return os.path.abspath(os.path.expanduser(folder))
 
 
-def _download(release: Release, archive: str, cache: str, patience: Patience) -> None:
+def _download(release: Release, archive: str, cache: str) -> None:
     """Downloads the archive; it gets its name only when it is whole, expected and harmless."""
-    part = f"{archive}.part"
+    part = f"{os.path.basename(archive)}.part"
+    path = os.path.join(cache, part)
+    web = pooch.create(
+        cache, "", registry={part: None}, urls={part: release.url}, retry_if_failed=TRIES - 1
+    )
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path)  # of a process that was killed
     try:
-        download(release.url, part, patience)
-    except UserError as error:
+        progress = sys.stderr.isatty()
+        # The archive's own bytes, not packed once more, so that its length is checked too.
+        as_it_is = {"Accept-Encoding": "identity"}
+        load = pooch.HTTPDownloader(progress, 2**18, timeout=TIMEOUTS, headers=as_it_is)
+        web.fetch(part, downloader=load)
+        _accept(release, path, cache)
+        os.replace(path, archive)
+    except requests.RequestException as error:
         raise UserError(
-            f"{error}; if this machine has no network, put the file at {archive} by hand and run "
-            "again."
+            f"cannot download {release.url}: {reason(error)}; if this machine has no network, put "
+            f"the file at {archive} by hand and run again."
         ) from error
-    try:
-        _accept(release, part, cache)
-    except UserError:
-        discard(part)
-        raise
-    os.replace(part, archive)
-    discard(part)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
 
 
 def _accept(release: Release, archive: str, cache: str) -> str:

@@ -1,9 +1,7 @@
 """A web server on this machine that behaves as badly as it is told to."""
 
 import contextlib
-import hashlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -55,53 +53,18 @@ def serving(*replies: Reply) -> Iterator[Server]:
             thread.join()
 
 
-def etag(body: bytes) -> str:
-    return f'"{hashlib.md5(body).hexdigest()}"'
-
-
-def head(handler: BaseHTTPRequestHandler, status: int, **headers: object) -> None:
-    """Writes a status line and headers; underscores stand for hyphens, None leaves one out."""
+def _head(handler: BaseHTTPRequestHandler, status: int, length: int) -> None:
     handler.send_response(status)
-    for name, value in headers.items():
-        if value is not None:
-            handler.send_header(name.replace("_", "-"), str(value))
+    handler.send_header("Content-Length", str(length))
     handler.end_headers()
 
 
-def whole(
-    body: bytes,
-    stop: int | None = None,
-    ranges: bool = True,
-    tag: str | None = "md5",
-    asks_tag: bool = True,
-    then: Reply = lambda handler: None,
-    **headers: object,
-) -> Reply:
-    """Sends a file, or the range of it that is asked for.
-
-    Args:
-      body: the file.
-      stop: the byte after which the connection breaks, once `then` has returned.
-      ranges: whether a range is heeded.
-      tag: the ETag; "md5": of the body.
-      asks_tag: whether a range of another version (If-Range) is answered with the whole file.
-      then: what happens before the connection breaks.
-      headers: what is said differently.
-    """
-    tag = etag(body) if tag == "md5" else tag
+def whole(body: bytes, stop: int | None = None, then: Reply = lambda handler: None) -> Reply:
+    """Sends a file; at byte `stop` the connection breaks, once `then` has returned."""
 
     def reply(handler: BaseHTTPRequestHandler) -> None:
-        asked = handler.headers.get("Range", "").removeprefix("bytes=").removesuffix("-")
-        fits = not asks_tag or handler.headers.get("If-Range", tag) == tag
-        start = int(asked) if asked and ranges and fits else 0
-        if start > len(body) or (start and start == len(body)):
-            head(handler, 416, Content_Range=f"bytes */{len(body)}", Content_Length=0)
-            return
-        said = {"ETag": tag, "Content_Length": len(body) - start}
-        if start:
-            said["Content_Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
-        head(handler, 206 if start else 200, **(said | headers))
-        handler.wfile.write(body[start:stop])
+        _head(handler, 200, len(body))
+        handler.wfile.write(body[:stop])
         handler.wfile.flush()
         if stop is not None:
             then(handler)
@@ -113,7 +76,7 @@ def status(code: int) -> Reply:
     """Answers with an error page."""
 
     def reply(handler: BaseHTTPRequestHandler) -> None:
-        head(handler, code, Content_Length=4)
+        _head(handler, code, 4)
         handler.wfile.write(b"page")
 
     return reply
@@ -122,31 +85,3 @@ def status(code: int) -> Reply:
 def silence(handler: BaseHTTPRequestHandler) -> None:
     """Keeps the connection open and says nothing until the server closes."""
     handler.server.closing.wait(10)
-
-
-def drip(handler: BaseHTTPRequestHandler) -> None:
-    """Sends a byte now and then, so that the connection never looks dead."""
-    while not handler.server.closing.is_set():
-        handler.wfile.write(b"x")
-        handler.wfile.flush()
-        time.sleep(0.02)
-
-
-def chunked(body: bytes, **headers: object) -> Reply:
-    """Sends a file in chunks, whose end no length announces."""
-
-    def reply(handler: BaseHTTPRequestHandler) -> None:
-        head(handler, 200, Transfer_Encoding="chunked", **headers)
-        for start in range(0, len(body), 1000):
-            block = body[start : start + 1000]
-            handler.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
-        handler.wfile.write(b"0\r\n\r\n")
-
-    return reply
-
-
-def endless(handler: BaseHTTPRequestHandler) -> None:
-    """Announces no length and never stops."""
-    head(handler, 200)
-    while not handler.server.closing.is_set():
-        handler.wfile.write(bytes(100_000))

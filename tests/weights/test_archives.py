@@ -66,13 +66,13 @@ def test_a_bomb_is_refused_before_it_goes_off(box):
     info = member("zeros")
     info.size = 8 * 2**30
     content = gzip.compress(info.tobuf() + bytes(2 * 2**20), 1)
-    with pytest.raises(UserError, match="'zeros' in it is too large"):
+    with pytest.raises(UserError, match="'zeros' in it is one too many, or too large"):
         box(content)
 
 
 def test_a_bomb_in_many_parts_is_refused(box):
     halves = [(member(f"half{i}"), bytes(600)) for i in range(2)]
-    with pytest.raises(UserError, match="'half1' in it is too large: 1000 bytes may come out"):
+    with pytest.raises(UserError, match="'half1' in it is one too many, or too large"):
         box(packed(*halves), Limits(always=1000, ratio=1))
 
 
@@ -86,7 +86,7 @@ def test_a_large_archive_may_unpack_to_more_than_a_small_one(box):
 
 def test_however_large_an_archive_there_is_an_end(box):
     assert Limits().of(10**15) == 4 * 2**30
-    with pytest.raises(UserError, match="1000 bytes may come out"):
+    with pytest.raises(UserError, match="'weights' in it is one too many, or too large"):
         box(packed((member("weights"), bytes(2000))), Limits(always=10**9, most=1000))
 
 
@@ -100,7 +100,7 @@ def test_a_file_of_holes_counts_with_its_holes(box):
     head[148:156] = b" " * 8
     head[148:156] = b"%06o\0 " % sum(head)
     content = gzip.compress(bytes(head) + bytes(512) + bytes(1024))
-    with pytest.raises(UserError, match="'holes' in it is too large"):
+    with pytest.raises(UserError, match="'holes' in it is one too many, or too large"):
         box(content)
 
 
@@ -128,14 +128,14 @@ def test_a_skip_past_the_end_does_not_last_for_ever(box):
         header.size = len(text) + 2
         raw += header.tobuf() + (b"%d" % header.size + text).ljust(512, b"\0")
     content = gzip.compress(raw + member("file").tobuf() + bytes(1024))
-    with pytest.raises(UserError, match=r"is damaged .*\(a member is longer than the file\)"):
+    with pytest.raises(UserError, match="is damaged or no .tar.gz"):
         box(content)
 
 
 def test_too_many_members_are_refused(box):
     content = packed(*[member(f"folder{i}", tarfile.DIRTYPE) for i in range(3)])
     assert (box(content, Limits(members=4)) / "folder2").is_dir()
-    with pytest.raises(UserError, match="'folder2' in it is one too many: 3 are allowed"):
+    with pytest.raises(UserError, match="'folder2' in it is one too many"):
         box(content, Limits(members=3))
 
 
