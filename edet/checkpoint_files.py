@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import tensorflow as tf
 
-from edet.files import NO_ANSWER, failure, list_folder, reason
+from edet.files import UNAVAILABLE, failure, list_folder, reason
 
 Result = TypeVar("Result")
 
@@ -20,7 +20,7 @@ _INDEX = re.compile(r"ckpt-(\d+)\.index")
 _UNREADABLE = (OSError, IndexError, tf.errors.OpError)
 # What the bucket or disk raises, whatever its files hold.
 _STORAGE = (
-    PermissionError, tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError, *NO_ANSWER,
+    PermissionError, tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError, *UNAVAILABLE,
     tf.errors.ResourceExhaustedError, tf.errors.CancelledError, tf.errors.UnknownError,
 )  # fmt: skip
 

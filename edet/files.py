@@ -25,7 +25,7 @@ _PERMANENT = (
 )  # fmt: skip
 _PERMANENT_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 # A bucket, another worker or a TPU that does not answer.
-NO_ANSWER = (
+UNAVAILABLE = (
     tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError,
 )  # fmt: skip
 _NODE_NAMES = re.compile(r"\{\{.*?\}\} | \[Op:\w+\]")  # TensorFlow's, which tell a user nothing
@@ -124,7 +124,7 @@ def bucket_errors() -> Iterator[None]:
     """
     try:
         yield
-    except NO_ANSWER as error:
+    except UNAVAILABLE as error:
         if "gs://" not in error.message:  # another worker is gone, or the TPU
             raise
         words = " ".join(error.message.split())

@@ -12,8 +12,8 @@ from edet import workflows
 from edet.config.loading import load_config
 from edet.config.schema import replace
 from edet.errors import UserError
-from edet.records.masks import Mask, encode_mask
-from edet.records.schema import Example, encode_example
+from edet.records.masks import encode_mask
+from edet.records.schema import Example, Mask, encode_example
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
 from edet.training.log import read_history

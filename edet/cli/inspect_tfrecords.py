@@ -25,7 +25,7 @@ from edet.files import find_files, write_json
 from edet.image.files import decode_picture, save_png
 from edet.input.ground_truth import ground_truth
 from edet.records.schema import parse_example
-from edet.records.shards import check_records, count_records
+from edet.records.shards import check_records
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -50,10 +50,9 @@ def inspect(options: flags.FlagValues) -> None:
       UserError: there are no records, or they cannot be read.
     """
     files = find_files(options.records, "--records")
-    num_records = count_records(files)
+    num_records = check_records(files, every_record=False).num_records
     if not num_records:
         raise UserError(f"--records={options.records} holds no record; look for another glob.")
-    check_records(files)
     names = read_labels(options.labels)
     rng = np.random.default_rng(options.seed)
     drawn = set(rng.permutation(num_records)[: options.num_samples].tolist())

@@ -3,7 +3,7 @@
 A box is reached if some anchor overlaps it by `loss.positive_iou`. Training gives a box that is
 not reached the one anchor that overlaps it most, so it is learnt too, but poorly.
 
-Letters: M boxes of a data set · C candidate anchors of one box
+Shapes: M boxes of a data set · C candidate anchors of one box
 Boxes are [ymin, xmin, ymax, xmax] in pixels of the network input, unless a name says otherwise.
 """
 

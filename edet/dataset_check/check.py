@@ -3,7 +3,7 @@
 A bad record does not end the check. Each problem names its image and, if it is one of a box, the
 first such box.
 
-Letters: n boxes of one image. Boxes are [ymin, xmin, ymax, xmax].
+Shapes: n boxes of one image. Boxes are [ymin, xmin, ymax, xmax].
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from edet.errors import UserError
 from edet.files import reason
 from edet.input.ground_truth import Annotations, decoding_error, ground_truth
 from edet.input.reading import decode_parsed
-from edet.records.masks import FEATURE, IGNORED, BadMask, Mask, load_mask
-from edet.records.schema import checked_features, classes_of, parse_example
+from edet.records.masks import IGNORED, BadMask, load_mask
+from edet.records.schema import Mask, checked_features, classes_of, mask_of, parse_example
 from edet.records.shards import read_records
 from edet.records.sources.example_set import Tally
 
@@ -156,17 +156,17 @@ def _check_record(
     recorded = (int(example["height"]), int(example["width"]))
     example["height"], example["width"] = example["size"].tolist()
     digest = hashlib.blake2b(features["image/encoded"].bytes_list.value[0], digest_size=16).digest()
-    masks = features[FEATURE].bytes_list.value
+    mask = mask_of(features)
     image = CheckedImage(
         **vars(ground_truth(example)), file=file, record=record, digest=digest,
-        has_mask=bool(masks),
+        has_mask=mask is not None,
     )  # fmt: skip
     found.images.append(image)
     _check_size(image, recorded, found.tally)
     if labels is not None:
         _check_boxes(image, labels, found.tally)
-    if mask_labels is not None and masks:
-        _check_mask(image, Mask(masks[0]), mask_labels, found.tally)
+    if mask_labels is not None and mask is not None:
+        _check_mask(image, mask, mask_labels, found.tally)
     return found
 
 
@@ -206,10 +206,10 @@ def _check_mask(image: CheckedImage, mask: Mask, labels: dict[int, str], tally: 
         detail = "the mask has {1}x{0} pixels, the image {3}x{2}"
         detail = detail.format(*pixels.shape, image.height, image.width)
         tally.image_problem(image.name, "mask of another size than its image", detail)
-    strange = sorted(set(np.unique(pixels).tolist()) - set(labels) - {IGNORED})
-    if strange:
+    unknown = sorted(set(np.unique(pixels).tolist()) - set(labels) - {IGNORED})
+    if unknown:
         what = "mask with values not in model.segmentation.labels"
-        tally.image_problem(image.name, what, ", ".join(map(str, strange)))
+        tally.image_problem(image.name, what, ", ".join(map(str, unknown)))
 
 
 def _check_boxes(image: CheckedImage, labels: dict[int, str], tally: Tally) -> None:

@@ -1,6 +1,6 @@
 """How many boxes of which class and size a data set holds, as JSON and as tables.
 
-Letters: n boxes of one image.
+Shapes: n boxes of one image.
 """
 
 from __future__ import annotations

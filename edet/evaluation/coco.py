@@ -1,6 +1,6 @@
 """COCO's twelve numbers for a set of images.
 
-Letters used below:  B images of a batch · D padded detections of an image · K classes with a name
+Shapes: B images of a batch · D padded detections of an image · K classes with a name
 or ground truth · T = 10 IoU thresholds · R = 101 recall points
 Boxes are [ymin, xmin, ymax, xmax] in pixels of the original image.
 

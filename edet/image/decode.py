@@ -1,7 +1,7 @@
 """Encoded bytes -> uint8 RGB pixels, upright, in graph ops alone.
 
 The same function runs in the input pipeline and inside an exported SavedModel, so nothing here
-calls back into Python. Letters: H, W pixels of the upright image.
+calls back into Python. Shapes: H, W pixels of the upright image.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ with the mean colour, and the device normalises: normalisation is affine and bil
 up to 1, so both orders give the same numbers within float32 noise, and uint8 images cost a
 quarter of the traffic.
 
-Letters: B images · H, W pixels of an image · h, w pixels of the network input.
+Shapes: B images · H, W pixels of an image · h, w pixels of the network input.
 Image scale = network pixels / original pixels.
 """
 

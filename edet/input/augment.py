@@ -1,7 +1,7 @@
 """What changes an image and its boxes in training: flips and scale jitter (paper 5.1).
 
 Every function is pure: random numbers are drawn from a given seed and passed in.
-Letters: H, W pixels of an image · h, w pixels of the network input · n boxes · N padded boxes.
+Shapes: H, W pixels of an image · h, w pixels of the network input · n boxes · N padded boxes.
 Boxes are [ymin, xmin, ymax, xmax], in shares of the image before the crop and in pixels of the
 network input after it.
 """
@@ -163,14 +163,14 @@ def class_indices(
     index = tf.minimum(tf.searchsorted(known, class_ids), len(known_ids) - 1)
     is_known = tf.gather(known, index) == class_ids
 
-    def name_the_strange() -> tf.Tensor:
+    def name_unknown() -> tf.Tensor:
         """Returns the sentence for the unknown ids, a scalar string."""
-        strange = tf.strings.reduce_join(
+        unknown = tf.strings.reduce_join(
             tf.strings.as_string(tf.unique(tf.boolean_mask(class_ids, ~is_known)).y), separator=", "
         )
         sentence = (
             tf.strings.join(
-                [name_image(), " has class ids that model.labels lacks (", strange, ")"]
+                [name_image(), " has class ids that model.labels lacks (", unknown, ")"]
             )
             + "; set model.labels to those of the data set"
         )
@@ -178,7 +178,7 @@ def class_indices(
             return tf.identity(index)
 
     # Most images need no sentence, and texts take time.
-    return tf.cond(tf.reduce_all(is_known), lambda: index, name_the_strange)
+    return tf.cond(tf.reduce_all(is_known), lambda: index, name_unknown)
 
 
 def pad_ground_truth(

@@ -1,6 +1,6 @@
 """What the host wants to know of records outside the batches: names, ground truth, bad images.
 
-Letters: n boxes of one image. Boxes are [ymin, xmin, ymax, xmax].
+Shapes: n boxes of one image. Boxes are [ymin, xmin, ymax, xmax].
 """
 
 from __future__ import annotations

@@ -67,11 +67,11 @@ def index_mask(
     indices = tf.gather(tf.constant(table), tf.cast(mask, tf.int32))
     is_known = tf.reduce_all(indices != _UNKNOWN)
 
-    def name_the_strange() -> tf.Tensor:
+    def name_unknown() -> tf.Tensor:
         """Returns the sentence for the unknown values, a scalar string."""
-        strange = tf.unique(tf.boolean_mask(mask, indices == _UNKNOWN)).y
+        unknown = tf.unique(tf.boolean_mask(mask, indices == _UNKNOWN)).y
         listed = tf.strings.reduce_join(
-            tf.strings.as_string(tf.cast(strange, tf.int32)), separator=", "
+            tf.strings.as_string(tf.cast(unknown, tf.int32)), separator=", "
         )
         sentence = tf.strings.join(
             [
@@ -82,7 +82,7 @@ def index_mask(
         with tf.control_dependencies([tf.debugging.Assert(is_known, [sentence])]):
             return tf.identity(indices)
 
-    return tf.cond(is_known, lambda: indices, name_the_strange)
+    return tf.cond(is_known, lambda: indices, name_unknown)
 
 
 def index_table(values: Sequence[int]) -> np.ndarray:

@@ -6,7 +6,7 @@ epoch). So a run that is resumed goes on with the batches that the broken one wo
 whatever the threads do. On another number of hosts the files are shared out anew: some images of
 the epoch under way come again, others wait for the next.
 
-Letters: B images of a batch · h, w pixels of the network input · N padded boxes.
+Shapes: B images of a batch · h, w pixels of the network input · N padded boxes.
 Boxes are [ymin, xmin, ymax, xmax].
 """
 
@@ -25,22 +25,20 @@ from edet.input import augment
 from edet.input.masks import index_mask, place_mask
 from edet.input.reading import (
     Tensors,
-    check_not_empty,
     decode_examples,
     image_name,
     ordered_options,
     read_file,
     replica_batch_size,
-    user_errors,
 )
-from edet.records.shards import count_records
+from edet.records.shards import RecordSet, check_not_empty
 
 _FILES_AT_ONCE = 16  # shards read side by side
 
 
 def make_train_dataset(
     config: Config,
-    files: Sequence[str],
+    records: RecordSet | Sequence[str],
     input_context: tf.distribute.InputContext | None = None,
     skip_steps: int = 0,
 ) -> tf.data.Dataset:
@@ -54,7 +52,8 @@ def make_train_dataset(
 
     Args:
       config: `data.batch_size` is global; `train.seed` decides the order and the augmentation.
-      files: TFRecord shards, in a fixed order.
+      records: TFRecord shards in a fixed order, as `check_records` has found them; paths are
+        counted here.
       input_context: as `Strategy.distribute_datasets_from_function` gives it. Each of n hosts
         reads files of its own if n divides their number, otherwise every n-th record of each.
       skip_steps: steps that an earlier run has done. Whole epochs are leapt over; records of the
@@ -76,20 +75,17 @@ def make_train_dataset(
     Raises:
       UserError: no records or none for this host, or a batch size that the replicas cannot share.
     """
-    host = _Host.of(files, config.data.batch_size, input_context)
-    host.check_own_records()
-    first_epoch, skipped_records = 0, 0
-    if skip_steps:
-        first_epoch, skipped_records = divmod(skip_steps * host.images_per_step, host.count())
+    host = _Host.of(RecordSet.of(records), config.data.batch_size, input_context)
+    first_epoch, skipped_records = divmod(skip_steps * host.images_per_step, host.count())
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-    records = epochs.flat_map(lambda epoch: _shuffled_epoch(host, epoch, config))
+    serialized = epochs.flat_map(lambda epoch: _shuffled_epoch(host, epoch, config))
     masks = "none"
     if config.model.segments:
         masks = "optional" if config.model.detects else "required"
-    records = records.skip(skipped_records)
-    examples = decode_examples(records, host.files, warn=True, masks=masks)
+    serialized = serialized.skip(skipped_records)
+    examples = decode_examples(serialized, host.records.files, warn=True, masks=masks)
     examples = examples.map(
-        lambda example: _training_example(example, config, host.files),
+        lambda example: _training_example(example, config, host.records.files),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     batches = examples.batch(
@@ -105,25 +101,36 @@ class _Host(NamedTuple):
 
     index: int  # of this host
     num_hosts: int
-    files: list[str]  # all files
+    records: RecordSet  # of all hosts
     batch_size: int  # images of one replica
     images_per_step: int  # images that all replicas of this host take in one step
 
     @classmethod
     def of(
-        cls, files: Sequence[str], batch_size: int, context: tf.distribute.InputContext | None
+        cls, records: RecordSet, batch_size: int, context: tf.distribute.InputContext | None
     ) -> _Host:
-        """Returns the part of the host of `context`; `batch_size` is that of all replicas."""
+        """Returns the part of the host of `context`; `batch_size` is that of all replicas.
+
+        Raises:
+          UserError: it has no records; the endless stream would wait for one for ever.
+        """
         context = context or tf.distribute.InputContext()
         own = replica_batch_size(batch_size, context)
-        check_not_empty(files)
-        return cls(
+        check_not_empty(records.files)
+        host = cls(
             index=context.input_pipeline_id,
             num_hosts=context.num_input_pipelines,
-            files=list(files),
+            records=records,
             batch_size=own,
             images_per_step=batch_size // context.num_input_pipelines,
         )
+        if not host.count():
+            raise UserError(
+                f"host {host.index} of {host.num_hosts} gets no records of {len(records.files)} "
+                f"files ({records.files[0]}, ...); write a number of shards that {host.num_hosts} "
+                "divides, with records in each."
+            )
+        return host
 
     @property
     def has_own_files(self) -> bool:
@@ -131,36 +138,24 @@ class _Host(NamedTuple):
 
         Unequal numbers of files would show the images of some hosts more often than others.
         """
-        return len(self.files) % self.num_hosts == 0
+        return len(self.records.files) % self.num_hosts == 0
 
     @property
     def file_numbers(self) -> list[int]:
         """The files that this host reads."""
-        numbers = list(range(len(self.files)))
+        numbers = list(range(len(self.records.files)))
         return numbers[self.index :: self.num_hosts] if self.has_own_files else numbers
 
     def read_file(self, number: tf.Tensor) -> tf.data.Dataset:
         """Reads this host's records of one file."""
-        records = read_file(self.files, number)
+        records = read_file(self.records.files, number)
         return records if self.has_own_files else records.shard(self.num_hosts, self.index)
-
-    def check_own_records(self) -> None:
-        """Raises UserError if there are none; the endless stream would wait for one for ever."""
-        own = tf.data.Dataset.from_tensor_slices(tf.constant(self.file_numbers, tf.int64))
-        with user_errors(self.files):
-            if any(True for _ in own.flat_map(self.read_file).take(1)):
-                return
-        raise UserError(
-            f"host {self.index} of {self.num_hosts} gets no records of {len(self.files)} files "
-            f"({self.files[0]}, ...); write a number of shards that {self.num_hosts} divides, with "
-            "records in each."
-        )
 
     def count(self) -> int:
         """Returns the number of records that this host reads in an epoch."""
+        counts = self.records.counts
         if self.has_own_files:
-            return count_records([self.files[number] for number in self.file_numbers])
-        counts = (count_records([file]) for file in self.files)
+            return sum(counts[number] for number in self.file_numbers)
         return sum(len(range(self.index, count, self.num_hosts)) for count in counts)
 
 

@@ -1,6 +1,6 @@
 """TFRecord shards -> parsed records with decoded images, and errors that name the image.
 
-Letters: H, W pixels of one image. Boxes are [ymin, xmin, ymax, xmax].
+Shapes: H, W pixels of one image. Boxes are [ymin, xmin, ymax, xmax].
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Literal
 import tensorflow as tf
 
 from edet.errors import StorageError, UserError
-from edet.files import NO_ANSWER, reason
+from edet.files import UNAVAILABLE, reason
 from edet.image.decode import decode_stored_pixels, exif_orientation, turn_upright
-from edet.records.masks import decode_mask, parse_mask
+from edet.records.masks import decode_mask
 from edet.records.schema import parse_example
 from edet.records.shards import check_records
 
@@ -25,7 +25,7 @@ Tensors = dict[str, tf.Tensor]
 
 RECORDS_PER_FILE = 2**32  # bound; an image id is number of the file * this + number of the record
 _READ_AHEAD_BYTES = 8 << 20  # of each shard; a bucket answers slowly
-_MAY_PASS = (*NO_ANSWER, tf.errors.ResourceExhaustedError)
+_MAY_PASS = (*UNAVAILABLE, tf.errors.ResourceExhaustedError)
 _DECODED_AT_ONCE = min(os.cpu_count() or 1, 32)  # each may be a photo of many megabytes
 
 
@@ -58,14 +58,6 @@ def replica_batch_size(batch_size: int, context: tf.distribute.InputContext) -> 
             + (f"{below} or {below + replicas}." if below else f"{replicas}.")
         )
     return batch_size // replicas
-
-
-def check_not_empty(files: Sequence[str]) -> None:
-    """Raises UserError if no file holds a record."""
-    with user_errors(files):
-        if any(True for _ in tf.data.TFRecordDataset(list(files)).take(1)):
-            return
-    raise UserError(f"there are no records in {', '.join(files[:3])}; check the files.")
 
 
 def ordered_options() -> tf.data.Options:
@@ -103,10 +95,14 @@ def decode_examples(
 
     def parse(record: Tensors) -> Tensors:
         serialized = record.pop("serialized")
-        example = {**record, **parse_example(serialized)}
-        if masks != "none":
-            example["mask"] = _checked_mask(serialized, example, files, masks == "required")
-        return example
+        example = {**record, **parse_example(serialized, with_mask=masks != "none")}
+        if masks != "required":
+            return example
+        words = " has no mask; write records with masks only, or train boxes"
+        sentence = tf.strings.join([image_name(example, files), words])
+        has_mask = tf.debugging.Assert(tf.not_equal(example["mask"], ""), [sentence])
+        with tf.control_dependencies([has_mask]):
+            return {**example, "mask": tf.identity(example["mask"])}
 
     def decode(example: Tensors) -> Tensors:
         decoded = decode_parsed(example)
@@ -121,19 +117,6 @@ def decode_examples(
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).interleave(
         decode_or_blank, cycle_length=_DECODED_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE
     )
-
-
-def _checked_mask(
-    serialized: tf.Tensor, example: Tensors, files: Sequence[str], is_required: bool
-) -> tf.Tensor:
-    mask = parse_mask(serialized)
-    if not is_required:
-        return mask
-    sentence = tf.strings.join(
-        [image_name(example, files), " has no mask; write records with masks only, or train boxes"]
-    )
-    with tf.control_dependencies([tf.debugging.Assert(tf.not_equal(mask, ""), [sentence])]):
-        return tf.identity(mask)
 
 
 def decode_parsed(example: Tensors) -> Tensors:

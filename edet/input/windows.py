@@ -5,7 +5,7 @@ view is placed in the frame of its picture, the pixels that the whole picture ha
 input; there, one suppression serves all views. The whole picture, not mirrored, is placed by
 x * 1 + 0, so a picture that needs no other view is treated exactly as without any of this.
 
-Letters: B views of a batch · V views of a picture · H, W pixels of a picture · h, w pixels of the
+Shapes: B views of a batch · V views of a picture · H, W pixels of a picture · h, w pixels of the
 network input · M boxes of a view. Boxes and windows are [ymin, xmin, ymax, xmax].
 """
 
@@ -19,13 +19,13 @@ from edet.config.schema import Config, DetectConfig, ModelConfig
 from edet.image.letterbox import fit, letterbox
 from edet.input.reading import (
     Tensors,
-    check_not_empty,
     decode_examples,
     image_name,
     ordered_options,
     read_file,
     replica_batch_size,
 )
+from edet.records.shards import check_not_empty
 
 # A box that ends this close to where a tile was cut, in pixels of the network input, is taken for
 # the visible part of a larger thing. On pictures put together of four of BCCD's, 0 and 2 gave the

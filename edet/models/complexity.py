@@ -61,12 +61,12 @@ def count_cost(network: keras.Model) -> dict[str, Cost]:
 class Kept:
     """Numbers of values in one block of `models.rematerialization`, for one image."""
 
-    inside: int  # what the block's gradient reads
-    outputs: int  # what other blocks read
+    inside: int  # activations that the gradient of the block reads
+    outputs: int  # activations that other blocks read
     largest: int  # the largest feature map
 
 
-# What they give is read by no gradient: it has the values of another tensor, or is added only.
+# No gradient reads the outputs of these layers: they copy or add values of other tensors.
 _NOT_KEPT = (
     keras.layers.Reshape, keras.layers.Concatenate, keras.layers.Add, DropConnect,
 )  # fmt: skip
@@ -90,7 +90,7 @@ def count_kept(network: keras.Model) -> dict[str, Kept]:
 
 
 def _is_clipping(layer: keras.layers.Layer) -> bool:
-    """Whether its gradient reads what it gave and not what it got, which is then not kept."""
+    """Whether the layer is a ReLU, whose gradient needs its output and not its input."""
     clipping = (keras.activations.relu, keras.activations.relu6)
     return isinstance(layer, keras.layers.Activation) and layer.activation in clipping
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -20,28 +19,13 @@ from PIL import Image
 from edet.errors import UserError
 from edet.files import content_of, list_filled_folder, reason
 from edet.image.files import encode_png
+from edet.records.schema import Mask, parse_example
 
 IGNORED = 255
-FEATURE = "image/segmentation/class/encoded"  # of a record: a grey PNG
 
 
 class BadMask(ValueError):
     """A mask that cannot be used; its message says why."""
-
-
-@dataclass(frozen=True)
-class Mask:
-    """Where the mask of an image is.
-
-    Attributes:
-      file: path of the PNG (gs:// works), or its bytes. Grey or palette: a pixel's number is its
-        value.
-      segments: of COCO's panoptic PNGs, whose colours are segments' ids (red + 256 green + 65536
-        blue): the pairs (segment id, value). Pixels of other segments are ignored.
-    """
-
-    file: str | bytes
-    segments: tuple[tuple[int, int], ...] | None = None
 
 
 def load_mask(mask: Mask) -> np.ndarray:
@@ -108,12 +92,6 @@ def find_masks(folder: str) -> dict[str, str]:
     return found
 
 
-def parse_mask(serialized: tf.Tensor) -> tf.Tensor:
-    """Returns the PNG in a record, a string scalar; "" where it has none."""
-    feature = tf.io.FixedLenFeature([], tf.string, "")
-    return tf.io.parse_single_example(serialized, {FEATURE: feature})[FEATURE]
-
-
 def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes a record's mask, uint8 [H, W]; "" is one ignored pixel, which stretches over all."""
     nothing = tf.fill([1, 1], tf.constant(IGNORED, tf.uint8))
@@ -129,18 +107,7 @@ def read_masks(files: Sequence[str]) -> Iterator[np.ndarray]:
     """Yields the mask of each record, uint8 [H, W], in their order; see `decode_mask`."""
     records = tf.data.TFRecordDataset(list(files))
     masks = records.map(
-        lambda record: decode_mask(parse_mask(record)),
+        lambda record: decode_mask(parse_example(record, with_mask=True)["mask"]),
         num_parallel_calls=tf.data.AUTOTUNE, deterministic=True,
     )  # fmt: skip
     return masks.prefetch(4).as_numpy_iterator()
-
-
-def check_masks(files: Sequence[str], what: str) -> None:
-    """Raises UserError if no record has a mask; `what` names the setting."""
-    masks = tf.data.TFRecordDataset(list(files)).map(parse_mask)
-    for _ in masks.filter(lambda mask: tf.not_equal(mask, "")).take(1):
-        return
-    raise UserError(
-        f"no record of {what} has a mask; write them with --masks of `edet create_tfrecords`, or "
-        "leave segmentation out of model.heads."
-    )

@@ -1,6 +1,6 @@
 """One annotated image, its TFRecord schema (the reference's), and the checks of it.
 
-Letters: n boxes of one image. Boxes are [ymin, xmin, ymax, xmax]: pixels in an `Example`,
+Shapes: n boxes of one image. Boxes are [ymin, xmin, ymax, xmax]: pixels in an `Example`,
 shares of the image's height and width in a record.
 """
 
@@ -15,13 +15,28 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from edet.errors import UserError
-from edet.records.masks import FEATURE, Mask
 
 _BBOX = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
 _LABEL = "image/object/class/label"
 _TEXT = "image/object/class/text"
 _CROWD = "image/object/is_crowd"
 _AREA = "image/object/area"
+_MASK = "image/segmentation/class/encoded"  # a grey PNG
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Where the mask of an image is.
+
+    Attributes:
+      file: path of the PNG (gs:// works), or its bytes. Grey or palette: a pixel's number is its
+        value.
+      segments: of COCO's panoptic PNGs, whose colours are segments' ids (red + 256 green + 65536
+        blue): the pairs (segment id, value). Pixels of other segments are ignored.
+    """
+
+    file: str | bytes
+    segments: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,7 @@ def encode_example(example: Example, labels: dict[int, str], image_format: str =
         _CROWD: _ints(example.is_crowd.astype(np.int64)),
     }
     if example.mask is not None:
-        features[FEATURE] = _bytes([example.mask.file])
+        features[_MASK] = _bytes([example.mask.file])
     message = tf.train.Example(features=tf.train.Features(feature=features))
     return message.SerializeToString(deterministic=True)
 
@@ -126,11 +141,12 @@ def _floats(values: Iterable[float]) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
 
-def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+def parse_example(serialized: tf.Tensor, with_mask: bool = False) -> dict[str, tf.Tensor]:
     """Reads one record inside a tf.data graph.
 
     Args:
       serialized: scalar string, a tf.Example of the schema above.
+      with_mask: adds the mask to what is returned.
 
     Returns:
       "encoded": scalar string, the image file.
@@ -141,6 +157,7 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
       "class_ids": [n] int64, the data set's own ids.
       "is_crowd": [n] bool; all false where the record has none.
       "areas": [n] float32 in pixels squared; of the boxes where the record has none.
+      "mask": scalar string, a grey PNG; "" where the record has none.
 
     Raises (in the graph):
       tf.errors.InvalidArgumentError: the lists of the objects differ in length.
@@ -163,6 +180,7 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
             _LABEL: many(tf.int64),
             _AREA: many(tf.float32),
             _CROWD: many(tf.int64),
+            **({_MASK: one(tf.string, "")} if with_mask else {}),
         },
     )
     encoded = parsed["image/encoded"]
@@ -194,6 +212,7 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         "class_ids": class_ids,
         "is_crowd": crowd,
         "areas": areas,
+        **({"mask": parsed[_MASK]} if with_mask else {}),
     }
 
 
@@ -244,3 +263,9 @@ def classes_of(features: Mapping[str, tf.train.Feature]) -> list[tuple[int, str]
     ids, texts = features[_LABEL].int64_list.value, features[_TEXT].bytes_list.value
     names = [text.decode(errors="replace") for text in texts]
     return list(zip(ids, names + [""] * (len(ids) - len(names)), strict=False))
+
+
+def mask_of(features: Mapping[str, tf.train.Feature]) -> Mask | None:
+    """Returns the mask of a record, if it has one."""
+    png = b"".join(features[_MASK].bytes_list.value)
+    return Mask(png) if png else None

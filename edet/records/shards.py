@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import rich.progress
@@ -13,54 +14,109 @@ import tensorflow as tf
 
 from edet.errors import UserError
 from edet.files import failure
-from edet.records.schema import checked_features, classes_of
+from edet.records.schema import checked_features, classes_of, mask_of
+
+_FRAME_BYTES = 16  # of a record besides its own: uint64 length, uint32 crc, and uint32 crc behind
+
+
+CHECK_ALL_BELOW = 20_000  # records; a larger set has only the first record of each shard checked
 
 
 @dataclass(frozen=True)
-class RecordsSummary:
-    """What `check_records` has seen."""
+class RecordSet:
+    """TFRecord shards, counted once and handed on, and what `check_records` has seen in them."""
 
-    num_files: int
-    num_records: int  # records that were read
-    num_empty: int  # of them: images without boxes
+    files: list[str]
+    counts: list[int]  # records of each file
+    num_checked: int = 0  # records that were read
+    num_empty: int = 0  # of them: images without boxes
     class_boxes: dict[int, int] = field(default_factory=dict)  # {class id: boxes}
     class_names: dict[int, set[str]] = field(default_factory=dict)  # as the records call them
+    has_masks: bool = False  # at least one that was read
+
+    @classmethod
+    def of(cls, records: RecordSet | Sequence[str]) -> RecordSet:
+        """Returns the set itself, or counts the records of these files."""
+        return records if isinstance(records, cls) else count_records(list(records))
+
+    @property
+    def num_records(self) -> int:
+        """The number of records of all files."""
+        return sum(self.counts)
+
+    def check_masks(self, what: str) -> None:
+        """Raises UserError if no record has a mask; `what` names the setting."""
+        if self.has_masks or (self.num_checked < self.num_records and any(map(_masks, self.files))):
+            return
+        raise UserError(
+            f"no record of {what} has a mask; write them with --masks of `edet create_tfrecords`, "
+            "or leave segmentation out of model.heads."
+        )
+
+
+def check_not_empty(files: Sequence[str]) -> None:
+    """Raises UserError if no file holds a record; it asks for their sizes and opens none."""
+    for file in files:
+        try:
+            if tf.io.gfile.stat(file).length:
+                return
+        except tf.errors.OpError as error:
+            raise failure(f"cannot read {file}", error) from error
+    raise UserError(f"there are no records in {', '.join(files[:3])}; check the files.")
 
 
 def check_records(
-    files: list[str], label_ids: Iterable[int] | None = None, every_record: bool = False
-) -> RecordsSummary:
-    """Reads the first record of each shard, or all of them, and says in words what is wrong.
+    files: list[str], label_ids: Iterable[int] | None = None, every_record: bool | None = None
+) -> RecordSet:
+    """Counts the records of shards, reads some or all, and says in words what is wrong.
+
+    Each file is opened twice: for the lengths of its records, and for what they hold.
 
     Args:
       files: paths of TFRecord shards; gs:// works.
       label_ids: the ids that the model knows; None leaves the ids unchecked.
-      every_record: reads the shards to their ends.
+      every_record: reads the shards to their ends, or only their first records; None: to their
+        ends where the set has fewer than CHECK_ALL_BELOW records.
 
     Raises:
       UserError: a shard is unreadable or cut off, a record has another schema, or a class id is
-        not among `label_ids`. The message names the file and the record.
+        not among `label_ids`. The message names the file and the record; StorageError: a disk or
+        bucket does not answer now.
     """
+    counted = count_records(files)
+    if every_record is None:
+        every_record = counted.num_records < CHECK_ALL_BELOW
     known = None if label_ids is None else set(label_ids)
     boxes: Counter[int] = Counter()
     names: dict[int, set[str]] = {}
-    records = empty = 0
+    checked = empty = masks = 0
     for file in files:
         for index, serialized in enumerate(read_records(file, None if every_record else 1)):
-            classes = classes_of(checked_features(serialized, f"{file}, record {index}"))
+            features = checked_features(serialized, f"{file}, record {index}")
+            classes = classes_of(features)
             class_ids = [class_id for class_id, _ in classes]
-            strange = sorted(set(class_ids) - known) if known is not None else []
-            if strange:
+            unknown = sorted(set(class_ids) - known) if known is not None else []
+            if unknown:
                 raise UserError(
-                    f"{file}, record {index}: class id {strange[0]} is not in the labels (ids "
+                    f"{file}, record {index}: class id {unknown[0]} is not in the labels (ids "
                     f"{_listed(known)}); set model.labels to those of the data set."
                 )
             boxes.update(class_ids)
             for class_id, name in classes:
                 names.setdefault(class_id, set()).add(name)
-            records += 1
+            checked += 1
             empty += not class_ids
-    return RecordsSummary(len(files), records, empty, dict(sorted(boxes.items())), names)
+            masks += mask_of(features) is not None
+    return dataclasses.replace(
+        counted, num_checked=checked, num_empty=empty, class_boxes=dict(sorted(boxes.items())),
+        class_names=names, has_masks=masks > 0,
+    )  # fmt: skip
+
+
+def _masks(file: str) -> bool:
+    """Whether a record of a shard has a mask."""
+    records = (checked_features(record, file) for record in read_records(file))
+    return any(mask_of(features) is not None for features in records)
 
 
 def read_records(file: str, limit: int | None = None) -> Iterator[bytes]:
@@ -70,14 +126,17 @@ def read_records(file: str, limit: int | None = None) -> Iterator[bytes]:
       UserError: the shard is unreadable or cut off, after the good records; StorageError: its disk
         or bucket does not answer now.
     """
-    read = 0
+    read = size = 0
     try:
         dataset = tf.data.TFRecordDataset(file)
         for record in dataset if limit is None else dataset.take(limit):
-            yield record.numpy()
+            serialized = record.numpy()
+            yield serialized
             read += 1
-        if read != limit:
-            _count(file)  # TensorFlow takes a shard that ends within a length for a whole one.
+            size += len(serialized) + _FRAME_BYTES
+        # TensorFlow takes a shard that ends within a length for a whole one.
+        if read != limit and size != tf.io.gfile.stat(file).length:
+            raise UserError(_damaged(file, read))
     except tf.errors.DataLossError as error:
         raise UserError(_damaged(file, read)) from error
     except tf.errors.OpError as error:
@@ -97,8 +156,8 @@ def _listed(ids: set[int]) -> str:
     return ", ".join(map(str, ordered)) if len(ids) < 6 else f"{ordered[0]} to {ordered[-1]}"
 
 
-def count_records(files: list[str]) -> int:
-    """Returns the number of records in TFRecord shards; on a disk it reads only their lengths.
+def count_records(files: list[str]) -> RecordSet:
+    """Counts the records in TFRecord shards; on a disk it reads only their lengths.
 
     Raises:
       UserError: a shard is unreadable or cut off; the message says how many records were good;
@@ -112,7 +171,7 @@ def count_records(files: list[str]) -> int:
             transient=True,
             disable=len(files) < 64,
         )
-        return sum(counts)
+        return RecordSet(files, list(counts))
 
 
 def _count(file: str) -> int:
@@ -127,7 +186,7 @@ def _count(file: str) -> int:
                 header = shard.read(12)
                 if len(header) < 12:
                     raise UserError(_damaged(file, good))
-                position += 16 + struct.unpack("<Q", header[:8])[0]
+                position += _FRAME_BYTES + struct.unpack("<Q", header[:8])[0]
                 if position > end:
                     raise UserError(_damaged(file, good))
                 good += 1

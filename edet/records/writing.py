@@ -29,9 +29,9 @@ import yaml
 from edet.errors import UserError
 from edet.files import content_of, read_text, reason, write_json, write_text, written_aside
 from edet.image.transcode import BadImage, make_plain
-from edet.records.masks import BadMask, Mask, encode_mask, load_mask
+from edet.records.masks import BadMask, encode_mask, load_mask
 from edet.records.report import Report, nothing_read, refuse_nothing
-from edet.records.schema import Example, box_areas, encode_example
+from edet.records.schema import Example, Mask, box_areas, encode_example
 from edet.records.sources.example_set import Source, Tally
 
 SHARD_BYTES = 100e6  # aimed at where the number of shards is left open

@@ -18,10 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import Interrupted
-from edet.files import NO_ANSWER, bucket_errors, reason
+from edet.files import UNAVAILABLE, bucket_errors, reason
 
 # What a broken collective raises: the peer's connection is closed, or it does not answer.
-_GONE = (*NO_ANSWER, tf.errors.CancelledError)
+_PEER_LOST = (*UNAVAILABLE, tf.errors.CancelledError)
 AGAIN = "the same command goes on from there"
 
 
@@ -103,7 +103,7 @@ class Workers:
         try:
             with bucket_errors():
                 yield
-        except _GONE as error:
+        except _PEER_LOST as error:
             if not self._are_several:
                 raise
             cause = re.search(r"aborted by: (.*)", error.message)

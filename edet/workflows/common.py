@@ -21,13 +21,10 @@ from edet.files import find_files
 from edet.inference.detector import Detector
 from edet.inference.segmenter import Segmenter
 from edet.models.efficientdet import build_network
-from edet.records.masks import check_masks
-from edet.records.shards import check_records, count_records
+from edet.records.shards import RecordSet, check_records
 from edet.weights.loading import load_weights
 
 console = Console(soft_wrap=True)
-
-_CHECK_ALL_BELOW = 20_000  # records; a larger set has only the first record of each shard checked
 
 
 class Heads(NamedTuple):
@@ -76,15 +73,14 @@ def load_detector(config: Config, weights: str) -> Detector:
     return detector
 
 
-def checked_records(config: Config, key: str) -> tuple[list[str], int]:
-    """Returns the shards of `data.<key>` and the number of their records, after `check_records`."""
+def checked_records(config: Config, key: str) -> RecordSet:
+    """Returns the records of `data.<key>`, counted and checked for these heads and labels."""
     what = f"data.{key}"
     files = find_files(getattr(config.data, key), what)
-    count = count_records(files)
     ids = class_ids(config.model) if config.model.detects else None
-    found = check_records(files, ids, every_record=count < _CHECK_ALL_BELOW)
+    found = check_records(files, ids)
     if ids is not None and (clashes := name_clashes(found.class_names, labels_of(config.model))):
         console.print(f"warning: {what}: {clashes}", style="yellow", markup=False)
     if config.model.segments:
-        check_masks(files, what)
-    return files, count
+        found.check_masks(what)
+    return found

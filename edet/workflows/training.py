@@ -18,6 +18,7 @@ from edet.input.ground_truth import describe_images
 from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
 from edet.models.efficientdet import build_network, freeze
+from edet.records.shards import RecordSet
 from edet.runtime.devices import check_batch_size, is_tpu
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory, expected_memory
@@ -66,7 +67,7 @@ def _train(
     config: Config, workdir: str, strategy: tf.distribute.Strategy, evaluate_too: bool
 ) -> dict:
     is_chief = strategy.extended.should_checkpoint
-    files, recipe = _plan(config, workdir, strategy, evaluate_too)
+    records, recipe = _plan(config, workdir, strategy, evaluate_too)
     keras.utils.set_random_seed(config.train.seed)
     model = dataclasses.replace(config.model, batch_norm_momentum=recipe.batch_norm_momentum)
     with strategy.scope():
@@ -95,12 +96,12 @@ def _train(
             config, workdir, strategy, heads, variables, checkpoints, reporter
         )
     batches = strategy.distribute_datasets_from_function(
-        lambda context: make_train_dataset(config, files, context, skip_steps=done)
+        lambda context: make_train_dataset(config, records, context, skip_steps=done)
     )
-    with user_errors(files):
+    with user_errors(records.files):
         run_training(
             strategy, variables, TrainingStep(network, config, recipe), recipe, iter(batches),
-            checkpoints, reporter, lambda ids: describe_images(files, ids), evaluate_at,
+            checkpoints, reporter, lambda ids: describe_images(records.files, ids), evaluate_at,
         )  # fmt: skip
     if not is_chief:
         return {}
@@ -110,27 +111,27 @@ def _train(
 
 def _plan(
     config: Config, workdir: str, strategy: tf.distribute.Strategy, evaluate_too: bool
-) -> tuple[list[str], Recipe]:
+) -> tuple[RecordSet, Recipe]:
     """Checks everything that can be checked beforehand, saves and prints what the run will do."""
     sizes = ["batch_size", "eval_batch_size"] if evaluate_too else ["batch_size"]
     check_batch_size(config, strategy.num_replicas_in_sync, sizes)
-    files, count = checked_records(config, "train_records")
+    records = checked_records(config, "train_records")
     if evaluate_too:
         checked_records(config, "eval_records")
     recipe = resolve_recipe(
         config,
-        config.data.num_train_examples or count,
+        config.data.num_train_examples or records.num_records,
         _starts_from_detector(config, workdir),
         is_tpu(strategy),
     )
     if not strategy.extended.should_checkpoint:
-        return files, recipe
+        return records, recipe
     notes = prepare_workdir(workdir, config)
     write_json(os.path.join(workdir, "recipe.json"), dataclasses.asdict(recipe))
     console.print(config_table(config), recipe.table(config))
     for note in notes:
         console.print(f"changed since this run was started: {note}", style="yellow", markup=False)
-    return files, recipe
+    return records, recipe
 
 
 def _starts_from_detector(config: Config, workdir: str) -> bool:

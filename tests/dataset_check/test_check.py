@@ -9,8 +9,8 @@ from PIL import Image
 
 from edet.dataset_check.check import read_image, read_set
 from edet.errors import UserError
-from edet.records.masks import Mask, encode_mask
-from edet.records.schema import Example, encode_example
+from edet.records.masks import encode_mask
+from edet.records.schema import Example, Mask, encode_example
 
 LABELS = {1: "cat", 2: "dog", 3: ""}
 SIZE = (20, 30)

@@ -1,15 +1,26 @@
 """Shards are counted and read to their ends, and what is wrong with one is named."""
 
+import ctypes
+import os
 import pathlib
 import re
 import struct
+from collections import Counter
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from edet.config.loading import load_config
 from edet.errors import UserError
-from edet.records.schema import Example, encode_example
+from edet.input.pipeline import make_train_dataset
+from edet.records import shards
+from edet.records.masks import encode_mask
+from edet.records.schema import Example, Mask, encode_example
 from edet.records.shards import check_records, count_records
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.writing import write_records
+from edet.workflows.common import checked_records
 from tests.records.small_records import one_box, png, tf_example
 
 
@@ -23,11 +34,57 @@ def shard(path, records) -> str:
 def test_a_summary_counts_what_was_read(tmp_path):
     empty = encode_example(Example(png(4, 4), "1", [], [], 4, 4), {})
     files = [shard(tmp_path / "a", [one_box(), empty]), shard(tmp_path / "b", [one_box()])]
-    first = check_records(files, [7])
-    assert (first.num_files, first.num_records, first.class_boxes) == (2, 2, {7: 2})
-    full = check_records(files, [7], every_record=True)
-    assert (full.num_records, full.num_empty, full.class_boxes) == (3, 1, {7: 2})
-    assert count_records(files) == 3
+    first = check_records(files, [7], every_record=False)
+    assert (first.counts, first.num_checked, first.class_boxes) == ([2, 1], 2, {7: 2})
+    full = check_records(files, [7])
+    assert (full.num_checked, full.num_empty, full.class_boxes) == (3, 1, {7: 2})
+    assert count_records(files).num_records == 3
+
+
+def test_of_a_large_set_the_first_record_of_each_shard_is_checked(tmp_path, monkeypatch):
+    files = [shard(tmp_path / name, [one_box(), one_box()]) for name in "ab"]
+    for limit, checked in ((4, 2), (5, 4)):
+        monkeypatch.setattr(shards, "CHECK_ALL_BELOW", limit)
+        assert check_records(files).num_checked == checked
+
+
+def test_a_mask_is_looked_for_until_one_is_found(tmp_path):
+    mask = encode_mask(np.zeros((4, 4), np.uint8))
+    masked = encode_example(Example(png(4, 4), "1", [], [], 4, 4, mask=Mask(mask)), {})
+    files = [shard(tmp_path / "a", [one_box()]), shard(tmp_path / "b", [one_box(), masked])]
+    for every_record in (True, False):
+        check_records(files, every_record=every_record).check_masks("data.train_records")
+        without = check_records(files[:1], every_record=every_record)
+        with pytest.raises(UserError, match="no record of data.train_records has a mask"):
+            without.check_masks("data.train_records")
+
+
+def test_a_shard_is_opened_twice_before_the_first_step(tmp_path):
+    """For the lengths of its records and for what they hold; six times before they were kept."""
+    labels = {1: "disc", 2: "square", 3: "triangle"}
+    files = write_records(SyntheticSet(8, 32), str(tmp_path / "r"), 4).shards
+    overrides = [
+        "model.image_size=64",
+        "data.batch_size=2",
+        "model.heads=[detection, segmentation]",
+    ]
+    overrides += [f"data.train_records={tmp_path}/r-*", f"model.labels={labels}"]
+    config = load_config(overrides=overrides)
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    assert libc.inotify_add_watch(watch, str(tmp_path).encode(), 0x20) > 0  # IN_OPEN
+    records = checked_records(config, "train_records")
+    for host in range(2):
+        context = tf.distribute.InputContext(2, host, 2)
+        make_train_dataset(config, records, context, skip_steps=3)
+    opened, events = Counter(), os.read(watch, 1 << 16)
+    os.close(watch)
+    while events:
+        size = 16 + struct.unpack_from("I", events, 12)[0]
+        opened[events[16:size].rstrip(b"\0").decode()] += 1
+        events = events[size:]
+    opened.pop("", None)  # the folder itself, for the glob
+    assert {os.path.basename(file): 2 for file in files} == opened
 
 
 def test_counting_reads_the_lengths_of_records_and_not_their_images(tmp_path):
@@ -41,7 +98,7 @@ def test_counting_reads_the_lengths_of_records_and_not_their_images(tmp_path):
         return int(re.search(r"rchar: (\d+)", text)[1])
 
     before = bytes_read()
-    assert count_records([path]) == 20
+    assert count_records([path]).num_records == 20
     assert bytes_read() - before < 100_000
 
 
@@ -69,7 +126,7 @@ def test_another_schema_is_refused_in_words(tmp_path, record, words):
 
 def test_a_fault_in_a_later_record_is_found_when_all_are_read(tmp_path):
     file = shard(tmp_path / "late.tfrecord", [one_box(), tf_example(image=[b"x"])])
-    check_records([file])
+    check_records([file], every_record=False)
     with pytest.raises(UserError, match="late.tfrecord, record 1"):
         check_records([file], every_record=True)
 
@@ -102,5 +159,5 @@ def test_a_missing_shard_is_named(tmp_path):
 
 def test_an_empty_shard_has_no_records(tmp_path):
     (tmp_path / "none.tfrecord").write_bytes(b"")
-    assert count_records([str(tmp_path / "none.tfrecord")]) == 0
+    assert count_records([str(tmp_path / "none.tfrecord")]).num_records == 0
     assert check_records([str(tmp_path / "none.tfrecord")]).num_records == 0

@@ -11,8 +11,8 @@ import numpy as np
 
 from edet.errors import UserError
 from edet.files import PICTURE_ENDINGS, list_filled_folder, read_text
-from edet.records.masks import Mask, find_masks
-from edet.records.schema import Example
+from edet.records.masks import find_masks
+from edet.records.schema import Example, Mask
 from edet.records.sources.example_set import ExampleSet
 
 

@@ -4,7 +4,7 @@ Three classes - disc, square, triangle - of any turn and size lie on a clouded, 
 one another and run over the border. Colour hints at the class, for each has its own part of the
 colour circle; where two parts overlap the shape decides. One scene in ten is empty.
 
-Letters: H = W = size of the scene, n boxes.
+Shapes: H = W = size of the scene, n boxes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from PIL import Image
 
 from edet.config.labels import BACKGROUND
 from edet.errors import UserError
-from edet.records.masks import Mask, encode_mask
-from edet.records.schema import Example
+from edet.records.masks import encode_mask
+from edet.records.schema import Example, Mask
 from edet.records.sources.example_set import Tally
 
 LABELS = {1: "disc", 2: "square", 3: "triangle"}
