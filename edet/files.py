@@ -211,6 +211,19 @@ def read_text(path: str | os.PathLike, what: str) -> str:
         raise failure(f"cannot read {what} {os.fspath(path)}", error) from error
 
 
+def read_json(path: str | os.PathLike, what: str) -> Any:
+    """Returns the value in a JSON file.
+
+    Raises:
+      UserError: it is not JSON, named by `what` and the path; and as `read_text` does.
+    """
+    text = read_text(path, what).removeprefix("\ufeff")  # Windows editors' mark
+    try:
+        return json.loads(text)
+    except ValueError as error:  # a JSONDecodeError, or a number of too many digits
+        raise UserError(f"{what} {os.fspath(path)} is not JSON: {error}.") from error
+
+
 def read_bytes(path: str | os.PathLike, what: str) -> bytes:
     """Returns what a file holds, of whatever encoding; it raises what `read_text` does."""
     try:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edet.errors import UserError
-from edet.files import read_text, write_text
+from edet.files import read_json, write_text
 from edet.geometry.boxes import yxyx_to_xywh
 
 ImageId = int | str
@@ -164,11 +164,11 @@ def read_coco_json(annotations: str, detections: str) -> tuple[Dataset, Results]
     Raises:
       UserError: a file is missing or is not what its name says.
     """
-    dataset = _json(annotations, "annotations")
+    dataset = read_json(annotations, "annotations")
     for key in ("images", "annotations", "categories"):
         entries = dataset.get(key) if isinstance(dataset, dict) else None
         _check_entries(entries, key, f"annotations {annotations}")
-    results = _json(detections, "detections")
+    results = read_json(detections, "detections")
     results = results.get("annotations") if isinstance(results, dict) else results
     _check_entries(results, "detections", f"detections {detections}")
     # Whatever else a detection carries (an area, a crowd flag) is not COCO's to read.
@@ -228,13 +228,6 @@ def number_images(dataset: Dataset) -> dict[ImageId, int]:
     if all(isinstance(image_id, int) and abs(image_id) < 2**53 for image_id in times):
         return {image_id: image_id for image_id in sorted(times)}
     return {image_id: number for number, image_id in enumerate(sorted(times, key=str), start=1)}
-
-
-def _json(path: str, what: str) -> Any:
-    try:
-        return json.loads(read_text(path, what))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{what} {path} is not JSON: {error}.") from error
 
 
 def _check_entries(entries: Any, kind: str, source: str) -> None:

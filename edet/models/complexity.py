@@ -59,7 +59,7 @@ def count_cost(network: keras.Model) -> dict[str, Cost]:
 
 @dataclass(frozen=True)
 class Kept:
-    """Numbers of values in one block of `models.rematerialization`, for one image."""
+    """How many values of one block training keeps in memory, for one image."""
 
     inside: int  # activations that the gradient of the block reads
     outputs: int  # activations that other blocks read

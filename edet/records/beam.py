@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
-import json
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import content_of, read_text, write_bytes, write_json
+from edet.files import content_of, read_json, write_bytes, write_json
 from edet.records.schema import Example
 from edet.records.sources.example_set import Source, Tally
 from edet.records.writing import Shard, write_shard
@@ -111,7 +110,7 @@ class OnBeam:
         path = f"{self._path(shard)}.json"
         if not tf.io.gfile.exists(path) or not tf.io.gfile.exists(shard.path):
             return None
-        answer = json.loads(read_text(path, "the answer to an order"))
+        answer = read_json(path, "the answer to an order")
         if answer["fingerprint"] != shard.fingerprint:
             return None
         return Tally.from_json(answer["tally"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -141,6 +142,26 @@ def _floats(values: Iterable[float]) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
 
+def _one(dtype: tf.DType, default: Any) -> tf.io.FixedLenFeature:
+    return tf.io.FixedLenFeature([], dtype, default)
+
+
+def _many(dtype: tf.DType) -> tf.io.FixedLenSequenceFeature:
+    return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
+
+
+_FEATURES = {
+    "image/encoded": tf.io.FixedLenFeature([], tf.string),
+    "image/source_id": _one(tf.string, ""),
+    "image/height": _one(tf.int64, -1),
+    "image/width": _one(tf.int64, -1),
+    **dict.fromkeys(_BBOX, _many(tf.float32)),
+    _LABEL: _many(tf.int64),
+    _AREA: _many(tf.float32),
+    _CROWD: _many(tf.int64),
+}
+
+
 def parse_example(serialized: tf.Tensor, with_mask: bool = False) -> dict[str, tf.Tensor]:
     """Reads one record inside a tf.data graph.
 
@@ -162,27 +183,8 @@ def parse_example(serialized: tf.Tensor, with_mask: bool = False) -> dict[str, t
     Raises (in the graph):
       tf.errors.InvalidArgumentError: the lists of the objects differ in length.
     """
-
-    def one(dtype, default):
-        return tf.io.FixedLenFeature([], dtype, default)
-
-    def many(dtype):
-        return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
-
-    parsed = tf.io.parse_single_example(
-        serialized,
-        {
-            "image/encoded": tf.io.FixedLenFeature([], tf.string),
-            "image/source_id": one(tf.string, ""),
-            "image/height": one(tf.int64, -1),
-            "image/width": one(tf.int64, -1),
-            **{key: many(tf.float32) for key in _BBOX},
-            _LABEL: many(tf.int64),
-            _AREA: many(tf.float32),
-            _CROWD: many(tf.int64),
-            **({_MASK: one(tf.string, "")} if with_mask else {}),
-        },
-    )
+    masks = {_MASK: _one(tf.string, "")} if with_mask else {}
+    parsed = tf.io.parse_single_example(serialized, _FEATURES | masks)
     encoded = parsed["image/encoded"]
     source_id = parsed["image/source_id"]
     source_id = tf.cond(

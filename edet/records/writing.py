@@ -47,6 +47,12 @@ class Shard:
     count: int  # shards of the whole set
     fingerprint: str  # of what it is made of
 
+    @classmethod
+    def of(cls, source: Source, path: str, index: int, count: int) -> Shard:
+        """Returns a shard of a source with the fingerprint of its inputs."""
+        text = repr((_VERSION, source.labels, source.fingerprint(index, count)))
+        return cls(path, index, count, hashlib.sha256(text.encode()).hexdigest())
+
 
 # Writes shards of a source, wherever, and yields each with its tally when it is done.
 WriteShards = Callable[[Source, Sequence[Shard]], Iterator[tuple[Shard, Tally]]]
@@ -90,10 +96,7 @@ def write_records(
     num_shards = num_shards or min(num_images, math.ceil(source.num_bytes() / SHARD_BYTES) or 1)
     paths = [f"{output}-{i:05d}-of-{num_shards:05d}.tfrecord" for i in range(num_shards)]
     _refuse_other_shards(output, paths)
-    shards = [
-        Shard(path, index, num_shards, _fingerprint(source, index, num_shards))
-        for index, path in enumerate(paths)
-    ]
+    shards = [Shard.of(source, path, index, num_shards) for index, path in enumerate(paths)]
     manifest = _Manifest(output)
     finished = {shard: manifest.finished(shard) for shard in shards}
     missing = [shard for shard, tally in finished.items() if tally is None]
@@ -110,20 +113,14 @@ def write_records(
     report = Report(paths, len(shards) - len(missing), source.labels, total)
     write_json(f"{output}.report.json", report.as_json())
     refuse_nothing(source, total, output)
-    write_text(f"{output}.labels.yaml", yaml.safe_dump(source.labels, allow_unicode=True))
-    if source.mask_labels:
-        text = yaml.safe_dump(source.mask_labels, allow_unicode=True)
-        write_text(f"{output}.mask_labels.yaml", text)
+    for name, labels in (("labels", source.labels), ("mask_labels", source.mask_labels)):
+        if labels or name == "labels":
+            write_text(f"{output}.{name}.yaml", yaml.safe_dump(labels, allow_unicode=True))
     return report
 
 
 def _num_images(source: Source, shard: Shard) -> int:
     return len(range(shard.index, len(source), shard.count))
-
-
-def _fingerprint(source: Source, index: int, num_shards: int) -> str:
-    text = repr((_VERSION, source.labels, source.fingerprint(index, num_shards)))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _refuse_other_shards(output: str, shards: list[str]) -> None:

@@ -5,7 +5,6 @@ tools/measure_networks.py counts and times them; docs/paper/costs.json keeps the
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import time
@@ -19,7 +18,7 @@ from edet.config.schema import Config, replace
 from edet.config.sizes import DIMENSIONS, TABLE_1
 from edet.errors import UserError
 from edet.export.fold import fold
-from edet.files import read_text
+from edet.files import read_json
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
 from edet.runtime.memory import expected_memory
@@ -141,7 +140,7 @@ def read() -> Costs:
     found: Costs = {}
     for path in filter(os.path.exists, (COSTS, _MODELS)):
         try:
-            for label, row in json.loads(read_text(path, "costs")).items():
+            for label, row in read_json(path, "costs").items():
                 found[label] = found.get(label, {}) | row
         except (ValueError, AttributeError, TypeError) as error:
             raise UserError(f"{path} is not what this tool writes ({error}); remove it.") from error

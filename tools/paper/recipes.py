@@ -6,13 +6,11 @@ by the name of its file in configs/paper/recipes.
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
 from edet.cli.sweep import cells
-from edet.errors import UserError
-from edet.files import read_text
+from edet.files import read_json
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RESULTS = os.path.join(_ROOT, "docs", "paper", "recipes.json")
@@ -41,10 +39,7 @@ def read() -> Sweeps:
     Raises:
       UserError: the file is missing or is not JSON.
     """
-    try:
-        return json.loads(read_text(RESULTS, "results of the recipes"))
-    except ValueError as error:
-        raise UserError(f"{RESULTS} is not JSON: {error}.") from error
+    return read_json(RESULTS, "results of the recipes")
 
 
 def figure_7(found: Sweeps) -> list[list[str]]:

@@ -5,7 +5,6 @@ COCO boxes are [x, y, width, height] in pixels; they become [ymin, xmin, ymax, x
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections import defaultdict
@@ -15,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from edet.errors import UserError
-from edet.files import read_text
+from edet.files import read_json
 from edet.geometry.boxes import xywh_to_yxyx
 from edet.records.schema import Example, box_areas
 from edet.records.sources.example_set import ExampleSet, Tally
@@ -80,11 +79,7 @@ class _Image(NamedTuple):
 
 
 def _load(path: str) -> dict[str, Any]:
-    text = read_text(path, "COCO annotations").removeprefix("\ufeff")  # Windows editors' mark
-    try:
-        data = json.loads(text)
-    except ValueError as error:  # a JSONDecodeError, or a number of too many digits
-        raise UserError(f"{path} is not JSON: {error}.") from error
+    data = read_json(path, "COCO annotations")
     if not isinstance(data, dict) or not {"images", "categories"} <= set(data):
         raise UserError(
             f"{path} has no images and categories; give a COCO instances file, such as "

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable
 
 import numpy as np
 
 from edet.errors import UserError
-from edet.files import PICTURE_ENDINGS, list_filled_folder, read_text
+from edet.files import PICTURE_ENDINGS, list_filled_folder, read_json, read_text
 from edet.records.masks import find_masks
 from edet.records.schema import Example, Mask
 from edet.records.sources.example_set import ExampleSet
@@ -95,8 +94,8 @@ def add_panoptic(source: ExampleSet, panoptic_json: str, masks_dir: str) -> Exam
     Raises:
       UserError: the file is no panoptic one, has ids above 253, or fits no picture.
     """
+    data = read_json(panoptic_json, "panoptic annotations")
     try:
-        data = json.loads(read_text(panoptic_json, "panoptic annotations"))
         labels = {int(item["id"]): str(item["name"]) for item in data["categories"]}
         masks = {
             str(item["image_id"]): Mask(
