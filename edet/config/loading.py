@@ -1,14 +1,10 @@
 """One configuration from its sources: default < model < released weights < YAML < --set.
 
-OmegaConf merges and checks the types; a key that does not exist is refused with the nearest one.
-Nothing else in edet imports OmegaConf: the rest sees frozen dataclasses.
+The sources are merged as they are; the schema then checks what came out.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import difflib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -16,11 +12,9 @@ from typing import Any
 import rich.markup
 import rich.table
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from edet.config.labels import read_labels, read_mask_labels
-from edet.config.schema import Config, ConfigError, parse_image_size, replace
+from edet.config.schema import Config, ConfigError
 from edet.config.sizes import as_dict, sized_config
 from edet.config.yaml_text import parse_yaml
 from edet.files import read_text, write_text
@@ -63,21 +57,21 @@ def load_config(
         raise ConfigError(
             f"{model} is asked for, but {where} has model.name={name}; leave one of them out."
         )
-    base = as_dict(sized_config(name or Config().model.name))
-    labels, mask_labels = _take_labels(layers)
-    _resolve_image_size(layers)
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), base)
-        for layer in layers:
-            _check_keys(layer, base)
-            merged = OmegaConf.merge(merged, layer)
-        config = _freeze(OmegaConf.to_object(merged))
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", "") or ""
-        text = str(error).splitlines()[0]
-        raise ConfigError(f"{key}: {text}" if key and key not in text else text) from error
-    segmentation = dataclasses.replace(config.model.segmentation, labels=mask_labels)
-    return replace(config, model={"labels": labels, "segmentation": segmentation})
+    _read_label_maps(layers)
+    sections = as_dict(sized_config(name or Config().model.name))
+    for layer in layers:
+        sections = _merge(sections, layer)
+    return Config(**sections)
+
+
+def _merge(under: dict[Any, Any], over: dict[Any, Any]) -> dict[str, Any]:
+    """Returns the settings of two layers; sections without any key, null in YAML, change none."""
+    merged = dict(under)
+    for key, value in over.items():
+        if isinstance(under.get(key), dict) and isinstance(value, dict | None) and key != "labels":
+            value = _merge(under[key], value or {})
+        merged[str(key)] = value
+    return merged
 
 
 def find_config(path: str | os.PathLike) -> str:
@@ -104,33 +98,20 @@ def _last_name(layers: Sequence[dict[str, Any]]) -> str | None:
     return names[-1] if names else None
 
 
-def _freeze(config: Config) -> Config:
-    """Turns the lists that OmegaConf leaves inside tuples into tuples, so that equal is equal."""
-    pairs = tuple(tuple(pair) for pair in config.model.anchors.aspect_pairs)
-    object.__setattr__(config.model.anchors, "aspect_pairs", pairs)
-    return config
-
-
 def _parse_layer(text: str, path: str | os.PathLike | None) -> dict[str, Any]:
     """Returns the sections of a YAML text; `path` is where it comes from, for the errors."""
-    layer = parse_yaml(text, f"config {path}")
-    layer = _with_sections(layer, as_dict(Config()))
-    if not isinstance(layer, dict):
-        raise ConfigError(f"config {path} must hold sections such as 'model:' with keys below.")
-    for key, value in layer.items():
-        if not isinstance(value, dict):
+    where = f"config {path}" if path else "the configuration"
+    layer = parse_yaml(text, where)
+    sections = {} if layer is None else layer
+    if not isinstance(sections, dict):
+        raise ConfigError(f"{where} must hold sections such as 'model:' with keys below.")
+    for key, value in sections.items():
+        if not isinstance(value, dict | None):
             raise ConfigError(
-                f"config {path} has {key}: {value!r}; it must hold sections such as 'model:' with "
+                f"{where} has {key}: {value!r}; it must hold sections such as 'model:' with "
                 "keys below."
             )
-    return layer
-
-
-def _with_sections(value: Any, known: Any) -> Any:
-    """Returns a layer in which sections without any key, which YAML reads as null, are empty."""
-    if not isinstance(known, dict) or not isinstance(value, dict | None):
-        return value
-    return {key: _with_sections(each, known.get(key)) for key, each in (value or {}).items()}
+    return sections
 
 
 def _parse_override(override: str) -> dict[str, Any]:
@@ -146,63 +127,30 @@ def _parse_override(override: str) -> dict[str, Any]:
 
 def _parse_value(key: str, text: str, what: str) -> Any:
     """Reads the value of a setting; text needs no quotes, whatever YAML would take it for."""
-    if isinstance(_flatten(as_dict(Config())).get(key), str):
-        try:
-            value = parse_yaml(text, what)
-        except ConfigError:  # such as *.tfrecord
-            return text.strip()
-        return value if isinstance(value, str) else text.strip()
-    value = parse_yaml(text, what)
-    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        with contextlib.suppress(ValueError):
-            return float(value)
-    return value
+    if not isinstance(_flatten(as_dict(Config())).get(key), str):
+        return parse_yaml(text, what)
+    try:
+        value = parse_yaml(text, what)
+    except ConfigError:  # such as *.tfrecord
+        return text.strip()
+    return value if isinstance(value, str) else text.strip()
 
 
-def _take_labels(layers: Sequence[dict[str, Any]]) -> list[dict[int, str]]:
-    """Takes the labels of boxes and of masks out of the layers; they set the number of classes.
+def _read_label_maps(layers: Sequence[dict[str, Any]]) -> None:
+    """Reads the labels of boxes and of masks in the layers; they set the number of classes.
 
-    Names are any text, and OmegaConf would read "???" and "${...}" in them, so they pass it by.
     The last layer's labels replace the earlier ones whole: two maps are never mixed. A number of
     classes given after the labels, or beside them, must agree; the schema checks it.
     """
-    taken = []
     models = [layer.get("model") or {} for layer in layers]
+    models = [model for model in models if isinstance(model, dict)]
     heads = [model.get("segmentation") or {} for model in models]
     for sections, read in ((models, read_labels), (heads, read_mask_labels)):
         labelled = [s for s in sections if isinstance(s, dict) and "labels" in s]
         given = [section.pop("labels") for section in labelled]
-        labels = read(given[-1]) if given else {}
-        if labels:
+        if given and (labels := read(given[-1])):
+            labelled[-1]["labels"] = labels
             labelled[-1].setdefault("num_classes", len(labels))
-        taken.append(labels)
-    return taken
-
-
-def _resolve_image_size(layers: Sequence[dict[str, Any]]) -> None:
-    """Makes one number a [height, width] pair; a layer may hold either."""
-    for layer in layers:
-        model = layer.get("model") or {}
-        if "image_size" in model:
-            model["image_size"] = list(parse_image_size(model["image_size"]))
-
-
-def _check_keys(layer: dict[str, Any], known: dict[str, Any], prefix: str = "") -> None:
-    """Refuses unknown settings, values for sections, and numbers that no machine can hold."""
-    for key, value in layer.items():
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
-            raise ConfigError(f"there is no setting {prefix}{key}; did you mean {prefix}{near[0]}?")
-        if isinstance(known[key], dict) and key != "labels":
-            if not isinstance(value, dict):
-                raise ConfigError(
-                    f"{prefix}{key} is {value!r}, but it is a section; set a key in it, such as "
-                    f"{prefix}{key}.{next(iter(known[key]))}."
-                )
-            _check_keys(value, known[key], f"{prefix}{key}.")
-        numbers = value if isinstance(value, list) else [value]
-        if any(isinstance(each, int) and abs(each) >= 2**63 for each in numbers):
-            raise ConfigError(f"{prefix}{key} is {value}; that is too large.")
 
 
 def save_config(config: Config, path: str | os.PathLike) -> None:

@@ -1,0 +1,144 @@
+"""Sections of settings that check themselves, and say in one sentence what cannot work.
+
+A section is a pydantic dataclass: the type of each field declares its bounds, and every way to make
+one (the constructor, `dataclasses.replace`, `load_config`) checks them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import BeforeValidator, Field
+
+from edet.errors import UserError
+
+
+class ConfigError(UserError):
+    """A setting that cannot work."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises ConfigError with a message unless a condition holds, as fields together need it."""
+    if not condition:
+        raise ConfigError(message)
+
+
+def _read_number(value: Any) -> Any:
+    """Returns the number that text holds, as YAML 1.1 reads 1e-3 as text; else the value itself."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value
+
+
+# Strict: neither true nor 1.0 is a whole number, and true is no number. 2^63: TensorFlow's int64.
+Count = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
+WholeNumber = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Number = Annotated[float, Field(strict=True), BeforeValidator(_read_number)]
+Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_read_number)]
+NotNegative = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_read_number)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1), BeforeValidator(_read_number)]
+ShareBelowOne = Annotated[float, Field(strict=True, ge=0, lt=1), BeforeValidator(_read_number)]
+
+
+@typing.dataclass_transform(frozen_default=True)
+def section(path: str = "") -> Callable[[type], type]:
+    """Makes a class a frozen dataclass of settings whose constructor raises ConfigError.
+
+    Args:
+      path: where it is in the configuration, "model.anchors"; "" is the whole.
+    """
+
+    def decorate(cls: type) -> type:
+        config = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
+        cls = pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)
+        construct = cls.__init__
+
+        @functools.wraps(construct)
+        def __init__(self: Any, *values: Any, **settings: Any) -> None:
+            try:
+                construct(self, *values, **settings)
+            except pydantic.ValidationError as error:
+                given = dict(zip(cls.__pydantic_fields__, values, strict=False)) | settings
+                raise ConfigError(_sentence(cls, path, error.errors()[0], given)) from error
+
+        cls.__init__ = __init__
+        return cls
+
+    return decorate
+
+
+def _sentence(cls: type, path: str, error: dict[str, Any], value: Any) -> str:
+    """Says what is wrong with one setting below `path`: its key, its value and what to do.
+
+    Args:
+      cls: the class of the section at `path`.
+      path: as of `section`.
+      error: as pydantic describes it.
+      value: the settings that were given, a tree of dicts.
+    """
+    kind, context, parts = error["type"], error.get("ctx", {}), error["loc"]
+    if kind == "value_error":
+        return str(context["error"])
+    if isinstance(parts[0], int):  # a setting given by its place
+        parts = (list(cls.__pydantic_fields__)[parts[0]], *parts[1:])
+    for part in parts:
+        if isinstance(part, int):  # of a list, which is shown whole
+            break
+        fields, prefix = cls.__pydantic_fields__, f"{path}." if path else ""
+        path, value = f"{prefix}{part}", value[part]
+        if part not in fields:
+            near = difflib.get_close_matches(str(part), fields, n=1, cutoff=0.0)[0]
+            return f"there is no setting {path}; did you mean {prefix}{near}?"
+        field = fields[part]
+        cls = field.annotation
+    if kind == "dataclass_type":
+        key = next(iter(cls.__pydantic_fields__))
+        return f"{path} is {value!r}, but it is a section; set a key in it, such as {path}.{key}."
+    shown = list(value) if isinstance(value, tuple) else value
+    subject = "each" if isinstance(parts[-1], int) and kind not in _LENGTHS else "it"
+    advice = field.description or f"{subject} {_demand(kind, context, field)}"
+    return f"{path} is {shown!r}; {advice}."
+
+
+_LENGTHS = ("tuple_type", "missing", "too_long", "too_short")
+_TYPES = {
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text, in quotes where YAML takes it for something else",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+}
+_BOUNDS = ("ge", "gt", "le", "lt")
+
+
+def _demand(kind: str, context: dict[str, Any], field: Any) -> str:
+    """Says what a value must be, by pydantic's kind of an error."""
+    if kind in _TYPES:
+        return _TYPES[kind]
+    if kind == "literal_error":
+        return f"must be {context['expected']}"
+    if kind in _LENGTHS:
+        length = len(typing.get_args(field.annotation))
+        several = Ellipsis in typing.get_args(field.annotation)
+        return "must be a list" if several else f"must be a list of {length} values"
+    if context.get("lt", 0) >= 2**32:
+        return f"must be below 2^{context['lt'].bit_length() - 1}"
+    limits = dict(context)
+    for bound in field.metadata:
+        limits |= {key: getattr(bound, key) for key in _BOUNDS if hasattr(bound, key)}
+    low = limits.get("ge", limits.get("gt"))
+    high = limits.get("le", limits.get("lt"))
+    if low is not None and (high is None or high >= 2**32):
+        if low == 0:
+            return "must be positive" if "gt" in limits else "must not be negative"
+        return f"must be at least {low}"
+    left, right = "[" if "ge" in limits else "(", "]" if "le" in limits else ")"
+    return f"must be in {left}{low}, {high}{right}"
