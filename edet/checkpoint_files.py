@@ -1,21 +1,32 @@
-"""The files of numbered checkpoints, without the network: which there are, and which are whole."""
+"""Checkpoints as files, without the network: which there are, which are whole, what they hold.
+
+A checkpoint of ours holds variables as "raw/<path>", "average/<path>" and "velocity/<path>"; the
+path is the layer's name and the variable's, so other code can read a weight without building what
+wrote it. A checkpoint is named by its path without the ".index".
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import tensorflow as tf
 
-from edet.files import UNAVAILABLE, failure, list_folder, reason
+from edet.errors import StorageError, UserError
+from edet.files import UNAVAILABLE, failure, list_folder, reason, write_text
 
 Result = TypeVar("Result")
 
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # the one entry that is text
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _INDEX = re.compile(r"ckpt-(\d+)\.index")
+# What belongs to a checkpoint: the index, the data, and what a write that was broken off leaves.
+_PART = re.compile(r"(ckpt-\d+)(?:\.index|\.data-\d+-of-\d+|_temp.*|\.index\.tempstate\d+)/?")
 # What TensorFlow raises on a damaged checkpoint; IndexError is its word for a file cut short.
 _UNREADABLE = (OSError, IndexError, tf.errors.OpError)
 # What the bucket or disk raises, whatever its files hold.
@@ -27,20 +38,6 @@ _STORAGE = (
 
 class DamagedCheckpoint(Exception):
     """The files of a checkpoint are damaged; says how."""
-
-
-def list_checkpoints(folder: str) -> list[str]:
-    """Returns the paths of the checkpoints ckpt-<step> of a folder, whole or not, last step first.
-
-    The files themselves count. TensorFlow's list of them, the file `checkpoint`, is written later
-    and may name what is gone.
-
-    Raises:
-      UserError: the folder may not be read; StorageError: its disk or bucket does not answer now.
-    """
-    names = list_folder(folder)
-    steps = sorted(int(found[1]) for found in map(_INDEX.fullmatch, names) if found)
-    return [os.path.join(folder, f"ckpt-{step}") for step in reversed(steps)]
 
 
 def find_damage(checkpoint: str) -> str:
@@ -104,3 +101,135 @@ def _check_storage(checkpoint: str, error: Exception) -> None:
         error = again if isinstance(again, _STORAGE) else error
     if isinstance(error, _STORAGE):
         raise failure(f"cannot read the checkpoint {checkpoint}", error) from error
+
+
+def is_own(checkpoint: str) -> bool:
+    """Returns whether edet wrote a checkpoint."""
+    return any(name.startswith("average/") for name in stored_names(checkpoint))
+
+
+def stored_names(checkpoint: str) -> list[str]:
+    """Returns the keys of a checkpoint, whoever wrote it.
+
+    Raises:
+      UserError: it cannot be read; StorageError: its disk or bucket does not answer now.
+    """
+    return _read_tensors(checkpoint, lambda reader: list(reader.get_variable_to_shape_map()))
+
+
+def read_weights(checkpoint: str, kind: str = "average") -> dict[str, np.ndarray]:
+    """Returns {variable's path: value} of one of our checkpoints.
+
+    Args:
+      checkpoint: its path.
+      kind: "average" for inference, "raw" to go on training.
+
+    Raises:
+      UserError: the file is unreadable, or not a checkpoint of ours; StorageError: its disk or
+        bucket does not answer now.
+    """
+
+    def read(reader: Any) -> dict[str, np.ndarray]:
+        """Returns {variable's path: value} of what TensorFlow's reader holds."""
+        keys = [key for key in reader.get_variable_to_shape_map() if key.startswith(f"{kind}/")]
+        # TensorFlow writes a "/" inside a name as ".S", and a "." as "..".
+        return {
+            key.removeprefix(f"{kind}/").removesuffix(_VALUE): reader.get_tensor(key)
+            for key in keys
+            if key.endswith(_VALUE)
+        }
+
+    weights = _read_tensors(checkpoint, read)
+    if not weights:
+        raise UserError(f"{checkpoint} holds no {kind} weights; it was not written by edet.")
+    return {name.replace(".S", "/").replace("..", "."): value for name, value in weights.items()}
+
+
+def _read_tensors(checkpoint: str, read: Callable[[Any], Result]) -> Result:
+    """Returns what a function reads of a checkpoint by TensorFlow's reader."""
+    try:
+        return read_checkpoint(checkpoint, lambda: read(tf.train.load_checkpoint(checkpoint)))
+    except UserError:
+        raise
+    except (ValueError, DamagedCheckpoint) as error:
+        raise UserError(f"cannot read the checkpoint {checkpoint}: {reason(error)}") from error
+
+
+class CheckpointFolder:
+    """The checkpoints ckpt-<step> of one folder.
+
+    TensorFlow writes the data aside, renames them and writes the index last; only then are older
+    checkpoints removed. So a kill or a full disk at any moment leaves a whole one.
+    """
+
+    def __init__(self, path: str):
+        self.path = path
+
+    def steps(self) -> list[int]:
+        """Returns the steps of the checkpoints, whole or not, last step first.
+
+        The files themselves count. TensorFlow's list of them, the file `checkpoint`, is written
+        later and may name what is gone.
+
+        Raises:
+          UserError: the folder may not be read; StorageError: its disk or bucket does not answer.
+        """
+        found = map(_INDEX.fullmatch, list_folder(self.path))
+        return sorted((int(name[1]) for name in found if name), reverse=True)
+
+    def paths(self) -> list[str]:
+        """Returns the paths of the checkpoints, as `steps`."""
+        return [self.at(step) for step in self.steps()]
+
+    def at(self, step: int) -> str:
+        """Returns the path of the checkpoint of a step."""
+        return os.path.join(self.path, self._name(step))
+
+    @staticmethod
+    def _name(step: int) -> str:
+        return f"ckpt-{step}"
+
+    def write(self, step: int, write: Callable[[str], object], keep: int) -> None:
+        """Adds a checkpoint and drops the oldest.
+
+        Args:
+          step: its number.
+          write: writes the files of a path.
+          keep: how many stay.
+
+        Raises:
+          StorageError: it cannot be written; the earlier ones are untouched.
+        """
+        path = self.at(step)
+        try:
+            tf.io.gfile.makedirs(self.path)
+            write(path)
+            if damage := find_damage(path):
+                raise OSError(damage)
+            # Those of later steps are damaged, or of a past that this run has not gone through.
+            kept = [self._name(each) for each in self.steps() if each <= step][:keep]
+            self._write_list(kept)
+            self._remove_others(kept)
+        except (OSError, tf.errors.OpError, UserError) as error:
+            # Frees what a full disk has taken; may fail like the write, which is the news.
+            with contextlib.suppress(OSError, tf.errors.OpError, UserError):
+                self._remove_others([self._name(each) for each in self.steps()])
+            raise StorageError(
+                f"cannot write a checkpoint in {self.path}: {reason(error)}; the earlier ones are "
+                "untouched, and the run goes on from them when the command is given again."
+            ) from error
+
+    def _write_list(self, names: list[str]) -> None:
+        """Writes the file `checkpoint`, by which TensorFlow's own tools know the newest one."""
+        lines = [f'model_checkpoint_path: "{names[0]}"']
+        lines += [f'all_model_checkpoint_paths: "{name}"' for name in reversed(names)]
+        write_text(os.path.join(self.path, "checkpoint"), "\n".join(lines) + "\n")
+
+    def _remove_others(self, kept: list[str]) -> None:
+        """Removes every file of a checkpoint that is not kept, its index first; broken writes."""
+        names = tf.io.gfile.listdir(self.path)
+        for name in sorted(names, key=lambda name: not name.endswith(".index")):
+            part = _PART.fullmatch(name)
+            if part and (part[1] not in kept or "temp" in name):
+                path = os.path.join(self.path, name)
+                (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)

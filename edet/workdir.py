@@ -1,11 +1,4 @@
-"""The folder of one run, from which every mode works: what it holds, and whether it may go on.
-
-config.yaml         the resolved configuration        recipe.json        its numbers
-environment.json    versions, devices, command        history.csv        every step
-checkpoints/ best/  see training.checkpoints          evaluations.csv    every evaluation
-tensorboard/        scalars and example pictures      <mode>.json        each mode's result
-examples.png, precision_recall.png, confusion.png, detections.json       of the last evaluation
-"""
+"""The folder of one run, from which every mode works: what it holds, and whether it may resume."""
 
 from __future__ import annotations
 
@@ -17,14 +10,12 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from edet.checkpoint_files import CheckpointFolder, find_damage
 from edet.config.loading import differences, load_config, save_config
 from edet.config.schema import Config
-from edet.config.sizes import list_models
 from edet.errors import UserError
-from edet.export.exported import exported_config, is_exported
 from edet.files import write_json
-from edet.weights.loading import check_source
-from edet.weights.zoo import ZOO
+from edet.step_log import read_steps
 
 _PACKAGES = (
     "edet", "tensorflow", "tensorflow-cpu", "tensorflow-tpu", "keras", "numpy", "pycocotools",
@@ -32,71 +23,131 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def run_config(
-    workdir: str, model: str | None, path: str | None, overrides: Sequence[str], weights: str = ""
-) -> Config:
-    """Returns the configuration of a command: that of the workdir, unless another one is given.
+class Workdir:
+    """A run's folder, by which each of its files is found.
 
-    Released weights, given as `weights` or in `train.init`, bring the settings that they were
-    trained with (anchors, normalisation); the YAML and the overrides are stronger. An exported
-    file, a workdir or a checkpoint of one as `weights` brings its configuration along.
-
-    Raises:
-      UserError: neither a model, nor a YAML, nor a workdir with a configuration, nor released
-        weights are given, or there are no weights where they should be.
+    Args:
+      path: the folder; gs:// works. "" is the current one, which prediction and export write to
+        where no run is named; such a Workdir is false.
     """
-    saved = os.path.join(workdir, "config.yaml") if workdir else ""
-    if not path and not model and saved and tf.io.gfile.exists(saved):
-        return load_config(path=saved, overrides=overrides)
-    if not path and not model and is_exported(weights):
-        return exported_config(weights, overrides)
-    if not path and not model and (saved := _config_of(weights)):
-        return load_config(path=saved, overrides=overrides)
-    if not path and not model and weights in ZOO and ZOO[weights].model in list_models():
-        model = ZOO[weights].model
-    if not path and not model:
-        if weights:
-            check_source(weights)
-        where = f"{workdir} has no config.yaml" if workdir else "no --workdir is given"
-        raise UserError(f"{where}; name a model with --model or a YAML file with --config.")
-    config = load_config(model, path, overrides)
-    release = ZOO.get(weights or config.train.init)
-    return load_config(model, path, overrides, release.settings) if release else config
 
+    def __init__(self, path: str):
+        self.path = path
+        at = self.at
+        self.config_file = at("config.yaml")  # the resolved configuration
+        self.recipe_file = at("recipe.json")  # the run's numbers
+        self.environment_file = at("environment.json")  # versions, devices, command
+        # The last `train.keep`, with which a stopped run resumes; the one with the highest AP.
+        self.last_checkpoints = CheckpointFolder(at("checkpoints"))
+        self.best_checkpoints = CheckpointFolder(at("best"))
+        self.best_file = os.path.join(self.best_checkpoints.path, "best.json")
+        self.history_file = at("history.csv")  # every step
+        self.history_plot = at("history.png")
+        self.evaluations_file = at("evaluations.csv")  # every evaluation
+        self.fusion_weights_file = at("fusion_weights.csv")
+        self.tensorboard = at("tensorboard")  # scalars and example pictures
+        # of the last evaluation
+        self.examples_page = at("examples.png")
+        self.detections_file = at("detections.json")
+        self.precision_recall_plot = at("precision_recall.png")
+        self.confusion_plot = at("confusion.png")
+        self.segmentation_page = at("segmentation.png")
+        # of other modes
+        self.check_data_page = at("check_data.png")
+        self.predictions = at("predict")
+        self.saved_model = at("saved_model")
 
-def _config_of(weights: str) -> str | None:
-    """Returns the config.yaml of weights that are a workdir of ours or a checkpoint in one."""
-    folders = (weights, os.path.dirname(os.path.dirname(weights)))
-    saved = (os.path.join(folder, "config.yaml") for folder in folders if folder)
-    return next((path for path in saved if tf.io.gfile.exists(path)), None)
+    def __bool__(self) -> bool:
+        return bool(self.path)
 
+    def __str__(self) -> str:
+        return self.path
 
-def prepare_workdir(workdir: str, config: Config) -> list[str]:
-    """Makes the folder for training and saves the configuration, versions and command in it.
+    def at(self, name: str) -> str:
+        """Returns the path of a file in the folder."""
+        return os.path.join(self.path, name)
 
-    Returns:
-      Sentences about settings that differ from those the folder's run was started with.
+    def result_file(self, mode: str) -> str:
+        """Returns the path of what a mode returned, of "eval" for example."""
+        return self.at(f"{mode}.json")
 
-    Raises:
-      UserError: the folder cannot be written, or belongs to a run of another model.
-    """
-    if not workdir:
-        raise UserError("training needs --workdir, the folder that it writes to.")
-    saved = os.path.join(workdir, "config.yaml")
-    notes = []
-    if tf.io.gfile.exists(saved):
-        changed = differences(load_config(path=saved), config)
-        clashes = [c for c in changed if c[0].startswith("model.") or c[0] == "train.freeze"]
-        if clashes:
-            key, old, new = clashes[0]
-            raise UserError(
-                f"{workdir} holds a run of another model: {key} was {old}, now it is {new}; use "
-                "another --workdir, or the same model."
-            )
-        notes = [f"{key} was {old}, now it is {new}" for key, old, new in changed]
-    save_config(config, saved)
-    write_json(os.path.join(workdir, "environment.json"), _environment())
-    return notes
+    @classmethod
+    def of(cls, weights: str) -> Workdir | None:
+        """Returns the run that weights are of: a workdir or a checkpoint in one, or None."""
+        runs = (cls(folder) for folder in (weights, os.path.dirname(os.path.dirname(weights))))
+        return next((run for run in runs if run.has_config()), None)
+
+    def has_config(self) -> bool:
+        """Returns whether a run was started here."""
+        return bool(self) and tf.io.gfile.exists(self.config_file)
+
+    def config(self, overrides: Sequence[str] = ()) -> Config:
+        """Returns the run's configuration; raises what `load_config` does."""
+        return load_config(path=self.config_file, overrides=overrides)
+
+    def checkpoint(self, prefer: str = "best") -> str | None:
+        """Returns the path of the best checkpoint if asked and there, else of the last one.
+
+        A damaged checkpoint is passed over while there is a whole one; `skipped_checkpoints` says
+        so.
+
+        Args:
+          prefer: "best" or "last".
+        """
+        found = self._checkpoints(prefer)
+        return next((path for path in found if not find_damage(path)), found[0] if found else None)
+
+    def skipped_checkpoints(self) -> list[str]:
+        """Returns a sentence for each damaged checkpoint that `checkpoint` passes over."""
+        sentences = []
+        for path in self._checkpoints("best"):
+            why = find_damage(path)
+            if not why:
+                break
+            sentences.append(f"{path} is damaged ({why}) and was skipped")
+        return sentences
+
+    def _checkpoints(self, prefer: str) -> list[str]:
+        best = self.best_checkpoints.paths() if prefer == "best" else []
+        return best + self.last_checkpoints.paths()
+
+    def history(self) -> list[dict[str, float]]:
+        """Returns a row of numbers for each step; none before the first."""
+        return read_steps(self.history_file)
+
+    def evaluations(self) -> list[dict[str, float]]:
+        """Returns "step" and the metrics, 0-1, of each evaluation while training."""
+        return read_steps(self.evaluations_file)
+
+    def fusion_weights(self) -> list[dict[str, float]]:
+        """Returns {"step": 300, "cell0.node5.input0": 0.5, ...}, as `FusionLog` wrote them."""
+        return read_steps(self.fusion_weights_file)
+
+    def prepare(self, config: Config) -> list[str]:
+        """Makes the folder for training and saves configuration, versions and command in it.
+
+        Returns:
+          Sentences about settings that differ from those the folder's run was started with.
+
+        Raises:
+          UserError: the folder cannot be written, or belongs to a run of another model.
+        """
+        if not self:
+            raise UserError("training needs --workdir, the folder that it writes to.")
+        notes = []
+        if self.has_config():
+            changed = differences(self.config(), config)
+            clashes = [c for c in changed if c[0].startswith("model.") or c[0] == "train.freeze"]
+            if clashes:
+                key, old, new = clashes[0]
+                raise UserError(
+                    f"{self} holds a run of another model: {key} was {old}, now it is {new}; use "
+                    "another --workdir, or the same model."
+                )
+            notes = [f"{key} was {old}, now it is {new}" for key, old, new in changed]
+        save_config(config, self.config_file)
+        write_json(self.environment_file, _environment())
+        return notes
 
 
 def _environment() -> dict:

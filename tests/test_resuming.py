@@ -15,11 +15,11 @@ import pytest
 import tensorflow as tf
 
 from edet import workflows
+from edet.checkpoint_files import read_weights
 from edet.config.loading import load_config
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
-from edet.training.log import read_history
-from edet.weights.own import find_checkpoint, read_weights
+from edet.workdir import Workdir
 from tests import small
 from tests.conftest import REPOSITORY
 
@@ -69,14 +69,13 @@ def start(workdir, config, *arguments):
 
 
 def wait_for_step(process, workdir, step):
-    history = workdir / "history.csv"
-    while not history.exists() or len(read_history(str(history))) <= step:
+    while len(Workdir(str(workdir)).history()) <= step:
         assert process.poll() is None, (workdir.parent / f"{workdir.name}.log").read_text()
         time.sleep(0.002)
 
 
 def assert_same_run(found, expected, rtol=1e-5):
-    rows, wanted = (read_history(str(folder / "history.csv")) for folder in (found, expected))
+    rows, wanted = (Workdir(str(folder)).history() for folder in (found, expected))
     assert [int(row["step"]) for row in rows] == list(range(STEPS))
     assert [r["images_crc32"] for r in rows] == [r["images_crc32"] for r in wanted]
     losses = [[float(row["total_loss"]) for row in part] for part in (rows, wanted)]
@@ -92,7 +91,7 @@ def test_a_run_that_was_terminated_and_then_killed_is_the_undisturbed_one(config
     log = (tmp_path / "run.log").read_text()
     assert "stopped by SIGTERM after step" in log
     assert "Traceback" not in log
-    saved = int(find_checkpoint(str(workdir), prefer="last").rpartition("-")[2])
+    saved = int(Workdir(str(workdir)).checkpoint("last").rpartition("-")[2])
     assert 0 < saved < STEPS  # nothing but the signal made it save
     second = start(workdir, config, "--set=train.log_every=1", "--set=train.save_every=1000")
     wait_for_step(second, workdir, saved)
@@ -128,4 +127,4 @@ def test_a_run_with_a_damaged_last_checkpoint_goes_on_from_the_one_before(
     workflows.train(config, str(workdir), tf.distribute.get_strategy())
     assert f"ckpt-{STEPS} is damaged" in capsys.readouterr().out.replace("\n", "")
     assert_same_run(workdir, whole)
-    assert find_checkpoint(str(workdir), prefer="last").endswith(f"ckpt-{STEPS}")
+    assert Workdir(str(workdir)).checkpoint("last").endswith(f"ckpt-{STEPS}")

@@ -16,8 +16,8 @@ from edet.records.masks import encode_mask
 from edet.records.schema import Example, Mask, encode_example
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
-from edet.training.log import read_history
-from edet.workdir import run_config
+from edet.workdir import Workdir
+from edet.workflows.configuration import run_config
 from tests import small
 
 assert small.BACKBONES  # importing it makes its backbone known
@@ -66,7 +66,7 @@ def test_the_scenes_are_learnt_by_heart_and_the_best_checkpoint_is_that_of_miou(
     best = json.loads(tf.io.gfile.GFile(f"{workdir}/best/best.json").read())
     assert best["mIOU"] == pytest.approx(found["metrics"]["mIOU"])
     assert tf.io.gfile.exists(f"{workdir}/segmentation.png")
-    rows = read_history(f"{workdir}/history.csv")
+    rows = Workdir(workdir).history()
     assert float(rows[0]["segmentation_loss"]) > 10 * float(rows[-1]["segmentation_loss"])
 
 

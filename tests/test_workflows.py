@@ -10,16 +10,16 @@ import tensorflow as tf
 from PIL import Image
 
 from edet import workflows
+from edet.checkpoint_files import read_weights
 from edet.config.loading import load_config
 from edet.config.schema import replace
 from edet.errors import Interrupted, StorageError, UserError
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
 from edet.runtime.interruption import Workers
-from edet.training.log import read_history
-from edet.weights.own import find_checkpoint, read_weights
-from edet.workdir import run_config
+from edet.workdir import Workdir
 from edet.workflows.common import checked_records
+from edet.workflows.configuration import run_config
 from edet.workflows.serving import published_latency
 from tests import small
 from tests.conftest import REPOSITORY
@@ -68,7 +68,7 @@ def test_a_run_leaves_everything_that_explains_it(workdir, config):
         "evaluations.csv", "eval.json", "examples.png", "checkpoints", "best", "tensorboard",
     }  # fmt: skip
     assert load_config(path=workdir / "config.yaml") == config
-    assert [int(row["step"]) for row in read_history(str(workdir / "history.csv"))] == [*range(6)]
+    assert [int(row["step"]) for row in Workdir(str(workdir)).history()] == [*range(6)]
     versions = json.loads((workdir / "environment.json").read_text())["versions"]
     assert "keras" in versions
     assert json.loads((workdir / "eval.json").read_text())["images"] == 5
@@ -97,7 +97,7 @@ import sys
 from tests import small
 from edet import workflows
 from edet.runtime.devices import make_strategy
-from edet.workdir import run_config
+from edet.workflows.configuration import run_config
 from edet.workflows.common import checked_records
 from edet.workflows.serving import published_latency
 workdir, output, *pictures = sys.argv[1:]
@@ -184,17 +184,14 @@ def test_a_stopped_run_ends_in_the_weights_of_one_that_was_not(workdir, config, 
         patch.setattr("edet.training.checkpoints.Checkpoints.save", _then_raise(Killed, at_step=3))
         with pytest.raises(Killed):
             workflows.train(config, folder, strategy)
-    assert find_checkpoint(folder).endswith("ckpt-3")
+    assert Workdir(folder).checkpoint().endswith("ckpt-3")
     workflows.train(config, folder, strategy)
     for kind in ("raw", "average", "velocity"):
         expected = read_weights(str(workdir / "checkpoints" / "ckpt-6"), kind)
         found = read_weights(f"{folder}/checkpoints/ckpt-6", kind)
         for name, value in expected.items():
             np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-6, err_msg=name)
-    losses = [
-        [row["total_loss"] for row in read_history(f"{run}/history.csv")]
-        for run in (workdir, folder)
-    ]
+    losses = [[row["total_loss"] for row in Workdir(run).history()] for run in (workdir, folder)]
     np.testing.assert_allclose(*np.array(losses, float), rtol=1e-5)
 
 
@@ -212,9 +209,9 @@ def _then_raise(error, at_step):
 
 
 def test_a_run_that_is_complete_has_nothing_left_to_do(workdir, config, strategy):
-    before = find_checkpoint(str(workdir), prefer="last")
+    before = Workdir(str(workdir)).checkpoint("last")
     workflows.train(config, str(workdir), strategy)
-    assert find_checkpoint(str(workdir), prefer="last") == before
+    assert Workdir(str(workdir)).checkpoint("last") == before
 
 
 def test_a_rate_that_explodes_is_stopped_and_the_images_are_named(config, strategy, tmp_path):
@@ -268,7 +265,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(config, strategy, tmp_path, monke
     monkeypatch.setattr(tf.train.Checkpoint, "write", fill_up)
     with pytest.raises(UserError, match="No space left on device; the earlier ones"):
         workflows.train(config, folder, strategy)
-    assert find_checkpoint(folder).endswith("ckpt-3")
+    assert Workdir(folder).checkpoint().endswith("ckpt-3")
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])

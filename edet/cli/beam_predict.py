@@ -17,8 +17,8 @@ from absl import flags
 from edet.cli.common import run
 from edet.errors import UserError
 from edet.records.beam import import_beam, make_pipeline
-from edet.workdir import run_config
 from edet.workflows.common import load_detector
+from edet.workflows.configuration import run_config
 
 
 def define_flags(values: flags.FlagValues) -> None:

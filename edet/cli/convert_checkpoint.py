@@ -22,6 +22,7 @@ import rich.markup
 import tensorflow as tf
 from absl import flags
 
+from edet.checkpoint_files import read_weights
 from edet.cli.common import run
 from edet.config.loading import save_config
 from edet.config.schema import Config
@@ -31,10 +32,10 @@ from edet.models.efficientdet import build_network
 from edet.training.checkpoints import Checkpoints
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import load_weights
-from edet.weights.own import read_weights
 from edet.weights.reference_names import joined, reference_names, split
 from edet.weights.released import read_released, write_released
-from edet.workdir import run_config
+from edet.workdir import Workdir
+from edet.workflows.configuration import run_config
 
 Weights = dict[str, np.ndarray]  # by the path of our variable
 
@@ -94,8 +95,9 @@ def _write_own(
     variables.restart_averages()
     for variable in network.variables:
         variable.assign(raw[variable.path])
-    save_config(config, os.path.join(folder, "config.yaml"))
-    checkpoint = Checkpoints(folder, variables, keep=1).save()
+    workdir = Workdir(folder)
+    save_config(config, workdir.config_file)
+    checkpoint = Checkpoints(workdir, variables, keep=1).save()
     return {path: [f"average/{path}"] for path in averages}, read_weights(checkpoint)
 
 

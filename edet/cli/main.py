@@ -19,7 +19,8 @@ from edet.config.schema import Config
 from edet.errors import Interrupted, UserError
 from edet.files import bucket_errors, write_json
 from edet.runtime.devices import STRATEGIES, make_strategy
-from edet.workdir import run_config
+from edet.workdir import Workdir
+from edet.workflows.configuration import run_config
 
 MODES = (
     "train",
@@ -75,7 +76,7 @@ def _run_mode(inputs: Sequence[str]) -> None:
     config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value, _WEIGHTS.value)
     result = _run(config, inputs)
     if _WORKDIR.value and result:
-        write_json(os.path.join(_WORKDIR.value, f"{_MODE.value}.json"), result)
+        write_json(Workdir(_WORKDIR.value).result_file(_MODE.value), result)
 
 
 def _refuse_what_is_not_for_the_mode(inputs: Sequence[str]) -> None:

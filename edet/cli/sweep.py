@@ -20,9 +20,7 @@ and does nothing. Writes <output>/sweep.json and sweep.png there.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import os
 import statistics
 import subprocess
@@ -40,12 +38,13 @@ from rich.progress import track
 from rich.table import Table
 
 from edet.cli.common import run
-from edet.config.loading import differences, find_config, load_config
+from edet.config.loading import differences, find_config
 from edet.config.yaml_text import parse_yaml
 from edet.errors import UserError
 from edet.evaluation.plots import save_figure
 from edet.files import read_text, write_json
-from edet.workdir import run_config
+from edet.workdir import Workdir
+from edet.workflows.configuration import run_config
 
 _METRICS = ("AP", "AP50")
 _MODE = "train_and_eval"  # edet writes <mode>.json when it is done
@@ -133,14 +132,15 @@ def sweep(options: flags.FlagValues) -> None:
     """Trains what is not trained yet, then prints, writes and draws."""
     plan = read_sweep(options.sweep)
     jobs = _jobs(plan, options)
-    done = [job for job in jobs if tf.io.gfile.exists(os.path.join(job.workdir, f"{_MODE}.json"))]
+    done = [job for job in jobs if tf.io.gfile.exists(Workdir(job.workdir).result_file(_MODE))]
     for job in done:  # all of them before hours of training
         _refuse_another(job)
     found: dict[str, list[dict[str, float]]] = {point.label: [] for point in plan.points}
     for job in track(jobs, plan.title, console=Console(stderr=True)):
         if job not in done:
             _train(job, options)
-        found[job.label].append(_last_evaluation(job.workdir))
+        last = Workdir(job.workdir).evaluations()[-1]
+        found[job.label].append({metric: last[metric] for metric in _METRICS})
     summary = {
         name: {
             metric: {"mean": statistics.mean(values), "deviation": _deviation(values)}
@@ -175,7 +175,7 @@ def _refuse_another(job: Job) -> None:
     Both are what edet makes of a YAML, settings and released weights, before a run resolves any
     of them, so that a sweep given again meets itself.
     """
-    trained = load_config(path=os.path.join(job.workdir, "config.yaml"))
+    trained = Workdir(job.workdir).config()
     for key, old, new in differences(trained, run_config("", None, job.config, job.settings)):
         raise UserError(
             f"{job.workdir} was trained with {key}={old}, but the sweep has {new} now; delete the "
@@ -197,12 +197,6 @@ def _train(job: Job, options: flags.FlagValues) -> None:
             f"{job.label} with seed {job.seed} ended with exit code {done.returncode}: {last[0]} "
             "Mend it and give the same command again; what is trained stays."
         )
-
-
-def _last_evaluation(workdir: str) -> dict[str, float]:
-    path = os.path.join(workdir, "evaluations.csv")
-    rows = list(csv.DictReader(io.StringIO(read_text(path, "evaluations"))))
-    return {metric: float(rows[-1][metric]) for metric in _METRICS}
 
 
 def _deviation(values: Sequence[float]) -> float:

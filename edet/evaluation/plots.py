@@ -7,12 +7,11 @@ PNG; no display is needed.
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from edet.errors import UserError
 from edet.evaluation.coco import EvaluationResult
-from edet.files import read_text, write_bytes
+from edet.files import write_bytes
 from edet.image.files import save_png
 
 # Okabe and Ito's palette without black: its colours differ for every kind of colour vision.
@@ -235,33 +234,36 @@ def _plain(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def plot_history(history: str | os.PathLike, path: str | os.PathLike) -> None:
-    """Draws the columns of a history CSV over the training step.
+def plot_history(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
+    """Draws the columns of a run's history over the training step.
 
-    Losses share a panel and so do AP and AR; every other column has its own. A row may leave cells
-    empty, as rows of an evaluation and rows of training do.
+    Losses share a panel and so do AP and AR; every other column has its own. A row may lack
+    columns, as rows of an evaluation and rows of training do.
 
     Args:
-      history: a CSV with a column "step".
+      rows: {"step", column: value}, of `edet.step_log.read_steps`.
       path: the PNG to write.
 
     Raises:
-      UserError: the file is missing, has no step, or holds something other than numbers.
+      UserError: there is no row, or the file cannot be written.
     """
-    columns = _read_history(history)
+    columns = dict.fromkeys(name for row in rows for name in row)
     panels: dict[str, list[str]] = {}
-    for name in columns:
+    for name in (name for name in columns if name not in ("step", "images_crc32")):
         shared = "loss" if name.endswith("loss") else "AP" if name.startswith(("AP", "AR")) else ""
         panels.setdefault(shared or name, []).append(name)
+    if not panels:
+        raise UserError(f"there is nothing to draw for {path}; the history holds no row yet.")
     across = min(3, len(panels))
     down = math.ceil(len(panels) / across)
     figure = Figure(figsize=(5 * across, 3.5 * down), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False).ravel()
     for axes, (title, names) in zip(grid, panels.items(), strict=False):
         for name, color in zip(names, _repeated(PALETTE, len(names)), strict=True):
-            steps, values = zip(*columns[name], strict=True)
+            points = [(row["step"], row[name]) for row in rows if name in row]
             # Without a marker, a single evaluation would leave no trace.
-            axes.plot(steps, values, label=name, color=color, marker="." if len(steps) < 50 else "")
+            marker = "." if len(points) < 50 else ""
+            axes.plot(*zip(*points, strict=True), label=name, color=color, marker=marker)
         axes.set(xlabel="step", title=title)
         axes.grid(alpha=0.3)
         if len(names) > 1:
@@ -269,28 +271,6 @@ def plot_history(history: str | os.PathLike, path: str | os.PathLike) -> None:
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     save_figure(figure, path)
-
-
-def _read_history(path: str | os.PathLike) -> dict[str, list[tuple[float, float]]]:
-    """Returns column -> [(step, value)] of the columns that hold anything."""
-    columns: dict[str, list[tuple[float, float]]] = {}
-    reader = csv.DictReader(io.StringIO(read_text(path, "history")))
-    if "step" not in (reader.fieldnames or ()):
-        raise UserError(f"history {os.fspath(path)} has no column 'step'; is it a training's CSV?")
-    for row in reader:
-        for name, cell in row.items():
-            if name in (None, "step", "images_crc32") or not cell:
-                continue
-            try:
-                columns.setdefault(name, []).append((float(row["step"]), float(cell)))
-            except (TypeError, ValueError) as error:
-                raise UserError(
-                    f"history {os.fspath(path)}, line {reader.line_num}: step {row['step']!r} and "
-                    f"{name} {cell!r} must be numbers."
-                ) from error
-    if not columns:
-        raise UserError(f"history {os.fspath(path)} holds no row yet; there is nothing to draw.")
-    return columns
 
 
 def _clipped(box: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:

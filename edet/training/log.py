@@ -1,13 +1,9 @@
-"""What a run tells while it goes: lines with the time left, its CSV files, TensorBoard."""
+"""What a run logs: lines with the time left, its history of all steps, TensorBoard."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import datetime
-import io
-import os
-import time
 import zlib
 from collections.abc import Iterator, Sequence
 
@@ -16,8 +12,10 @@ import tensorflow as tf
 from rich.console import Console
 
 from edet.errors import StorageError
-from edet.files import append_text, read_text, reason, write_text
+from edet.files import reason
+from edet.step_log import StepLog
 from edet.training.fusion_log import FusionLog
+from edet.workdir import Workdir
 
 COLUMNS = (
     "step", "total_loss", "class_loss", "box_loss", "iou_loss", "segmentation_loss", "l2_loss",
@@ -26,68 +24,18 @@ COLUMNS = (
     "images_crc32",  # of the ids of the step's images, in order: the same batch, the same number
 )  # fmt: skip
 
-_BUCKET_SECONDS = 60  # between two writes; a bucket cannot append, each is the whole file anew
+_BUCKET_SECONDS = 60  # between two writes of the history to a bucket
 _WARNINGS = {
     "dropped_boxes": "boxes did not fit into data.max_boxes and were left out",
     "replaced_images": "images could not be decoded (named above) and were replaced",
 }
 
 
-class History:
-    """history.csv: one row a step, kept in order when a run goes on from an earlier step."""
-
-    def __init__(self, path: str, first_step: int):
-        """Opens the file and forgets rows from `first_step` on; they will be written again."""
-        self.path = path
-        self._waiting: list[dict] = []
-        self._seconds = _BUCKET_SECONDS if "://" in path else 0
-        self._written = time.monotonic()
-        if not tf.io.gfile.exists(path):
-            write_text(path, ",".join(COLUMNS) + "\n")
-            return
-        kept = [row for row in read_history(path) if int(row["step"]) < first_step]
-        text = _to_csv(kept, header=True)
-        if text != read_text(path, "history"):  # rows that come again, or half of one
-            write_text(path, text)
-
-    def add(self, rows: Sequence[dict]) -> None:
-        """Appends rows: at once, or in a bucket when a minute is over or `flush` is called."""
-        self._waiting += rows
-        if time.monotonic() - self._written >= self._seconds:
-            self.flush()
-
-    def flush(self) -> None:
-        """Writes the rows that wait."""
-        if not self._waiting:
-            return
-        append_text(self.path, _to_csv(self._waiting, header=False))
-        self._waiting, self._written = [], time.monotonic()
-
-
-def read_history(path: str) -> list[dict[str, str]]:
-    """Returns the complete rows of a history.csv, in order; a half-written last one is left out."""
-    rows = csv.DictReader(io.StringIO(read_text(path, "history")))
-    return [
-        row
-        for row in rows
-        if None not in row and None not in row.values() and row["step"].isdigit()
-    ]
-
-
-def _to_csv(rows: Sequence[dict], header: bool, columns: Sequence[str] = COLUMNS) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    if header:
-        writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 class Reporter:
     """Writes the history and TensorBoard, and prints lines with the time left."""
 
     def __init__(
-        self, workdir: str, first_step: int, total_steps: int, batch_size: int,
+        self, workdir: Workdir, first_step: int, total_steps: int, batch_size: int,
         is_chief: bool = True, fusion: FusionLog | None = None,
     ):  # fmt: skip
         """Args: `is_chief`, whether this process writes and prints; of several workers one does."""
@@ -95,11 +43,13 @@ class Reporter:
         self.total_steps, self.batch_size, self._is_chief = total_steps, batch_size, is_chief
         self.console = Console(soft_wrap=True, quiet=not is_chief)
         if is_chief:
-            self.history = History(os.path.join(workdir, "history.csv"), first_step)
+            seconds = _BUCKET_SECONDS if "://" in workdir.path else 0
+            self.history = StepLog(workdir.history_file, seconds)
+            self.history.start(first_step, COLUMNS)
             with _board_errors():
-                self.board = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
-        self._step = first_step
-        self._untold: list[dict[str, np.ndarray]] = []  # the stretches since the last line
+                self.board = tf.summary.create_file_writer(workdir.tensorboard)
+        self._workdir, self._step = workdir, first_step
+        self._pending: list[dict[str, np.ndarray]] = []  # metrics since the last line
         self._rates: list[float] = []
         self._warned: set[str] = set()
 
@@ -129,16 +79,17 @@ class Reporter:
             for i in range(count)
         ]
         self.history.add(rows)
-        self._untold.append(metrics)
+        self._pending.append(metrics)
 
-    def tell(self) -> None:
+    def log(self) -> None:
         """Prints a line about the steps since the last line; their means go to TensorBoard."""
         if not self._is_chief:
             return
         metrics = {
-            name: np.concatenate([part[name] for part in self._untold]) for name in self._untold[0]
+            name: np.concatenate([part[name] for part in self._pending])
+            for name in self._pending[0]
         }
-        self._untold = []
+        self._pending = []
         means = {name: float(np.mean(values)) for name, values in metrics.items()}
         rate = float(np.median(self._rates[-len(metrics["total_loss"]) :]))
         with _board_errors():
@@ -197,8 +148,7 @@ class Reporter:
 
     def summary(self) -> dict[str, float]:
         """Returns the usual speed of the run, that of its past if nothing was left to train."""
-        past = read_history(self.history.path) if not self._rates else []
-        rates = self._rates or [float(row["images_per_second"]) for row in past]
+        rates = self._rates or [row["images_per_second"] for row in self._workdir.history()]
         return {"images_per_second": round(_usual_rate(rates), 2)}
 
 
@@ -215,25 +165,3 @@ def _usual_rate(rates: Sequence[float]) -> float:
     # The first step compiles; it is forgotten as soon as there is another.
     rates = rates[1:] or rates
     return float(np.median(rates)) if rates else 0.0
-
-
-class Evaluations:
-    """evaluations.csv: one row an evaluation, kept in order as the history is."""
-
-    def __init__(self, path: str, last_step: int):
-        """Reads the file; rows after `last_step` are forgotten when the next one is added."""
-        self.path = path
-        self._rows: list[dict[str, str]] = []
-        if tf.io.gfile.exists(path):
-            rows = csv.DictReader(io.StringIO(read_text(path, "evaluations")))
-            self._rows = [row for row in rows if int(row["step"]) <= last_step]
-
-    def __contains__(self, step: int) -> bool:
-        return any(int(row["step"]) == step for row in self._rows)
-
-    def add(self, step: int, metrics: dict[str, float]) -> None:
-        """Adds a row and writes the file."""
-        self._rows = [row for row in self._rows if int(row["step"]) < step]
-        values = {name: f"{value:.6f}" for name, value in metrics.items()}
-        self._rows.append({"step": str(step)} | values)
-        write_text(self.path, _to_csv(self._rows, header=True, columns=list(self._rows[-1])))

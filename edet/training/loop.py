@@ -122,7 +122,7 @@ def train(
             done += count
             reporter.add(done, metrics, images, seconds)
             if is_due(recipe.log_every):
-                reporter.tell()
+                reporter.log()
             if is_due(recipe.save_every) or (evaluate and is_due(recipe.eval_every)):
                 save()
             evaluate_if_due()

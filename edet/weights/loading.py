@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from edet.checkpoint_files import is_own, read_weights, stored_names
 from edet.config.labels import NAMED_LABELS, labels_of
 from edet.config.loading import load_config
 from edet.config.schema import ModelConfig
@@ -26,18 +27,11 @@ from edet.weights.imagenet import (
     pytorch_names,
     to_keras_layout,
 )
-from edet.weights.own import (
-    find_checkpoint,
-    is_own,
-    read_weights,
-    run_config_file,
-    skipped_checkpoints,
-    stored_names,
-)
 from edet.weights.reference_names import reference_names
 from edet.weights.released import find_released, on_disk, read_released, without_model_scope
 from edet.weights.report import LoadReport, assign_weights
 from edet.weights.zoo import ZOO, Release
+from edet.workdir import Workdir
 
 # Settings without any weights, without which the weights mean something else.
 _READ_ALIKE = ("anchors", "mean_rgb", "stddev_rgb", "padding")
@@ -82,12 +76,12 @@ def load_weights(
         if not path.endswith(".h5") and is_own(path):
             values = read_weights(path, "average" if average else "raw")
             names = {name: [name] for name in values}
-            notes = skipped_checkpoints(source) if path != source else ()
+            notes = Workdir(source).skipped_checkpoints() if path != source else ()
             labels = None
-            if saved := run_config_file(path):
-                trained = load_config(path=saved).model
+            if run := Workdir.of(path):
+                trained, wanted = run.config().model, f"those of {run.config_file}"
                 labels = labels_of(trained)
-                notes = (*notes, *_differing(network, trained, _READ_ALIKE, f"those of {saved}"))
+                notes = (*notes, *_differing(network, trained, _READ_ALIKE, wanted))
             return assign_weights(network, values, names, path, labels, notes)
         values, style = read_released(path, average)
         if is_keras_resnet(network, values):
@@ -160,7 +154,7 @@ def _released_labels(
 
 
 def _find(folder: str, source: str) -> str:
-    path = find_checkpoint(folder) or find_released(folder)
+    path = Workdir(folder).checkpoint() or find_released(folder)
     if path is not None:
         return path
     versions = (os.path.join(folder, *version, "saved_model.pb") for version in ((), ("*",)))

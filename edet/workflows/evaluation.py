@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -36,7 +35,7 @@ from edet.records.schema import parse_example
 from edet.runtime.devices import check_batch_size
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory
-from edet.weights.own import find_checkpoint
+from edet.workdir import Workdir
 from edet.workflows.common import Heads, checked_records, console, load_heads
 
 _GALLERY = 8  # pictures on the page that an evaluation draws
@@ -56,21 +55,23 @@ def evaluate(config: Config, workdir: str, strategy: tf.distribute.Strategy, wei
       StorageError: a file cannot be read or written now.
     """
     with Workers(strategy).watched(), enough_memory():
-        return _evaluate(config, workdir, strategy, weights)
+        return _evaluate(config, Workdir(workdir), strategy, weights)
 
 
-def _evaluate(config: Config, workdir: str, strategy: tf.distribute.Strategy, weights: str) -> dict:
+def _evaluate(
+    config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, weights: str
+) -> dict:
     if is_exported(weights):
         return _evaluate_file(config, workdir, weights)
     check_batch_size(config, strategy.num_replicas_in_sync, ["eval_batch_size"])
     checked_records(config, "eval_records")
     with strategy.scope():
-        heads = load_heads(config, weights or workdir)
+        heads = load_heads(config, weights or workdir.path)
     summary = Evaluation(config, workdir, strategy, heads, in_full=True).run()
     return summary.entries if strategy.extended.should_checkpoint else {}
 
 
-def _evaluate_file(config: Config, workdir: str, path: str) -> dict:
+def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
     """As `evaluate` for an exported file; also says how much better the workdir's network is."""
     heads = load_heads(config, path)
     config = dataclasses.replace(config, model=exported_config(path).model)
@@ -78,9 +79,9 @@ def _evaluate_file(config: Config, workdir: str, path: str) -> dict:
     here = tf.distribute.get_strategy()  # a file runs on this machine's CPU
     summary = Evaluation(config, workdir, here, heads, in_full=True).run({"file": path})
     entries = {**summary.entries, "file": path}
-    if workdir and find_checkpoint(workdir):
-        heads = load_heads(config, workdir)
-        entries["network"] = Evaluation(config, "", here, heads).run().metrics
+    if workdir and workdir.checkpoint():
+        heads = load_heads(config, workdir.path)
+        entries["network"] = Evaluation(config, Workdir(""), here, heads).run().metrics
         for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in summary.metrics):
             of_file, of_network = 100 * summary.metrics[name], 100 * entries["network"][name]
             console.print(
@@ -97,7 +98,7 @@ class Summary(NamedTuple):
     metrics: dict[str, float]  # 0-1
     entries: dict[str, Any]  # what eval.json holds
     goal: tuple[str, float]  # what the best checkpoint is chosen by
-    page: str  # name of the drawn page in the workdir
+    page: str  # path of the drawn page in the workdir
 
     @property
     def sentence(self) -> str:
@@ -115,7 +116,7 @@ class Evaluation:
     Args:
       config: `data.eval_records` and its `data.eval_batch_size`, `model` and `detect` are used.
       workdir: where the chief writes eval.json and examples.png, segmentation.json and
-        segmentation.png; "" writes nothing.
+        segmentation.png; a false one writes nothing.
       strategy: the network lives in its scope.
       heads: of the network.
       in_full: also writes the detections themselves, curves of precision over recall and which
@@ -123,11 +124,11 @@ class Evaluation:
     """
 
     def __init__(
-        self, config: Config, workdir: str, strategy: tf.distribute.Strategy, heads: Heads,
+        self, config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, heads: Heads,
         in_full: bool = False,
     ):  # fmt: skip
         self._config, self._in_full = config, in_full
-        self._workdir = workdir if strategy.extended.should_checkpoint else ""
+        self._workdir = workdir if strategy.extended.should_checkpoint else Workdir("")
         self._files = files = find_files(config.data.eval_records, "data.eval_records")
         self._passes: list[tuple[Callable, Evaluator]] = []
         self._detection = self._segmentation = None
@@ -160,10 +161,10 @@ class Evaluation:
                     check()
                     batch = {"image_index": outputs.pop("image_index")}
                     evaluator.update(batch, outputs)
-        metrics, entries, goals, page = {}, {}, [], "segmentation.png"
+        metrics, entries, goals, page = {}, {}, [], self._workdir.segmentation_page
         if self._detection:
             metrics, entries = self._report_detection(extra or {})
-            goals, page = ["AP"], "examples.png"
+            goals, page = ["AP"], self._workdir.examples_page
         if self._segmentation:
             result = self._report_segmentation(extra or {})
             metrics, entries = (
@@ -174,9 +175,6 @@ class Evaluation:
         goal = "+".join(goals), sum(metrics[name] for name in goals)
         return Summary(metrics, entries, goal, page)
 
-    def _path(self, name: str) -> str:
-        return os.path.join(self._workdir, name)
-
     def _report_detection(self, extra: dict) -> tuple[dict[str, float], dict[str, Any]]:
         """Returns metrics and entries after printing and writing them."""
         evaluator = self._detection
@@ -184,15 +182,15 @@ class Evaluation:
         reasons = diagnose(dataset, detections, result)
         print_report(result, reasons, console)
         if self._workdir:
-            write_report(self._path("eval.json"), result, reasons, extra)
+            write_report(self._workdir.result_file("eval"), result, reasons, extra)
             names = list(self._labels.values())
-            save_gallery(self._pictures(), self._path("examples.png"), names)
+            save_gallery(self._pictures(), self._workdir.examples_page, names)
         if self._workdir and self._in_full:
-            write_detections(self._path("detections.json"), detections)
-            plot_precision_recall(result, self._path("precision_recall.png"))
+            write_detections(self._workdir.detections_file, detections)
+            plot_precision_recall(result, self._workdir.precision_recall_plot)
             names = list(class_names(dataset).values())
             matrix = confusion_matrix(dataset, detections, self._config.detect.draw_threshold)
-            plot_confusion_matrix(matrix, names, self._path("confusion.png"))
+            plot_confusion_matrix(matrix, names, self._workdir.confusion_plot)
         return result.metrics, {**result.as_dict(), "diagnosis": reasons}
 
     def _report_segmentation(self, extra: dict) -> Any:
@@ -200,9 +198,9 @@ class Evaluation:
         result = self._segmentation.result()
         console.print(*result.tables())
         if self._workdir:
-            write_json(self._path("segmentation.json"), {**extra, **result.as_dict()})
+            write_json(self._workdir.result_file("segmentation"), {**extra, **result.as_dict()})
             if pictures := list(self._masked_pictures()):
-                save_mask_gallery(pictures, self._mask_labels, self._path("segmentation.png"))
+                save_mask_gallery(pictures, self._mask_labels, self._workdir.segmentation_page)
         return result
 
     def _pictures(self) -> Iterator[Picture]:

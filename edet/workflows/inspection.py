@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +17,7 @@ from edet.evaluation.plots import Picture, save_gallery
 from edet.files import find_files
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
+from edet.workdir import Workdir
 from edet.workflows.common import console
 
 _GALLERY = 8  # pictures on the page that a check draws
@@ -78,7 +78,7 @@ def check_data(config: Config, workdir: str) -> dict:
     if workdir:
         save_gallery(
             _anchor_pictures(config, sets["train"].images),
-            os.path.join(workdir, "check_data.png"), list(labels.values()),
+            Workdir(workdir).check_data_page, list(labels.values()),
         )  # fmt: skip
     return report.summary
 

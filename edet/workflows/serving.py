@@ -28,8 +28,8 @@ from edet.models.efficientdet import build_network
 from edet.records.sources.synthetic import make_scene
 from edet.runtime.devices import check_batch_size
 from edet.weights.loading import load_weights
-from edet.weights.own import find_checkpoint
 from edet.weights.zoo import ZOO
+from edet.workdir import Workdir
 from edet.workflows.common import console, load_heads
 
 _BENCHMARK_BATCHES = (1, 8)
@@ -53,7 +53,7 @@ def predict(
     check_batch_size(config, strategy.num_replicas_in_sync, ["eval_batch_size"])
     with strategy.scope():
         heads = load_heads(config, weights or workdir)
-    output = output or os.path.join(workdir, "predict")
+    output = output or Workdir(workdir).predictions
     summary = {"videos": 0, "frames": 0, "incomplete": {}}
     if heads.segmenter:
         summary |= segment_files(heads.segmenter, inputs, output, draw_overlay)
@@ -97,12 +97,12 @@ def export(
     heads = load_heads(config, weights or workdir)
     detector = heads.detector or heads.segmenter
     if wanted.format == "saved_model":
-        folder = export_saved_model(detector, output or os.path.join(workdir, "saved_model"))
+        folder = export_saved_model(detector, output or Workdir(workdir).saved_model)
         console.print(f"SavedModel -> {folder}", markup=False)
         return {"saved_model": folder}
     ending = {"litert": "tflite", "onnx": "onnx"}[wanted.format]
     name = f"{config.model.name}-{wanted.outputs}-{wanted.precision}.{ending}"
-    path = output or os.path.join(workdir, name)
+    path = output or Workdir(workdir).at(name)
     if wanted.format == "onnx":
         export_onnx(detector, path)
     else:
@@ -135,11 +135,11 @@ def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] 
         )
     picture = _picture(inputs)
     network = build_network(config.model)
-    if not is_exported(weights) and (weights or (workdir and find_checkpoint(workdir))):
+    if not is_exported(weights) and (weights or (workdir and Workdir(workdir).checkpoint())):
         report = load_weights(network, weights or workdir)
         console.print(str(report), highlight=False, markup=False)
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "config.yaml")
+        path = Workdir(folder).config_file
         save_config(config, path)
         if is_exported(weights):
             kind = "litert" if weights.endswith(".tflite") else "onnx"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable
 
 import keras
@@ -22,16 +21,16 @@ from edet.records.shards import RecordSet
 from edet.runtime.devices import check_batch_size, is_tpu
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory, expected_memory
+from edet.step_log import StepLog
 from edet.training.checkpoints import Checkpoints
 from edet.training.fusion_log import FusionLog
-from edet.training.log import Evaluations, Reporter
+from edet.training.log import Reporter
 from edet.training.loop import train as run_training
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import holds_detector, load_weights
-from edet.weights.own import find_checkpoint
-from edet.workdir import prepare_workdir
+from edet.workdir import Workdir
 from edet.workflows.common import Heads, checked_records, console
 from edet.workflows.evaluation import Evaluation
 
@@ -60,11 +59,11 @@ def train(
       StorageError: a file cannot be read or written now; the same call goes on.
     """
     with Workers(strategy).watched(), enough_memory():
-        return _train(config, workdir, strategy, evaluate_too)
+        return _train(config, Workdir(workdir), strategy, evaluate_too)
 
 
 def _train(
-    config: Config, workdir: str, strategy: tf.distribute.Strategy, evaluate_too: bool
+    config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, evaluate_too: bool
 ) -> dict:
     is_chief = strategy.extended.should_checkpoint
     records, recipe = _plan(config, workdir, strategy, evaluate_too)
@@ -105,12 +104,12 @@ def _train(
         )  # fmt: skip
     if not is_chief:
         return {}
-    plot_history(os.path.join(workdir, "history.csv"), os.path.join(workdir, "history.png"))
+    plot_history(workdir.history(), workdir.history_plot)
     return {"steps": int(variables.step.numpy()), "best": checkpoints.best(), **reporter.summary()}
 
 
 def _plan(
-    config: Config, workdir: str, strategy: tf.distribute.Strategy, evaluate_too: bool
+    config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, evaluate_too: bool
 ) -> tuple[RecordSet, Recipe]:
     """Checks everything that can be checked beforehand, saves and prints what the run will do."""
     sizes = ["batch_size", "eval_batch_size"] if evaluate_too else ["batch_size"]
@@ -126,25 +125,24 @@ def _plan(
     )
     if not strategy.extended.should_checkpoint:
         return records, recipe
-    notes = prepare_workdir(workdir, config)
-    write_json(os.path.join(workdir, "recipe.json"), dataclasses.asdict(recipe))
+    notes = workdir.prepare(config)
+    write_json(workdir.recipe_file, dataclasses.asdict(recipe))
     console.print(config_table(config), recipe.table(config))
     for note in notes:
         console.print(f"changed since this run was started: {note}", style="yellow", markup=False)
     return records, recipe
 
 
-def _starts_from_detector(config: Config, workdir: str) -> bool:
+def _starts_from_detector(config: Config, workdir: Workdir) -> bool:
     """A run that goes on does not look at `train.init` again; it may be gone."""
-    saved = os.path.join(workdir, "recipe.json")
-    if find_checkpoint(workdir, prefer="last") and tf.io.gfile.exists(saved):
-        return json.loads(read_text(saved, "recipe")).get("finetuning", False)
+    if workdir.checkpoint("last") and tf.io.gfile.exists(workdir.recipe_file):
+        return json.loads(read_text(workdir.recipe_file, "recipe")).get("finetuning", False)
     return bool(config.train.init) and holds_detector(config.train.init)
 
 
 def _evaluation_during_training(
     config: Config,
-    workdir: str,
+    workdir: Workdir,
     strategy: tf.distribute.Strategy,
     heads: Heads,
     variables: TrainingVariables,
@@ -153,12 +151,14 @@ def _evaluation_during_training(
 ) -> Callable[[int, Callable[[], None]], None]:
     """Returns what the loop calls to evaluate the moving average and keep it if it is the best."""
     done = int(variables.step.numpy())
-    evaluations = Evaluations(os.path.join(workdir, "evaluations.csv"), last_step=done)
+    # Later ones are of a past that is gone: a damaged checkpoint was skipped.
+    evaluated = {row["step"] for row in workdir.evaluations() if row["step"] <= done}
+    evaluations = StepLog(workdir.evaluations_file)
     evaluation = Evaluation(config, workdir, strategy, heads)
 
     def evaluate_at(step: int, check: Callable[[], None]) -> None:
         """Evaluates after a step, unless that was done before the run was stopped."""
-        if step in evaluations:  # before the run was stopped
+        if step in evaluated:  # before the run was stopped
             return
         variables.copy_averages_to(heads.network)
         summary = evaluation.run({"step": step}, check)
@@ -166,8 +166,9 @@ def _evaluation_during_training(
             return
         goal, value = summary.goal
         is_best = checkpoints.save_if_best(value, goal)
-        evaluations.add(step, summary.metrics)
-        reporter.evaluation(step, summary.metrics, os.path.join(workdir, summary.page))
+        metrics = {name: f"{value:.6f}" for name, value in summary.metrics.items()}
+        evaluations.add([{"step": step} | metrics])
+        reporter.evaluation(step, summary.metrics, summary.page)
         best = "  (best so far)" if is_best else ""
         console.print(f"step {step}  {summary.sentence}{best}")
 

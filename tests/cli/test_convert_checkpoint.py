@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from edet.checkpoint_files import read_weights
 from edet.cli.common import parsed
 from edet.cli.convert_checkpoint import convert, define_flags
 from edet.config.loading import save_config
@@ -15,7 +16,7 @@ from edet.errors import UserError
 from edet.models.efficientdet import build_network
 from edet.training.checkpoints import Checkpoints
 from edet.training.variables import TrainingVariables
-from edet.weights.own import read_weights
+from edet.workdir import Workdir
 from tests.small import small_model
 
 CONFIG = replace(Config(), model=vars(small_model(fusion="channel_fast")))
@@ -29,7 +30,7 @@ def workdir(tmp_path):
     for variable in network.variables:
         variable.assign(variable + 1)
     save_config(CONFIG, tmp_path / "run" / "config.yaml")
-    Checkpoints(str(tmp_path / "run"), variables, keep=1).save()
+    Checkpoints(Workdir(str(tmp_path / "run")), variables, keep=1).save()
     return tmp_path / "run"
 
 

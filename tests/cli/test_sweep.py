@@ -11,7 +11,8 @@ from edet.cli.common import call, parsed
 from edet.cli.sweep import define_flags, read_sweep, sweep
 from edet.config.loading import load_config
 from edet.errors import UserError
-from edet.workdir import prepare_workdir, run_config
+from edet.workdir import Workdir
+from edet.workflows.configuration import run_config
 from tests.conftest import REPOSITORY
 
 SWEEPS = sorted((REPOSITORY / "configs").rglob("*.sweep.yaml"))
@@ -39,10 +40,10 @@ class Trainings:
             return subprocess.CompletedProcess(command, 2, "reading\nno records match x-*.\n")
         settings = [flag.removeprefix("--set=") for flag in command if flag.startswith("--set=")]
         config = run_config("", None, command[4].removeprefix("--config="), settings)
-        prepare_workdir(str(workdir), config)
+        Workdir(str(workdir)).prepare(config)
         seed = int(workdir.name.removeprefix("seed"))
         rows = ["step,AP,AP50", "3,0.9,0.9", f"5,{0.2 + 0.1 * seed},0.5"]
-        (workdir / "evaluations.csv").write_text("\n".join(rows))
+        (workdir / "evaluations.csv").write_text("\n".join(rows) + "\n")
         mode = command[3].removeprefix("--mode=")
         (workdir / f"{mode}.json").write_text("{}")  # as main.py names it
         return subprocess.CompletedProcess(command, 0, "")

@@ -3,7 +3,8 @@
 from absl import flags
 
 from edet.config.loading import load_config
-from edet.training.log import COLUMNS, Evaluations, History
+from edet.step_log import StepLog
+from edet.training.log import COLUMNS
 from tools.checks import kill_check
 
 
@@ -13,7 +14,7 @@ def write_history(folder, losses, batch=7):
         dict.fromkeys(COLUMNS, 1) | {"step": step, "total_loss": loss, "images_crc32": batch}
         for step, loss in enumerate(losses)
     ]
-    History(str(folder / "history.csv"), first_step=0).add(rows)
+    StepLog(str(folder / "history.csv")).add(rows)
 
 
 def write_checkpoint(folder, step, suffixes=(".index", ".data-00000-of-00001")):
@@ -37,7 +38,7 @@ def test_a_write_that_was_broken_off_is_seen_by_what_it_left(tmp_path):
     write_checkpoint(tmp_path, 4, suffixes=[".data-00000-of-00001"])
     (tmp_path / "best" / "ckpt-4_temp").mkdir(parents=True)
     assert kill_check._broken_writes(tmp_path) == {
-        "checkpoints/ckpt-4.data-00000-of-00001", "best/ckpt-4_temp",
+        f"{tmp_path}/checkpoints/ckpt-4.data-00000-of-00001", f"{tmp_path}/best/ckpt-4_temp",
     }  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def test_an_evaluation_lasts_from_its_checkpoint_to_its_row(tmp_path):
     assert not is_evaluating()
     write_checkpoint(tmp_path, 4)
     assert is_evaluating()
-    Evaluations(str(tmp_path / "evaluations.csv"), last_step=4).add(4, {"AP": 0.5})
+    StepLog(str(tmp_path / "evaluations.csv")).add([{"step": 4, "AP": 0.5}])
     assert not is_evaluating()
 
 

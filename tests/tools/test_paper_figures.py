@@ -18,7 +18,7 @@ def runs(tmp_path):
     """Two runs of three fusions: one hardly moves, one has three inputs."""
     for name, last in (("softmax", 0.7), ("fast", 0.8)):
         (tmp_path / name).mkdir()
-        (tmp_path / name / figure_5.CSV).write_text(
+        (tmp_path / name / "fusion_weights.csv").write_text(
             "step,a.input0,a.input1,b.input0,b.input1,c.input0,c.input1,c.input2\n"
             "0,0.5,0.5,0.5,0.5,0.3,0.3,0.4\n"
             f"10,{last},0.3,0.51,0.49,0.1,0.1,0.8\n"

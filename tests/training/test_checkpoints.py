@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.lib.io import file_io
 
-from edet.checkpoint_files import find_damage
+from edet.checkpoint_files import find_damage, read_weights, stored_names
 from edet.errors import StorageError, UserError
 from edet.training.checkpoints import Checkpoints
 from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import load_weights
-from edet.weights.own import find_checkpoint, read_weights, stored_names
+from edet.workdir import Workdir
 from tests.training.small import make_batch, seeded_network, small_config, small_recipe
 
 
@@ -25,7 +25,7 @@ class Run:
         self.network = seeded_network(config)
         self.variables = TrainingVariables(self.network)
         self.step = TrainingStep(self.network, config, small_recipe(config))
-        self.checkpoints = Checkpoints(str(folder), self.variables, keep=2)
+        self.checkpoints = Checkpoints(Workdir(str(folder)), self.variables, keep=2)
 
     def advance(self, steps):
         for seed in steps:
@@ -57,7 +57,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path):
 
 def test_an_empty_workdir_has_nothing_to_restore(tmp_path):
     assert not Run(tmp_path).checkpoints.restore_last()
-    assert find_checkpoint(str(tmp_path)) is None
+    assert Workdir(str(tmp_path)).checkpoint() is None
 
 
 def test_only_the_last_ones_are_kept_and_the_best_is_beside_them(tmp_path):
@@ -67,8 +67,8 @@ def test_only_the_last_ones_are_kept_and_the_best_is_beside_them(tmp_path):
         run.checkpoints.save()
         assert run.checkpoints.save_if_best(ap) == (ap != 0.3)
     assert run.checkpoints.best() == {"step": 2, "AP": 0.5}
-    assert find_checkpoint(str(tmp_path)).endswith("best/ckpt-2")
-    assert find_checkpoint(str(tmp_path), prefer="last").endswith("checkpoints/ckpt-3")
+    assert Workdir(str(tmp_path)).checkpoint().endswith("best/ckpt-2")
+    assert Workdir(str(tmp_path)).checkpoint("last").endswith("checkpoints/ckpt-3")
     assert len(list((tmp_path / "checkpoints").glob("*.index"))) == 2
 
 
@@ -99,7 +99,7 @@ class FewVariables:
             kind: {"layer/kernel": tf.Variable(tf.range(50_000.0))}
             for kind in ("raw", "average", "velocity")
         }
-        self.checkpoints = Checkpoints(str(folder), self, keep=2)
+        self.checkpoints = Checkpoints(Workdir(str(folder)), self, keep=2)
 
     def by_name(self):
         return {"step": self.step} | self.values
@@ -255,7 +255,7 @@ def test_other_modes_pass_over_a_damaged_checkpoint_too(tmp_path):
     run.variables.step.assign(5)
     run.checkpoints.save_if_best(0.5)
     cut(tmp_path / "best" / "ckpt-5.data-00000-of-00001", 1000)
-    assert find_checkpoint(str(tmp_path)).endswith("checkpoints/ckpt-0")
+    assert Workdir(str(tmp_path)).checkpoint().endswith("checkpoints/ckpt-0")
     report = load_weights(run.network, str(tmp_path))
     assert len(report.notes) == 1
     assert "best/ckpt-5 is damaged (only 1000 of" in report.notes[0]
@@ -284,7 +284,7 @@ def test_a_run_without_any_whole_checkpoint_does_not_silently_start_anew(tmp_pat
     with pytest.raises(UserError, match="no checkpoint in .* is whole; remove that folder"):
         FewVariables(tmp_path).checkpoints.restore_last()
     with pytest.raises(UserError, match="cannot read the checkpoint .*ckpt-0"):
-        read_weights(find_checkpoint(str(tmp_path)))
+        read_weights(Workdir(str(tmp_path)).checkpoint())
 
 
 def test_what_a_kill_left_of_a_write_is_cleared_away_by_the_next(tmp_path):
@@ -349,7 +349,7 @@ def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(tmp_path):
 
 def test_only_the_chief_writes(tmp_path):
     run = FewVariables(tmp_path)
-    others = Checkpoints(str(tmp_path), run, keep=2, is_chief=False)
+    others = Checkpoints(Workdir(str(tmp_path)), run, keep=2, is_chief=False)
     others.save()
     assert not others.save_if_best(0.5)
     assert list(tmp_path.iterdir()) == []

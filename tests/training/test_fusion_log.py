@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edet.errors import UserError
 from edet.models.efficientdet import build_network
 from edet.models.pyramid import WeightedFusion
-from edet.training.fusion_log import FusionLog, read_fusion_log
+from edet.training.fusion_log import FusionLog
 from edet.training.log import Reporter
 from edet.training.loop import METRICS
+from edet.workdir import Workdir
 from tests.small import small_model
 
 
@@ -30,10 +30,10 @@ def board(tmp_path):
 
 def test_a_row_holds_the_weights_as_they_multiply(tmp_path, board):
     network = cell("fast")
-    log = FusionLog(network, str(tmp_path), 0)
+    log = FusionLog(network, Workdir(str(tmp_path)), 0)
     network.layers[1].fusion_weights.assign([3.0, 1.0])
     log.add(50, board)
-    start, row = read_fusion_log(log.path)
+    start, row = Workdir(str(tmp_path)).fusion_weights()
     assert list(row) == ["step"] + [f"cell0.node{n}.input{k}" for n in (5, 6) for k in (0, 1)]
     assert list(start.values()) == pytest.approx([0, 0.5, 0.5, 0.5, 0.5], abs=1e-4)
     assert list(row.values()) == pytest.approx([50, 0.5, 0.5, 0.75, 0.25], abs=1e-4)
@@ -41,60 +41,41 @@ def test_a_row_holds_the_weights_as_they_multiply(tmp_path, board):
 
 @pytest.mark.parametrize("fusion", ["channel_softmax", "pixel_fast"])
 def test_weights_of_channels_and_pixels_are_their_mean(fusion, tmp_path, board):
-    log = FusionLog(cell(fusion, nodes=1), str(tmp_path), 0)
+    log = FusionLog(cell(fusion, nodes=1), Workdir(str(tmp_path)), 0)
     log.add(1, board)
-    assert list(read_fusion_log(log.path)[1].values()) == pytest.approx([1, 0.5, 0.5], abs=1e-4)
+    _, row = Workdir(str(tmp_path)).fusion_weights()
+    assert list(row.values()) == pytest.approx([1, 0.5, 0.5], abs=1e-4)
 
 
 def test_rows_after_the_checkpoint_are_written_again(tmp_path, board):
     network = cell("softmax")
-    log = FusionLog(network, str(tmp_path), 0)
+    log = FusionLog(network, Workdir(str(tmp_path)), 0)
     for step in (10, 20, 30):
         log.add(step, board)
     network.layers[0].fusion_weights.assign([np.log(3.0), 0.0])
-    log = FusionLog(network, str(tmp_path), 20)
+    log = FusionLog(network, Workdir(str(tmp_path)), 20)
     log.add(30, board)
-    rows = read_fusion_log(log.path)
+    rows = Workdir(str(tmp_path)).fusion_weights()
     assert [row["step"] for row in rows] == [0, 10, 20, 30]
     assert [row["cell0.node5.input0"] for row in rows] == pytest.approx([0.5, 0.5, 0.75, 0.75])
 
 
 def test_a_network_that_only_sums_has_no_file(tmp_path, board):
-    FusionLog(cell("fast", nodes=0), str(tmp_path), 0).add(10, board)
+    FusionLog(cell("fast", nodes=0), Workdir(str(tmp_path)), 0).add(10, board)
     assert not (tmp_path / "fusion_weights.csv").exists()
 
 
 def test_the_reporter_writes_the_nodes_of_a_network_to_csv_and_tensorboard(tmp_path):
     network = build_network(small_model())
-    fusion = FusionLog(network, str(tmp_path), 0)
-    reporter = Reporter(str(tmp_path), 0, total_steps=10, batch_size=4, fusion=fusion)
+    fusion = FusionLog(network, Workdir(str(tmp_path)), 0)
+    reporter = Reporter(Workdir(str(tmp_path)), 0, total_steps=10, batch_size=4, fusion=fusion)
     assert not (tmp_path / "fusion_weights.csv").exists()  # a worker that is not chief never adds
     metrics = {name: np.zeros(5) for name in METRICS}
     reporter.add(5, metrics, np.zeros((5, 4), np.int64), seconds=0.01)
-    reporter.tell()
-    assert len(read_fusion_log(fusion.path)[-1]) == 1 + 2 * 4 + 3 * 3 + 2
+    reporter.log()
+    assert len(Workdir(str(tmp_path)).fusion_weights()[-1]) == 1 + 2 * 4 + 3 * 3 + 2
     events = next((tmp_path / "tensorboard").iterdir())
     tags = [
         v.tag for e in tf.compat.v1.train.summary_iterator(str(events)) for v in e.summary.value
     ]
     assert "fusion/cell0.node9.input2" in tags
-
-
-@pytest.mark.parametrize("torn", ["100", "100,0.33,", "100,0.33,0.6", "100,0.3e-"])
-def test_a_row_that_a_full_disk_has_cut_off_does_not_stop_the_run(torn, tmp_path, board):
-    network = cell("fast", nodes=1)
-    log = FusionLog(network, str(tmp_path), 0)
-    log.add(50, board)
-    with open(log.path, "a") as file:
-        file.write(torn)
-    assert [row["step"] for row in read_fusion_log(log.path)] == [0, 50]
-    again = FusionLog(network, str(tmp_path), 60)
-    again.add(100, board)
-    assert [row["step"] for row in read_fusion_log(log.path)] == [0, 50, 60, 100]
-
-
-def test_a_file_of_something_else_is_refused(tmp_path):
-    path = tmp_path / "fusion_weights.csv"
-    path.write_text("step,x\n1,two\n")
-    with pytest.raises(UserError, match=r"not a fusion_weights\.csv"):
-        read_fusion_log(str(path))

@@ -6,6 +6,7 @@ import tensorflow as tf
 from edet.training.checkpoints import Checkpoints
 from edet.training.loss_scale import LossScale, initial_loss_scale, next_loss_scale
 from edet.training.variables import TrainingVariables
+from edet.workdir import Workdir
 
 
 def after(scale: float, good: int, is_finite: bool) -> tuple[float, int]:
@@ -33,7 +34,7 @@ def run_in(folder, precision: str) -> tuple[TrainingVariables, Checkpoints]:
     """A run of one dense layer."""
     layer = keras.layers.Dense(2, name="head.dense", dtype=f"mixed_{precision}")
     variables = TrainingVariables(keras.Sequential([keras.Input((3,)), layer], name="network"))
-    return variables, Checkpoints(str(folder), variables, keep=3)
+    return variables, Checkpoints(Workdir(str(folder)), variables, keep=3)
 
 
 def test_the_scale_is_in_the_checkpoint_of_a_float16_run(tmp_path):

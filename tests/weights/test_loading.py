@@ -22,6 +22,7 @@ from edet.weights.reference_names import reference_names, split
 from edet.weights.released import write_released
 from edet.weights.transfer import transfer_classes
 from edet.weights.zoo import Release
+from edet.workdir import Workdir
 from tests.golden.fill import fill_with_golden_weights
 from tests.golden.filler import weight
 from tests.small import small_model
@@ -82,7 +83,7 @@ def workdir(tmp_path_factory):
     for variable in network.variables:
         variable.assign(variable + 1)
     variables.step.assign(1)
-    checkpoints = Checkpoints(folder, variables, keep=2)
+    checkpoints = Checkpoints(Workdir(folder), variables, keep=2)
     checkpoints.save()
     return folder, {v.path: v.numpy() - 1 for v in network.variables}
 
@@ -312,7 +313,7 @@ def _run_of(folder, labels, offset=0.0):
             size = int(np.prod(variable.shape))
             variable.assign(np.arange(size, dtype="float32").reshape(variable.shape))
     save_config(config, folder / "config.yaml")
-    Checkpoints(str(folder), TrainingVariables(network), keep=1).save()
+    Checkpoints(Workdir(str(folder)), TrainingVariables(network), keep=1).save()
     return network
 
 

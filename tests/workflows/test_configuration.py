@@ -4,7 +4,7 @@ import pytest
 
 from edet.config.loading import load_config, save_config
 from edet.errors import UserError
-from edet.workdir import run_config
+from edet.workflows.configuration import run_config
 
 OLD_ASPECTS = ((1.0, 1.0), (1.4, 0.7), (0.7, 1.4))
 
