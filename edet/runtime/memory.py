@@ -1,4 +1,4 @@
-"""What a run will need in memory, worked out before it starts; and the words for too little.
+"""What a run will need in memory, worked out before it starts; what it took; and too little of it.
 
 Numbers of one device. They are those of a runtime that keeps whatever the gradient reads, as
 TensorFlow's does on CPUs and GPUs; XLA fuses and needs less. docs/memory.md compares them with
@@ -10,11 +10,14 @@ Letters: B images of a micro-batch on one device, A anchors, K classes.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import errno
 import math
 import os
-from collections.abc import Iterator
+import resource
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -118,6 +121,40 @@ def expected_memory(
         activations=activations,
         temporary=temporary,
     )
+
+
+def peak_memory(run: Callable[[], object], device: str) -> tuple[int, str]:
+    """Returns how many bytes `run` took at most beyond what was taken before, and who says so.
+
+    TensorFlow's allocator counts them on a GPU, and on a CPU whose TensorFlow uses oneDNN (not on
+    Arm, and on x86-64 without AVX-512 only if TF_ENABLE_ONEDNN_OPTS=1 was set before the import).
+    Elsewhere it is the process's resident memory, which has the runtime's own buffers in it.
+    """
+    memory = tf.config.experimental
+    try:
+        memory.reset_memory_stats(device)
+    except ValueError:  # there are no statistics
+        before = _resident()
+        run()
+        return max(0, _resident(peak=True) - before), "resident memory of the process"
+    before = memory.get_memory_info(device)["current"]
+    run()
+    return memory.get_memory_info(device)["peak"] - before, "TensorFlow's allocator"
+
+
+def _resident(peak: bool = False) -> int:
+    """Returns bytes of this process: now, whence the peak is counted on Linux, or at their peak."""
+    try:
+        if not peak:
+            ctypes.CDLL(None).malloc_trim(0)  # what is free already must not hide what is taken
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")  # the peak begins anew
+        with open("/proc/self/status") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return 1024 * int(lines["VmHWM" if peak else "VmRSS"].split()[0])
+    except (OSError, AttributeError):  # not Linux: the peak since the process started
+        unit = 1 if sys.platform == "darwin" else 1024
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 @contextlib.contextmanager

@@ -52,7 +52,8 @@ def test_a_network_is_counted_once_and_timed_beside_the_load(kept, capsys):
         assert found["a"][key] == found["b"][key] > 0
     assert found["a"]["runs"] == 5
     assert found["a"]["milliseconds"]["median"] >= found["a"]["milliseconds"]["least"] > 0
-    assert found["a"]["inference_bytes"] > 64 * 96 * 3 * 4  # more than a picture
+    if found["a"]["inference_bytes_of"] == "TensorFlow's allocator":
+        assert found["a"]["inference_bytes"] > 64 * 96 * 3 * 4  # more than a picture
     assert len(found["a"]["load"]) == 2
     assert "training_bytes" not in found["a"]
     assert found["b"]["training_bytes"]["fixed"] > 3 * 4 * found["b"]["parameters"]

@@ -5,11 +5,14 @@
 writes tests/golden/train_steps.npz: figures of the repeatable case below, printed by a program that
 gave the reference's three steps (see test_parity.py). The reference's own images cannot be made
 again from a seed and are too large to be kept, so this file stands for them on other machines.
+Beside the figures it keeps how far rounding can move each of them, in this case and, where
+../shared is at hand, in the reference's: `deviations`.
 """
 
 import dataclasses
+import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from unittest import mock
 
@@ -24,7 +27,7 @@ from edet.geometry.coding import decode_boxes
 from edet.models.efficientdet import build_network
 from edet.training.losses import detection_losses
 from edet.training.recipe import resolve_recipe
-from edet.training.step import TrainingStep
+from edet.training.step import State, TrainingStep
 from edet.training.variables import TrainingVariables
 from edet.weights.reference_names import reference_names, split
 from tests.golden.fill import fill_with_golden_weights
@@ -34,6 +37,7 @@ SIDE = 256
 ANCHORS = make_anchors((SIDE, SIDE), range(3, 8), AnchorConfig())
 META = {"salt": "w", "gains": {"proj": 2.4, "res": 0.85, "fpn": 1.15, "head": 1.1}}
 RECORDED = pathlib.Path(__file__).parents[1] / "golden" / "train_steps.npz"
+FIGURES = pathlib.Path(__file__).parents[3] / "shared" / "golden" / "train_steps_256.npz"
 Arrays = dict[str, np.ndarray]
 
 
@@ -169,17 +173,83 @@ def norms(arrays: Arrays, others: Arrays | None = None) -> np.ndarray:
 
 
 def describe(runner: Runner, steps: list[Taken]) -> Arrays:
-    """What is recorded of a run."""
-    last = steps[-1]
+    """What is recorded of a run; but for the gradients, a row is a step."""
     return {
-        "names": np.array(sorted(last.values)),
         "metrics": np.array([[s.metrics[key] for key in sorted(s.metrics)] for s in steps]),
         "gradients": norms(steps[0].gradients),
-        "changes": norms(last.values, runner.initial),
-        "changes_of_averages": norms(last.averages, runner.initial),
+        "changes": np.array([norms(s.values, runner.initial) for s in steps]),
+        "changes_of_averages": np.array([norms(s.averages, runner.initial) for s in steps]),
     }
 
 
+def by_level(outputs: Arrays) -> dict[str, np.ndarray]:
+    """Outputs of the network by head and level: `class_logits/3` is [2, 9 x 32 x 32, 90]."""
+    ends = np.cumsum([9 * (SIDE >> level) ** 2 for level in range(3, 8)])[:-1]
+    return {
+        f"{name}/{level}": part
+        for name, whole in outputs.items()
+        for level, part in enumerate(np.split(whole, ends, axis=1), 3)
+    }
+
+
+def deviations(runner: Runner, case: Case, count: int, names: Iterable[str] = ()) -> Arrays:
+    """Returns how far each figure of `count` steps moves when its inputs move by their rounding.
+
+    Every pixel and weight is moved by at most a unit in the last place, at random; the largest
+    deviation of six runs is kept. That is the condition of these sums (some cancel all but a
+    thousandth of what they add) and not of a machine: the rounding of one layer looks to the next
+    like a move of its inputs. `names` are variables of which the entries are told as well.
+    """
+
+    def figures(start: State, images: np.ndarray) -> Arrays:
+        runner.start, kept = start, (runner.start, runner.initial)
+        runner.initial = runner._named([*start.trainable, *start.non_trainable])
+        steps = list(runner.take(case._replace(images=images), count))
+        found = describe(runner, steps) | by_level(steps[0].outputs)
+        for k, step in enumerate(steps):
+            found |= {f"{k}/var/{n}": step.values[n] - runner.initial[n] for n in names}
+            found |= {f"{k}/ema/{n}": step.averages[n] - runner.initial[n] for n in names}
+        runner.start, runner.initial = kept
+        return found
+
+    def moved(array: np.ndarray) -> np.ndarray:
+        unit = np.finfo("f4").eps * rng.uniform(-1, 1, np.shape(array))
+        return (np.float64(array) * (1 + unit)).astype("f4")
+
+    rng = rng_for("repeatable", "rounding")
+    expected, largest = figures(runner.start, case.images), {}
+    for _ in range(6):
+        weights = [tf.constant(moved(x)) for x in runner.start.trainable]
+        averages = [*weights, *runner.start.averages[len(weights) :]]
+        start = runner.start._replace(trainable=weights, averages=averages)
+        for key, value in figures(start, moved(case.images)).items():
+            deviation = np.abs(value - expected[key])
+            if "/" in key:  # of the entries of an array, the largest
+                deviation = deviation.max()
+            largest[key] = np.maximum(largest.get(key, 0), deviation).astype("f4")
+    return largest
+
+
+def main() -> None:
+    """Records the repeatable case."""
+    runner, case = Runner(), repeatable_case()
+    steps = list(runner.take(case, 2))
+    found = describe(runner, steps) | {"names": np.array(sorted(steps[0].values))}
+    found |= {f"deviation/{k}": x for k, x in deviations(runner, case, 2).items()}
+    if os.path.exists(FIGURES):
+        figures = dict(np.load(FIGURES))
+        names = [key.removeprefix("step0/var/") for key in figures if "step0/var/" in key]
+        case = case_of_the_reference(figures)
+        of_reference = deviations(runner, case, 3, names)
+    else:
+        of_reference = {
+            key.removeprefix("reference/"): x
+            for key, x in np.load(RECORDED).items()
+            if key.startswith("reference/")
+        }
+    found |= {f"reference/{key}": x for key, x in of_reference.items()}
+    np.savez_compressed(RECORDED, **found)
+
+
 if __name__ == "__main__":
-    runner = Runner()
-    np.savez_compressed(RECORDED, **describe(runner, list(runner.take(repeatable_case(), 2))))
+    main()

@@ -9,6 +9,8 @@ What differs from the reference by design, and how the tests state it:
 - It reports the norm of the gradient after clipping, 10.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,11 @@ def figures(shared):
 
 
 @pytest.fixture(scope="module")
+def recorded():
+    return dict(np.load(reference_steps.RECORDED))
+
+
+@pytest.fixture(scope="module")
 def case(figures):
     return reference_steps.case_of_the_reference(figures)
 
@@ -39,18 +46,28 @@ def steps(runner, case):
     return list(runner.take(case, 3))
 
 
-def assert_gradients_close(found, expected, global_norm):
-    """Within 1e-5 of each norm, or 1e-7 of the global one.
+def assert_rounded_alike(found, expected, deviations, floor=0.0):
+    """Figures differ by no more than float32 sums in another order do: see `deviations`.
 
-    The latter is the noise of sums over some 10^5 positions, and all there is of the gradient of a
-    bias before batch norm, which is 0. Seen: 9.4e-6 and 3e-8.
+    Half of them by less than their deviation, 99 % by less than 16 and each by less than 100: a sum
+    over 10^4 positions or more rounds in itself, too, as no move of its terms tells. `floor` is
+    what rounding leaves of each in any case. Seen with and without oneDNN: 0.6, 9 and 24.
     """
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7 * global_norm)
+    units = np.finfo("f4").eps * np.abs(expected) + floor
+    excess = np.abs(found - expected) / (deviations + 4 * units)
+    found = np.quantile(excess, [0.5, 0.99, 1])
+    np.testing.assert_array_less(found, [1, 16, 100], f"the largest: {np.argsort(-excess)[:9]}")
 
 
-def assert_changes_close(found, expected):
-    """Within 1e-5, or what rounding leaves of a weight of about 1 in float32. Seen: 2e-7."""
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=5e-7)
+def assert_gradients_close(found, expected, deviations):
+    """The gradient of a bias before batch norm is 0, and all there is of it noise."""
+    floor = 1e-9 * np.linalg.norm(expected)
+    assert_rounded_alike(found, expected, deviations, floor)
+
+
+def assert_changes_close(found, expected, deviations):
+    """Rounding leaves a unit of a weight of about 1."""
+    assert_rounded_alike(found, expected, deviations, np.finfo("f4").eps)
 
 
 def by_name(figures, key, names):
@@ -72,27 +89,29 @@ def test_the_boxes_got_from_the_labels_give_these_labels_again(case, figures):
     assert figures["mean_num_positives"].tolist() == [[134.5], [134.5]]
 
 
-def test_outputs_in_training_mode_equal_the_reference(steps, figures):
-    """Batch norm by the statistics of the batch. Seen: 1e-5 of the largest entry."""
-    start = 0
-    for level, side in zip(range(3, 8), (32, 16, 8, 4, 2), strict=True):
-        stop = start + 9 * side**2
-        for name, key in (("class_logits", "cls"), ("box_deltas", "box")):
-            if (expected := figures.get(f"train_{key}_{level}")) is not None:
-                found = steps[0].outputs[name][:, start:stop].reshape(expected.shape)
-                np.testing.assert_allclose(found, expected, atol=3e-5 * np.abs(expected).max())
-        start = stop
+def test_outputs_in_training_mode_equal_the_reference(steps, figures, recorded):
+    """Batch norm by the statistics of the batch."""
+    compared = 0
+    for name, found in reference_steps.by_level(steps[0].outputs).items():
+        key = name.replace("class_logits/", "train_cls_").replace("box_deltas/", "train_box_")
+        if (expected := figures.get(key)) is not None:
+            # The deviation is the largest of all entries; rounding by 1e-5 of the largest is seen.
+            tolerance = 4 * recorded[f"reference/{name}"]
+            np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=tolerance)
+            compared += 1
+    assert compared >= 2
 
 
 @pytest.mark.parametrize("k", [0, 1, 2])
-def test_losses_and_rate_equal_the_reference(k, steps, figures):
-    """Seen: 4e-7."""
+def test_losses_and_rate_equal_the_reference(k, steps, figures, recorded):
+    deviations = dict(zip(sorted(steps[k].metrics), recorded["reference/metrics"][k], strict=True))
     for ours, theirs in {
         "class_loss": "cls_loss", "box_loss": "box_loss", "l2_loss": "reg_l2_loss",
         "total_loss": "loss", "learning_rate": "learning_rate",
     }.items():  # fmt: skip
-        expected = figures[f"step{k}/{theirs}"]
-        assert steps[k].metrics[ours] == pytest.approx(expected, rel=5e-6), ours
+        expected = float(figures[f"step{k}/{theirs}"])
+        tolerance = max(5e-6 * expected, 4 * float(deviations[ours]))
+        assert steps[k].metrics[ours] == pytest.approx(expected, abs=tolerance), ours
 
 
 def test_deltas_with_a_target_of_zero_are_all_that_our_box_loss_adds(case, steps, figures):
@@ -110,11 +129,12 @@ def test_deltas_with_a_target_of_zero_are_all_that_our_box_loss_adds(case, steps
     assert added > 2e-5
 
 
-def test_the_gradient_of_every_variable_equals_the_reference(steps, figures):
+def test_the_gradient_of_every_variable_equals_the_reference(steps, figures, recorded):
     names, expected = by_name(figures, "grad/norms", "grad/names")
     assert names == sorted(steps[0].gradients)
     global_norm = figures["grad/global_norm_raw"]
-    assert_gradients_close(norms(steps[0].gradients), expected, global_norm)
+    found, deviations = norms(steps[0].gradients), recorded["reference/gradients"]
+    assert_gradients_close(found, expected, deviations)
     assert steps[0].metrics["gradient_norm"] == pytest.approx(global_norm, rel=5e-6)
 
 
@@ -124,24 +144,25 @@ def test_the_first_update_has_the_clipped_norm(steps, figures):
 
 
 @pytest.mark.parametrize("k", [0, 1, 2])
-def test_every_variable_has_moved_as_far_as_in_the_reference(k, runner, steps, figures):
+def test_every_variable_has_moved_as_far_as_in_the_reference(k, runner, steps, figures, recorded):
     """709 of them: weights by momentum and clipped gradients, statistics by batch moments."""
     names, expected = by_name(figures, f"step{k}/change_norms", "names")
     assert names == sorted(steps[k].values)
-    assert_changes_close(norms(steps[k].values, runner.initial), expected)
+    found, deviations = norms(steps[k].values, runner.initial), recorded["reference/changes"][k]
+    assert_changes_close(found, expected, deviations)
 
 
 @pytest.mark.parametrize("k", [0, 1, 2])
-def test_weights_and_their_averages_equal_the_reference(k, steps, figures):
-    """Nine variables entry by entry. Seen: 1.2e-7 of the largest, a unit in the last place."""
+def test_weights_and_their_averages_equal_the_reference(k, steps, figures, recorded):
+    """Nine variables entry by entry: a few units in the last place, and the sums' deviation."""
     names = [key.removeprefix(f"step{k}/var/") for key in figures if f"step{k}/var/" in key]
     assert len(names) == 9
     for name in names:
         for kind, found in (("var", steps[k].values), ("ema", steps[k].averages)):
             expected = figures[f"step{k}/{kind}/{name}"]
-            np.testing.assert_allclose(
-                found[name], expected, rtol=0, atol=5e-7 * np.abs(expected).max(), err_msg=name
-            )
+            deviation = recorded[f"reference/{k}/{kind}/{name}"]
+            atol = 4 * deviation + 5e-7 * np.abs(expected).max()
+            np.testing.assert_allclose(found[name], expected, rtol=0, atol=atol, err_msg=name)
 
 
 def test_batch_norm_statistics_equal_the_reference(runner, steps, figures):
@@ -157,15 +178,34 @@ def test_batch_norm_statistics_equal_the_reference(runner, steps, figures):
         np.testing.assert_allclose(steps[0].averages[name], average, rtol=0, atol=2e-6 * size)
 
 
-def test_a_repeatable_case_gives_the_recorded_figures(runner):
+def assert_recorded(found, recorded):
+    difference = np.abs(found["metrics"] - recorded["metrics"])
+    tolerance = 5e-6 * recorded["metrics"] + 4 * recorded["deviation/metrics"]
+    np.testing.assert_array_less(difference, tolerance)
+    for key, compare in (
+        ("gradients", assert_gradients_close), ("changes", assert_changes_close),
+        ("changes_of_averages", assert_changes_close),
+    ):  # fmt: skip
+        compare(found[key], recorded[key], recorded[f"deviation/{key}"])
+
+
+def test_a_repeatable_case_gives_the_recorded_figures(runner, recorded):
     """The same program gave the reference's steps above; this holds it fast on any machine."""
-    recorded = np.load(reference_steps.RECORDED)
-    found = reference_steps.describe(
-        runner, list(runner.take(reference_steps.repeatable_case(), 2))
+    steps = list(runner.take(reference_steps.repeatable_case(), 2))
+    assert sorted(steps[0].values) == recorded["names"].tolist()
+    assert_recorded(reference_steps.describe(runner, steps), recorded)
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [("train", {"momentum": 0.88}), ("loss", {"box_weight": 50.01})],
+)
+def test_a_small_fault_is_no_rounding(part, change, runner, recorded, monkeypatch):
+    changed = dataclasses.replace(getattr(runner.step.config, part), **change)
+    config = dataclasses.replace(runner.step.config, **{part: changed})
+    monkeypatch.setattr(
+        runner, "step", type(runner.step)(runner.network, config, runner.step.recipe)
     )
-    assert found["names"].tolist() == recorded["names"].tolist()
-    np.testing.assert_allclose(found["metrics"], recorded["metrics"], rtol=5e-6)
-    global_norm = np.linalg.norm(recorded["gradients"])
-    assert_gradients_close(found["gradients"], recorded["gradients"], global_norm)
-    for key in ("changes", "changes_of_averages"):
-        assert_changes_close(found[key], recorded[key])
+    steps = list(runner.take(reference_steps.repeatable_case(), 2))
+    with pytest.raises(AssertionError):
+        assert_recorded(reference_steps.describe(runner, steps), recorded)

@@ -21,7 +21,7 @@ from edet.export.fold import fold
 from edet.files import read_json
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
-from edet.runtime.memory import expected_memory
+from edet.runtime.memory import expected_memory, peak_memory
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COSTS = os.path.join(_ROOT, "docs", "paper", "costs.json")
@@ -94,8 +94,8 @@ def timing(config: Config, seconds: float) -> dict[str, Any]:
     """Returns how long this machine takes for one image, the network folded as it is exported.
 
     "milliseconds" by the clock and "processor_milliseconds" of all threads, medians and least, of
-    at least _LEAST_RUNS runs and `seconds`; "inference_bytes" is the peak of TensorFlow's allocator
-    beyond the weights; "load" the machine's load average of a minute before and after.
+    at least _LEAST_RUNS runs and `seconds`; "inference_bytes" is the peak beyond the weights, as
+    "inference_bytes_of" counts it; "load" the machine's load average a minute before and after.
     """
     device = "GPU:0" if tf.config.list_physical_devices("GPU") else "CPU:0"
     network = fold(build_network(config.model))
@@ -104,10 +104,7 @@ def timing(config: Config, seconds: float) -> dict[str, Any]:
     load = [os.getloadavg()[0]]
     for _ in range(2):
         _finish(run(pixels))
-    tf.config.experimental.reset_memory_stats(device)
-    before = tf.config.experimental.get_memory_info(device)["current"]
-    _finish(run(pixels))
-    peak = tf.config.experimental.get_memory_info(device)["peak"] - before
+    peak, measure = peak_memory(lambda: _finish(run(pixels)), device)
     clock, processor = [], []
     end = time.perf_counter() + seconds
     while len(clock) < _LEAST_RUNS or time.perf_counter() < end:
@@ -121,6 +118,7 @@ def timing(config: Config, seconds: float) -> dict[str, Any]:
         "processor_milliseconds": {"median": statistics.median(processor), "least": min(processor)},
         "runs": len(clock),
         "inference_bytes": peak,
+        "inference_bytes_of": measure,
         "load": [round(value, 1) for value in load],
     }
 

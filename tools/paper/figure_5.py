@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
 from edet.errors import UserError
 from edet.evaluation.plots import PALETTE
-from edet.workdir import Workdir
+from edet.training.fusion_log import read_fusion_log
+
+CSV = "fusion_weights.csv"
 
 
 def draw(workdirs: Mapping[str, str], nodes: Sequence[str] = ()) -> Figure:
@@ -23,10 +26,9 @@ def draw(workdirs: Mapping[str, str], nodes: Sequence[str] = ()) -> Figure:
     """
     logs = {}
     for label, workdir in workdirs.items():
-        logs[label] = Workdir(workdir).fusion_weights()
+        logs[label] = read_fusion_log(os.path.join(workdir, CSV))
         if not logs[label]:
-            path = Workdir(workdir).fusion_weights_file
-            raise UserError(f"{path} has no rows yet; let the run go on for a while.")
+            raise UserError(f"{workdir}/{CSV} has no rows yet; let the run go on for a while.")
     nodes = list(nodes) or _most_moved(list(logs.values()))
     figure = Figure(figsize=(4.5 * len(nodes), 3.6), layout="constrained")
     grid = figure.subplots(1, len(nodes), squeeze=False).ravel()
@@ -34,8 +36,7 @@ def draw(workdirs: Mapping[str, str], nodes: Sequence[str] = ()) -> Figure:
         column = f"{node}.input0"
         for (label, rows), color in zip(logs.items(), PALETTE, strict=False):
             if column not in rows[0]:
-                path = Workdir(workdirs[label]).fusion_weights_file
-                raise UserError(f"{path} has no node {node}; see its first line.")
+                raise UserError(f"{workdirs[label]}/{CSV} has no node {node}; see its first line.")
             axes.plot(
                 [row["step"] for row in rows], [100 * row[column] for row in rows],
                 label=label, color=color,
