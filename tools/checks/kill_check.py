@@ -11,7 +11,6 @@ busy machine does not move them.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import os
@@ -29,12 +28,12 @@ import rich
 from absl import flags
 from rich.table import Table
 
+from edet.checkpoint_files import read_weights
 from edet.cli.common import run
 from edet.errors import UserError
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
-from edet.training.log import read_history
-from edet.weights.own import find_checkpoint, read_weights
+from edet.workdir import Workdir
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _KINDS = ("any", "any", "checkpoint", "any", "evaluation")
@@ -223,19 +222,19 @@ def _where(life: Life, every: int) -> str:
 
 def _is_evaluating(workdir: pathlib.Path, every: int) -> bool:
     """Whether a step is saved whose evaluation is due and not yet written down."""
-    done = len(_steps(workdir))
-    if not done or done % every or f"checkpoints/ckpt-{done}.index" not in _files(workdir):
+    done, run = len(_steps(workdir)), Workdir(str(workdir))
+    if not done or done % every or f"{run.last_checkpoints.at(done)}.index" not in _files(workdir):
         return False
-    return str(done) not in [row["step"] for row in _evaluations(workdir)]
+    return done not in [row["step"] for row in run.evaluations()]
 
 
 def _files(workdir: pathlib.Path) -> set[str]:
     """The files of checkpoints, and the folders in which they are being written."""
-    found = set()
-    for folder in ("checkpoints", "best"):
-        if (workdir / folder).exists():
-            found |= {f"{folder}/{name}" for name in os.listdir(workdir / folder)}
-    return found
+    run = Workdir(str(workdir))
+    folders = [run.last_checkpoints.path, run.best_checkpoints.path]
+    return {
+        f"{path}/{name}" for path in folders if os.path.exists(path) for name in os.listdir(path)
+    }
 
 
 def _broken_writes(workdir: pathlib.Path) -> set[str]:
@@ -247,14 +246,8 @@ def _broken_writes(workdir: pathlib.Path) -> set[str]:
     }
 
 
-def _steps(workdir: pathlib.Path) -> list[dict[str, str]]:
-    path = workdir / "history.csv"
-    return read_history(str(path)) if path.exists() else []
-
-
-def _evaluations(workdir: pathlib.Path) -> list[dict[str, str]]:
-    path = workdir / "evaluations.csv"
-    return list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+def _steps(workdir: pathlib.Path) -> list[dict[str, float]]:
+    return Workdir(str(workdir)).history()
 
 
 def _compare(killed: pathlib.Path, undisturbed: pathlib.Path) -> tuple[float, int]:
@@ -263,31 +256,25 @@ def _compare(killed: pathlib.Path, undisturbed: pathlib.Path) -> tuple[float, in
     for found, expected in zip(_steps(killed), _steps(undisturbed), strict=False):
         other += found["images_crc32"] != expected["images_crc32"]
         for name in ("total_loss", "class_loss", "box_loss", "l2_loss", "gradient_norm"):
-            values = float(found[name]), float(expected[name])
-            difference = max(difference, abs(values[0] - values[1]) / max(abs(values[1]), 1e-9))
+            off = abs(found[name] - expected[name])
+            difference = max(difference, off / max(abs(expected[name]), 1e-9))
     return difference, other
 
 
 def _result(killed: pathlib.Path, undisturbed: pathlib.Path, steps: int) -> dict:
     """Compares a run that was killed and went on to its end with the undisturbed one."""
     difference, other = _compare(killed, undisturbed)
+    runs = [Workdir(str(folder)) for folder in (killed, undisturbed)]
     weights = 0.0
     for kind in ("raw", "average", "velocity"):
-        values = [
-            read_weights(find_checkpoint(str(folder), prefer="last") or "", kind)
-            for folder in (killed, undisturbed)
-        ]
+        values = [read_weights(run.checkpoint("last") or "", kind) for run in runs]
         weights = max(
             weights, *(float(np.abs(values[0][n] - v).max()) for n, v in values[1].items())
         )
-    once = [int(row["step"]) for row in _steps(killed)] == list(range(steps))
-    same_evaluations = [row["step"] for row in _evaluations(killed)] == [
-        row["step"] for row in _evaluations(undisturbed)
-    ]
-    ap = [
-        abs(float(a["AP"]) - float(b["AP"]))
-        for a, b in zip(_evaluations(killed), _evaluations(undisturbed), strict=False)
-    ]
+    once = [row["step"] for row in _steps(killed)] == list(range(steps))
+    evaluations, others = (run.evaluations() for run in runs)
+    same_evaluations = [row["step"] for row in evaluations] == [row["step"] for row in others]
+    ap = [abs(a["AP"] - b["AP"]) for a, b in zip(evaluations, others, strict=False)]
     return {
         "run": killed.name, "each_step_once": once, "each_evaluation_once": same_evaluations,
         "largest_loss_difference": difference, "steps_with_other_images": other,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
 from edet.errors import UserError
 from edet.evaluation.plots import PALETTE
-from edet.training.fusion_log import read_fusion_log
-
-CSV = "fusion_weights.csv"
+from edet.workdir import Workdir
 
 
 def draw(workdirs: Mapping[str, str], nodes: Sequence[str] = ()) -> Figure:
@@ -26,9 +23,10 @@ def draw(workdirs: Mapping[str, str], nodes: Sequence[str] = ()) -> Figure:
     """
     logs = {}
     for label, workdir in workdirs.items():
-        logs[label] = read_fusion_log(os.path.join(workdir, CSV))
+        logs[label] = Workdir(workdir).fusion_weights()
         if not logs[label]:
-            raise UserError(f"{workdir}/{CSV} has no rows yet; let the run go on for a while.")
+            path = Workdir(workdir).fusion_weights_file
+            raise UserError(f"{path} has no rows yet; let the run go on for a while.")
     nodes = list(nodes) or _most_moved(list(logs.values()))
     figure = Figure(figsize=(4.5 * len(nodes), 3.6), layout="constrained")
     grid = figure.subplots(1, len(nodes), squeeze=False).ravel()
@@ -36,7 +34,8 @@ def draw(workdirs: Mapping[str, str], nodes: Sequence[str] = ()) -> Figure:
         column = f"{node}.input0"
         for (label, rows), color in zip(logs.items(), PALETTE, strict=False):
             if column not in rows[0]:
-                raise UserError(f"{workdirs[label]}/{CSV} has no node {node}; see its first line.")
+                path = Workdir(workdirs[label]).fusion_weights_file
+                raise UserError(f"{path} has no node {node}; see its first line.")
             axes.plot(
                 [row["step"] for row in rows], [100 * row[column] for row in rows],
                 label=label, color=color,
