@@ -1,5 +1,6 @@
 # make setup  the environment in .venv        make demo  the whole of edet in minutes
 # make test   tests, linting, import rules    make lint  linting and import rules only
+# make quick  the tests without processes, training and large networks, in under two minutes
 # make test-beam  the tests of Apache Beam, in .venv-beam (docs/large_scale.md)
 # make tpu-env  .venv-tpu, which compiles for TPUs without one (tpu/README.md)
 # make peers  .venv-peers: what tools/compare_speed.py compares with (docs/speed.md)
@@ -10,7 +11,7 @@ PYTHON ?= python3
 TF ?= cpu
 BIN := .venv/bin
 
-.PHONY: setup demo test lint test-beam tpu-env nightly peers
+.PHONY: setup demo test quick lint test-beam tpu-env nightly peers
 
 setup: .venv/ready-$(TF)
 
@@ -34,6 +35,9 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+quick: setup
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow'
 
 test-beam: .venv-beam/ready
 	.venv-beam/bin/python -m pytest tests/records/test_beam.py tests/inference/test_beam.py tests/cli/test_beam_predict.py

@@ -1,7 +1,9 @@
-"""Fixtures that every room's tests may use."""
+"""Fixtures that every room's tests may use, and which tests `make quick` leaves out."""
 
+import multiprocessing.process
 import os
 import pathlib
+import subprocess
 
 # Quiet TensorFlow and fewer threads than cores fight over; set before it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -9,6 +11,43 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+
+# They start processes, train or export, or build the named networks. Whatever is not here may do
+# none of that, and stays quick.
+SLOW = {
+    ".": "resuming segmentation tpu wheel workflows",
+    "cli": "convert_checkpoint create_tfrecords main serve_client sweep",
+    "export": "benchmark feature_networks fold litert onnx saved_model",
+    "inference": "detector files segmenter tta",
+    "input": "masks pipeline",
+    "models": "efficientdet parity resnet segmentation",
+    "tools": (
+        "benchmark_input compare_speed fusion_speed kill_check measure_memory measure_networks "
+        "paper_tables serve_check"
+    ),
+    "tpu": "compile_check cost nightly scripts",
+    "training": "checkpoints feature_networks parity replicas step tasks",
+    "weights": "keras_resnet loading names_of_other_models reference_names",
+}
+_TESTS = REPOSITORY / "tests"
+SLOW_FILES = {_TESTS / room / f"test_{n}.py" for room, names in SLOW.items() for n in names.split()}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def _quick_tests_start_no_process(request, monkeypatch):
+    if request.node.get_closest_marker("slow") is None:
+
+        def refuse(*args, **kwargs):
+            raise AssertionError("a test that starts a process is slow: SLOW in tests/conftest.py")
+
+        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+        monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
 
 
 @pytest.fixture(scope="session")

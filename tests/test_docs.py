@@ -16,7 +16,7 @@ from edet.config.sizes import as_dict
 from edet.errors import UserError
 from edet.training.recipe import resolve_recipe
 from edet.weights.zoo import ZOO
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, SLOW_FILES
 
 DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "WORKSPACE.md"]
 DOCUMENTS += [REPOSITORY / "tpu" / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -214,3 +214,7 @@ def test_steps_backbones_and_epochs_of_the_training_table_are_those_of_the_confi
         assert int(steps.replace(",", "")) == recipe.total_steps
         assert recipe.learning_rate == pytest.approx(0.16)
         assert float(ap) == ZOO[config.model.name].ap_val
+
+
+def test_every_file_that_is_called_slow_is_there():
+    assert [path for path in SLOW_FILES if not path.exists()] == []
