@@ -78,6 +78,7 @@ def _write(detector: Detector | Segmenter, folder: str, model_name: str) -> None
         for name, signature in signatures.items()
     }
     module = tf.Module()
+    module.weights = list(functions["raw"].variables)
     with tempfile.TemporaryDirectory() as own:
         labels = os.path.join(own, "labels.yaml")
         with open(labels, "w", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
 """What a SavedModel answers: its signatures, each as a graph function with its own description.
 
-The network inside is folded and its weights are constants, so that TensorFlow can fuse them into
-the convolutions; all signatures share one copy.
+The network inside is folded. Its weights are variables, which all signatures share: constants would
+be copied into every graph that a program or a server makes of them, and are no faster.
 
 Letters: B images, H, W pixels of an image, h, w pixels of the network input, A anchors, K classes,
 D detections kept per image (100).
@@ -62,7 +62,7 @@ def signatures_of(detector: Detector | Segmenter) -> dict[str, Signature]:
     the unfolded Detector's within 1e-4: scores, and boxes in parts of the picture's longer side.
     """
     model = detector.config.model
-    run = _with_constant_weights(fold(detector.network))
+    run = _as_function(fold(detector.network))
     if isinstance(detector, Segmenter):
         return _pixel_signatures(detector, run) | {"raw": _raw(run, model)}
     ids = tf.constant([0, *detector.labels], tf.int32)  # rising; 0 marks padding
@@ -192,15 +192,11 @@ def _pixel_signatures(
     }  # fmt: skip
 
 
-def _with_constant_weights(network: keras.Model) -> Callable[[tf.Tensor], Outputs]:
-    """Returns the network as one graph function whose weights are constants of the graph."""
-    trainable = [variable.numpy() for variable in network.trainable_variables]
-    others = [variable.numpy() for variable in network.non_trainable_variables]
+def _as_function(network: keras.Model) -> Callable[[tf.Tensor], Outputs]:
+    """Returns the network as one graph function, which all signatures call."""
 
     def run(images: tf.Tensor) -> Outputs:
-        values = [[tf.constant(value) for value in part] for part in (trainable, others)]
-        outputs, _ = network.stateless_call(*values, images, training=False)
-        return outputs
+        return network(images, training=False)
 
     return tf.function(run, input_signature=[tf.TensorSpec([None, *network.input_shape[1:]])])
 
