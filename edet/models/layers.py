@@ -15,6 +15,8 @@ import tensorflow as tf
 
 from edet.config.schema import ModelConfig
 
+Shape = tuple[int | None, ...]
+
 
 class Randomness(NamedTuple):
     """What a training step draws its random numbers from."""
@@ -87,6 +89,10 @@ class DropConnect(keras.layers.Layer):
         keep = 1.0 - self.rate
         return x * tf.cast(tf.floor(keep + uniform) / keep, x.dtype)
 
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Returns the same shape; Keras would trace the layer to find it, in milliseconds each."""
+        return input_shape
+
     def get_config(self) -> dict:
         """Returns the constructor's arguments, for saving."""
         return super().get_config() | {"rate": self.rate, "index": self.index}
@@ -109,7 +115,7 @@ class BatchNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.momentum, self.epsilon = momentum, epsilon
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Creates scale, offset and moving statistics, each [C], in float32."""
 
         def vector(name: str, value: str, trainable: bool) -> keras.Variable:
@@ -145,6 +151,10 @@ class BatchNorm(keras.layers.Layer):
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
         return y
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Returns the same shape, as DropConnect does."""
+        return input_shape
 
     def _normalize_over_replicas(self, x, gamma, beta, context):
         """Normalises with the statistics of all replicas; the variance returned is unbiased."""
