@@ -5,7 +5,7 @@ from typing import Any
 
 _HOMES = {
     "Detector": "edet.inference.detector",
-    "Segmenter": "edet.inference.segmenter",
+    "Segmenter": "edet.inference.detector",
     "build_network": "edet.models.efficientdet",
     "list_models": "edet.config.sizes",
     "load_config": "edet.config.loading",

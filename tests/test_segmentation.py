@@ -135,9 +135,17 @@ def test_boxes_and_pixels_are_trained_evaluated_and_predicted_together(records, 
     assert {"AP", "AP50"} <= set(found["metrics"])
     assert "mIOU" in found["segmentation"]["metrics"]
     Image.fromarray(np.zeros((50, 70, 3), np.uint8)).save(tmp_path / "a.png")
-    workflows.predict(config, workdir, "", [str(tmp_path / "a.png")], str(tmp_path / "out"))
+    (tmp_path / "broken.jpg").write_bytes(b"x")
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    inputs = [str(tmp_path / name) for name in ("a.png", "broken.jpg", "clip.mp4")]
+    summary = workflows.predict(config, workdir, "", inputs, str(tmp_path / "out"))
+    assert (summary["images"], summary["videos"]) == (1, 0)
+    assert list(summary["failed"]) == inputs[1:]
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written >= {"predictions.json", "drawn", "segmentation.json", "masks", "overlays"}
+    rows = [json.loads((tmp_path / "out" / f"{name}.json").read_text())
+            for name in ("predictions", "segmentation")]  # fmt: skip
+    assert [[row["file"] for row in of_head] for of_head in rows] == [inputs[:1]] * 2
 
 
 def test_a_network_without_boxes_is_inspected_but_not_benchmarked(records):

@@ -14,6 +14,8 @@ from edet.checkpoint_files import read_weights
 from edet.config.loading import load_config
 from edet.config.schema import replace
 from edet.errors import Interrupted, StorageError, UserError
+from edet.export import exported as exported_files
+from edet.export.litert import LiteRTFile
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
 from edet.runtime.interruption import Workers
@@ -128,9 +130,16 @@ def test_pictures_are_shared_out_to_all_devices_and_come_back_in_order(workdir, 
 
 
 def test_an_exported_file_alone_is_enough_to_evaluate_and_predict(
-    workdir, config, strategy, records, tmp_path, capsys
+    workdir, config, strategy, records, tmp_path, capsys, monkeypatch
 ):
-    """An int8 file, calibrated with the training records, whose AP stands beside the network's."""
+    """An int8 file, calibrated with the training records, whose AP stands beside the network's.
+
+    Its runtime is opened once.
+    """
+    opened = []
+    monkeypatch.setitem(
+        exported_files._TYPES, ".tflite", lambda *args: opened.append(1) or LiteRTFile(*args)
+    )
     int8 = replace(config, export={"format": "litert", "precision": "int8", "outputs": "network"})
     exported = workflows.export(int8, str(workdir), "", "")
     path = str(workdir / "efficientdet-lite0-network-int8.tflite")
@@ -145,6 +154,7 @@ def test_an_exported_file_alone_is_enough_to_evaluate_and_predict(
     picture = tmp_path / "scene.png"
     picture.write_bytes(tf.io.encode_png(tf.zeros((50, 70, 3), tf.uint8)).numpy())
     assert workflows.predict(alone, "", path, [str(picture)], str(tmp_path / "out"))["images"] == 1
+    assert opened == [1]
     with pytest.raises(UserError, match="is exported already"):
         workflows.export(int8, str(workdir), path, "")
 

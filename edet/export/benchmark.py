@@ -24,10 +24,12 @@ import rich.table
 import tensorflow as tf
 
 from edet.config.loading import load_config
+from edet.config.schema import Config
 from edet.errors import UserError
-from edet.export.exported import ExportedDetector
-from edet.image.letterbox import normalize_images
-from edet.inference.detector import Detector
+from edet.export.exported import load_exported
+from edet.image.files import decode_picture
+from edet.image.letterbox import letterbox, normalize_images
+from edet.inference.predictor import DetectionHead, Predictor, of_pixels
 from edet.models.efficientdet import build_network
 
 _SECONDS, _LEAST_RUNS = 3.0, 5  # of one measurement
@@ -157,18 +159,24 @@ def _rows(
     subject: Subject, config_path: str, picture: bytes, batches: Sequence[int], seconds: float
 ) -> list[Row]:
     before = _memory()
-    detector, network, finish, detect = _open(subject, config_path)
+    config = load_config(path=config_path)
+    network, finish, detect = _open(subject, config)
     suppress = tf.function(finish)
+    size, color = config.model.image_size, config.model.pad_color
+    fit = tf.function(
+        lambda image: letterbox(image, size, color),
+        input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)],
+    )
     rows = []
     for batch in batches:
         pictures = [picture] * batch
-        prepared = [detector.prepare(detector.decode(p)) for p in pictures]
+        prepared = [fit(decode_picture(p)) for p in pictures]
         pixels, scales = (tf.stack(part) for part in zip(*prepared, strict=True))
         outputs = {name: tf.constant(value) for name, value in network(pixels).items()}
         times = (
             measure(call, seconds)
             for call in (
-                lambda pictures=pictures: [detector.fit(p) for p in pictures],
+                lambda pictures=pictures: [fit(decode_picture(p)) for p in pictures],
                 lambda pixels=pixels: network(pixels),
                 lambda given=(outputs, scales): suppress(*given)["scores"].numpy(),
                 lambda pictures=pictures: detect(pictures),
@@ -188,54 +196,35 @@ def _memory() -> int | None:
         return None
 
 
-class _Timed(Detector):
-    """A Detector whose stages are calls of their own."""
-
-    def fit(self, picture: bytes) -> tuple[tf.Tensor, tf.Tensor]:
-        """Decodes and fits one encoded picture."""
-        return self._prepare(self.decode(picture))
-
-    def run_network(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Maps fitted raw pixels [B, h, w, 3] to class logits and box deltas."""
-        return self.network(normalize_images(pixels, self.config.model), training=False)
-
-
 class _Stages(NamedTuple):
-    detector: _Timed
-    network: Callable[[tf.Tensor], dict]  # of fitted raw pixels
+    network: Callable[[tf.Tensor], dict]  # of letterboxed raw pixels
     finish: Callable[[dict, tf.Tensor], dict]  # the network's outputs and scales -> detections
     detect: Callable[[list[bytes]], object]  # pictures -> detections, all of it
 
 
-def _open(subject: Subject, config_path: str) -> _Stages:
-    config = load_config(path=config_path)
-
-    def finish(outputs: dict, scales: tf.Tensor) -> dict:
-        target = "cpu" if subject.format == "saved_model" else "any"  # as it does
-        logits, deltas = outputs["class_logits"], outputs["box_deltas"]
-        return detector.postprocess(logits, deltas, scales, target)
-
+def _open(subject: Subject, config: Config) -> _Stages:
+    head = DetectionHead(config.model, config.detect)
     if subject.format == "keras":
-        detector = _Timed(build_network(config.model), config)
-        network = tf.function(detector.run_network)
-        return _Stages(detector, lambda pixels: _on_host(network(pixels)), finish, detector)
+        run = of_pixels(build_network(config.model), config.model)
+        network = tf.function(run)
+        predictor = Predictor(run, {"detection": head}, config.model)
+        return _Stages(lambda pixels: _on_host(network(pixels)), head, predictor)
     if subject.format == "saved_model":
         model = tf.saved_model.load(subject.path)
         raw, serve = model.signatures["raw"], model.signatures["serving_default"]
-        detector = _Timed(lambda images, training: raw(images=images), config)
+
+        def finish(outputs: dict, scales: tf.Tensor) -> dict:
+            logits, deltas = outputs["class_logits"], outputs["box_deltas"]
+            return head.postprocess(logits, deltas, scales, "cpu")  # as it does
+
         return _Stages(
-            detector,
-            lambda pixels: _on_host(detector.run_network(pixels)),
+            lambda pixels: _on_host(raw(images=normalize_images(pixels, config.model))),
             finish,
             lambda pictures: _on_host(serve(image_bytes=tf.constant(pictures))),
         )
-    exported = ExportedDetector(subject.path, config)
-
-    def network_of_file(pixels: tf.Tensor) -> dict:
-        found = [exported.network(image[None]) for image in pixels.numpy()]
-        return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-
-    return _Stages(_Timed(exported.network, config), network_of_file, exported.finish, exported)
+    predictor = load_exported(subject.path, config)
+    head = predictor.heads["detection"]
+    return _Stages(lambda pixels: _on_host(predictor.network(pixels)), head, predictor)
 
 
 def _on_host(outputs: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:

@@ -14,9 +14,11 @@ import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from edet.config.schema import Config
 from edet.errors import UserError
 from edet.export.portable import (
     METADATA,
@@ -29,7 +31,6 @@ from edet.export.portable import (
     settings,
 )
 from edet.files import reason, write_bytes, write_json
-from edet.inference.detector import Detector
 
 SIGNATURE = "serving_default"
 NOT_INSTALLED = "LiteRT needs ai-edge-litert; install it with: pip install 'edet[litert]'."
@@ -37,7 +38,9 @@ NOT_INSTALLED = "LiteRT needs ai-edge-litert; install it with: pip install 'edet
 _DEFAULT = [tf.lite.Optimize.DEFAULT]
 
 
-def export_litert(detector: Detector, path: str, pixels: Iterable[np.ndarray] = ()) -> str:
+def export_litert(
+    network: keras.Model, config: Config, path: str, pixels: Iterable[np.ndarray] = ()
+) -> str:
     """Writes a .tflite file and, beside it, its metadata as .json.
 
     The one signature takes "images" [1, h, w, 3], fitted pixels in 0-255: uint8 for the precision
@@ -46,9 +49,10 @@ def export_litert(detector: Detector, path: str, pixels: Iterable[np.ndarray] = 
     not read: `unzip -p model.tflite edet.json`.
 
     Args:
-      detector: what to export; `export` in its configuration says how.
+      network: from `build_network(config.model)`.
+      config: its `export` says how.
       path: file to write, ending in .tflite; gs:// works.
-      pixels: float32 [h, w, 3] each, as `Detector.prepare` gives them; int8 needs some.
+      pixels: float32 [h, w, 3] each, as `Predictor.prepare` gives them; int8 needs some.
 
     Returns:
       The path. The file appears whole or not at all.
@@ -60,13 +64,12 @@ def export_litert(detector: Detector, path: str, pixels: Iterable[np.ndarray] = 
     if not path.endswith(".tflite"):
         raise UserError(f"a LiteRT file must end in .tflite, and {path} does not.")
     tools, schema = _flatbuffer_modules()
-    config = detector.config
     precision = config.export.precision
-    network = _graph(network_of(detector.network), [image_spec(config.model)])
-    content = _convert(network, _settings_of(precision, pixels))
+    graph = _graph(network_of(network, config.model), [image_spec(config.model)])
+    content = _convert(graph, _settings_of(precision, pixels))
     model = tools.read_model_from_bytearray(content)
     if config.export.outputs != "network":
-        last = _convert(_graph(postprocess_of(config), network.structured_outputs), {})
+        last = _convert(_graph(postprocess_of(config), graph.structured_outputs), {})
         _append(model, tools.read_model_from_bytearray(last))
     _sign(model, list(outputs_of(config)), schema)
     content = bytes(tools.convert_object_to_bytearray(model))

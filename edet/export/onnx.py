@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from edet.config.schema import Config
 from edet.errors import UserError
 from edet.export.portable import (
     METADATA,
@@ -23,7 +25,6 @@ from edet.export.portable import (
     settings,
 )
 from edet.files import reason, write_bytes, write_json
-from edet.inference.detector import Detector
 
 OPSET = 18  # of April 2023; every runtime of the last years has it
 _NOT_INSTALLED = (
@@ -31,7 +32,7 @@ _NOT_INSTALLED = (
 )
 
 
-def export_onnx(detector: Detector, path: str) -> str:
+def export_onnx(network: keras.Model, config: Config, path: str) -> str:
     """Writes an .onnx file and, beside it, its metadata as .json.
 
     The input "images" is float32 [1, h, w, 3], fitted pixels in 0-255. The outputs are what
@@ -39,7 +40,8 @@ def export_onnx(detector: Detector, path: str) -> str:
     file too.
 
     Args:
-      detector: what to export; `export` in its configuration says how.
+      network: from `build_network(config.model)`.
+      config: its `export` says how.
       path: file to write, ending in .onnx; gs:// works.
 
     Returns:
@@ -49,7 +51,6 @@ def export_onnx(detector: Detector, path: str) -> str:
       UserError: the path does not end in .onnx or cannot be written, tf2onnx is not installed, or
         soft-NMS is asked for, which ONNX has not.
     """
-    config = detector.config
     outputs = config.export.outputs
     if not path.endswith(".onnx"):
         raise UserError(f"an ONNX file must end in .onnx, and {path} does not.")
@@ -62,10 +63,10 @@ def export_onnx(detector: Detector, path: str) -> str:
         import tf2onnx
     except ImportError as error:
         raise UserError(_NOT_INSTALLED) from error
-    network, postprocess = network_of(detector.network), postprocess_of(config)
+    first, postprocess = network_of(network, config.model), postprocess_of(config)
     names = list(outputs_of(config))
     function = tf.function(
-        lambda images: dict(zip(names, postprocess(*network(images)), strict=True))
+        lambda images: dict(zip(names, postprocess(*first(images)), strict=True))
     )
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=[image_spec(config.model)], opset=OPSET

@@ -26,7 +26,7 @@ from edet.export.fold import fold
 from edet.geometry.anchors import feature_sizes
 from edet.image.letterbox import normalize_images
 from edet.inference.postprocess import Postprocess
-from edet.inference.segmenter import class_map
+from edet.inference.predictor import class_maps
 
 METADATA, SETTINGS = "edet.json", "config.yaml"  # what a file carries along, by name
 
@@ -84,17 +84,18 @@ def image_spec(model: ModelConfig) -> tf.TensorSpec:
     return tf.TensorSpec([1, *model.image_size, 3], tf.float32, "images")
 
 
-def network_of(network: keras.Model) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+def network_of(network: keras.Model, model: ModelConfig) -> Callable[[tf.Tensor], list[tf.Tensor]]:
     """Returns the folded network as a function of raw pixels.
 
     Args:
       network: from `build_network`.
+      model: its mean and deviation of the pixels are used.
 
     Returns:
       A function of float32 [1, h, w, 3], 0-255, to the network's outputs in their order: class
       logits [1, A, K] and box deltas [1, A, 4], segmentation logits [1, h / 4, w / 4, C].
     """
-    folded, model = fold(network), network.model_config
+    folded = fold(network)
 
     def run(images: tf.Tensor) -> list[tf.Tensor]:
         outputs = folded(normalize_images(images, model), training=False)
@@ -121,7 +122,7 @@ def postprocess_of(config: Config) -> Callable[..., list[tf.Tensor]]:
         found = {}
         if model.segments:
             *outputs, logits = outputs
-            found["class_map"] = class_map(logits, config)
+            found["class_map"] = class_maps(logits, model)
         if model.detects and config.export.outputs == "boxes":
             found["boxes"], found["scores"] = postprocess.decode(*outputs)
         elif model.detects:

@@ -1,4 +1,4 @@
-"""The SavedModel: the Detector as a folder that TensorFlow loads without edet or Keras."""
+"""The SavedModel: a predictor as a folder that TensorFlow loads without edet or Keras."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import os
 import tempfile
 import uuid
 
+import keras
 import numpy as np
 import tensorflow as tf
 import yaml
 
-from edet.config.labels import mask_labels_of
+from edet.config.labels import labels_of, mask_labels_of
+from edet.config.schema import Config, ModelConfig
 from edet.config.sizes import as_dict
 from edet.errors import UserError
 from edet.export.serving_protos import PredictionLog, predict_request
 from edet.export.signatures import Signature, signatures_of
 from edet.files import reason, write_json
-from edet.inference.detector import Detector
-from edet.inference.segmenter import Segmenter
 
 _WARMUP = "tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 
 
 def export_saved_model(
-    detector: Detector | Segmenter, folder: str, version: int | None = None
+    network: keras.Model, config: Config, folder: str, version: int | None = None
 ) -> str:
     """Writes `<folder>/<version>/`, the layout that TensorFlow Serving polls.
 
@@ -36,7 +36,8 @@ def export_saved_model(
         before it takes any other.
 
     Args:
-      detector: what to export.
+      network: from `build_network(config.model)`.
+      config: its `model` and `detect` are used.
       folder: name of the model; gs:// works.
       version: number of the version; by default one more than the highest there.
 
@@ -57,7 +58,7 @@ def export_saved_model(
             raise UserError(f"{target} exists already; give another version or remove it.")
         aside = os.path.join(folder, f".{version}.{uuid.uuid4().hex[:8]}.part")
         try:
-            _write(detector, aside, model_name=os.path.basename(folder.rstrip("/")))
+            _write(network, config, aside, model_name=os.path.basename(folder.rstrip("/")))
             tf.io.gfile.rename(aside, target)
         finally:
             if tf.io.gfile.exists(aside):
@@ -71,8 +72,8 @@ def _entries(folder: str) -> list[str]:
     return [name.rstrip("/") for name in tf.io.gfile.listdir(folder)]
 
 
-def _write(detector: Detector | Segmenter, folder: str, model_name: str) -> None:
-    signatures = signatures_of(detector)
+def _write(network: keras.Model, config: Config, folder: str, model_name: str) -> None:
+    signatures = signatures_of(network, config)
     functions = {
         name: tf.function(signature.function).get_concrete_function(signature.input)
         for name, signature in signatures.items()
@@ -82,16 +83,20 @@ def _write(detector: Detector | Segmenter, folder: str, model_name: str) -> None
     with tempfile.TemporaryDirectory() as own:
         labels = os.path.join(own, "labels.yaml")
         with open(labels, "w", encoding="utf-8") as file:
-            yaml.safe_dump(detector.labels, file, allow_unicode=True)
+            yaml.safe_dump(_labels(config.model), file, allow_unicode=True)
         module.labels = tf.saved_model.Asset(labels)
         tf.saved_model.save(module, folder, signatures=functions)
     extra = os.path.join(folder, "assets.extra")
-    write_json(os.path.join(extra, "edet.json"), _metadata(detector, signatures, functions))
+    write_json(os.path.join(extra, "edet.json"), _metadata(config, signatures, functions))
     _write_warmup(os.path.join(extra, _WARMUP), signatures, model_name)
 
 
+def _labels(model: ModelConfig) -> dict[int, str]:
+    return labels_of(model) if model.detects else mask_labels_of(model)
+
+
 def _metadata(
-    detector: Detector | Segmenter,
+    config: Config,
     signatures: dict[str, Signature],
     functions: dict[str, tf.types.experimental.ConcreteFunction],
 ) -> dict:
@@ -101,10 +106,10 @@ def _metadata(
         return {"dtype": spec.dtype.name, "shape": spec.shape.as_list(), "about": about}
 
     masks = {}
-    if detector.config.model.segments:
-        masks = {"mask_labels": mask_labels_of(detector.config.model)}
+    if config.model.segments:
+        masks = {"mask_labels": mask_labels_of(config.model)}
     return {
-        "labels": detector.labels,
+        "labels": _labels(config.model),
         **masks,
         "signatures": {
             name: {
@@ -117,7 +122,7 @@ def _metadata(
             }
             for name, signature in signatures.items()
         },
-        "config": as_dict(detector.config),
+        "config": as_dict(config),
         "tensorflow": tf.__version__,
     }
 

@@ -3,7 +3,7 @@
 The network inside is folded. Its weights are variables, which all signatures share: constants would
 be copied into every graph that a program or a server makes of them, and are no faster.
 
-Letters: B images, H, W pixels of an image, h, w pixels of the network input, A anchors, K classes,
+Shapes: B images, H, W pixels of an image, h, w pixels of the network input, A anchors, K classes,
 D detections kept per image (100).
 """
 
@@ -15,23 +15,26 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from edet.config.schema import ModelConfig
+from edet.config.schema import Config, ModelConfig
 from edet.export.fold import fold
 from edet.image.decode import decode_image
-from edet.image.letterbox import normalize_images
-from edet.inference.detector import Detector
-from edet.inference.segmenter import Segmenter
+from edet.image.letterbox import fit, letterbox, normalize_images
+from edet.inference.predictor import DetectionHead, class_maps
 
 Outputs = dict[str, tf.Tensor]
 
 _PICTURES = "encoded pictures of any sizes: JPEG, PNG, GIF, BMP or WebP"
-_SCALE = tf.TensorSpec([], tf.float32)
 _DETECTIONS = {
     "boxes": "ymin, xmin, ymax, xmax in pixels of the given picture as a person sees it, upright",
     "scores": "0-1, best first",
     "classes": "the data set's own ids, as in assets/labels.yaml",
     "class_names": "the names of these ids, UTF-8",
     "num_detections": "rows from this one on are padding: zeros and empty names",
+}
+_CLASS_MAPS = {
+    "class_maps": "the class of every pixel of the letterboxed picture, a key of mask_labels; that "
+    "of row y of H in the picture is in row floor((y + 0.5) * sizes[0] / H)",
+    "sizes": "rows and columns that show the picture; the rest is padding",
 }
 
 
@@ -45,81 +48,107 @@ class Signature(NamedTuple):
     about_outputs: dict[str, str]
 
 
-def signatures_of(detector: Detector | Segmenter) -> dict[str, Signature]:
-    """Returns the signatures of a detector, each for any batch size, by name.
+class _Head(NamedTuple):
+    """What the signatures of one head say of it."""
 
-    Those of a network that segments are in `_pixel_signatures`; beside detection they are called
-    "segmentation", "segmentation_tolerant" and "segmentation_images".
+    # pixels [B, h, w, 3], image scales [B] and sizes [B, 2] of the pictures in them -> outputs
+    find: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Outputs]
+    what: str
+    outputs: dict[str, str]
 
-    serving_default: "image_bytes" string [B] -> detections; one picture that cannot be decoded
-      fails the request, and the error says which.
-    tolerant: the same, but such a picture has no detections and a False in "decoded".
-    images: "images" uint8 [B, H, W, 3] -> detections.
-    raw: "images" float32 [B, h, w, 3], normalised -> "class_logits" [B, A, K] and "box_deltas"
-      [B, A, 4].
 
-    Detections are those of `Detector.__call__` and "class_names" string [B, D]. They agree with
-    the unfolded Detector's within 1e-4: scores, and boxes in parts of the picture's longer side.
+def signatures_of(network: keras.Model, config: Config) -> dict[str, Signature]:
+    """Returns the signatures of a network, each for any batch size, by name.
+
+    serving_default: "image_bytes" string [B] -> what a head finds; one picture that cannot be
+      decoded fails the request, and the error says which.
+    tolerant: the same, but such a picture has zeros and a False in "decoded".
+    images: "images" uint8 [B, H, W, 3] -> what a head finds.
+    raw: "images" float32 [B, h, w, 3], normalised -> the network's outputs, such as "class_logits"
+      [B, A, K] and "box_deltas" [B, A, 4].
+
+    Those of segmentation beside detection are called "segmentation", "segmentation_tolerant" and
+    "segmentation_images". Detections are those of `Detector.__call__` and "class_names" string
+    [B, D]. They agree with the unfolded network's within 1e-4: scores, and boxes in parts of the
+    picture's longer side. Segmentation gives "class_maps" uint8 [B, h, w] and "sizes" int32 [B, 2].
     """
-    model = detector.config.model
-    run = _as_function(fold(detector.network))
-    if isinstance(detector, Segmenter):
-        return _pixel_signatures(detector, run) | {"raw": _raw(run, model)}
-    ids = tf.constant([0, *detector.labels], tf.int32)  # rising; 0 marks padding
-    names = tf.constant(["", *detector.labels.values()])
+    model = config.model
+    run = _as_function(fold(network))
+    signatures = _signatures(_detection(run, config), model) if model.detects else {}
+    signatures["raw"] = _raw(run, model)
+    if model.segments:
+        own = _signatures(_segmentation(run, model), model)
+        if model.detects:
+            own = {f"segmentation_{name}": signature for name, signature in own.items()}
+            own["segmentation"] = own.pop("segmentation_serving_default")
+        signatures |= own
+    return signatures
 
-    def find(pixels: tf.Tensor, scales: tf.Tensor) -> Outputs:
-        outputs = run(normalize_images(pixels, model))
-        found = detector.postprocess(
+
+def _detection(run: Callable[[tf.Tensor], Outputs], config: Config) -> _Head:
+    head = DetectionHead(config.model, config.detect)
+    ids = tf.constant([0, *head.labels], tf.int32)  # rising; 0 marks padding
+    names = tf.constant(["", *head.labels.values()])
+
+    def find(pixels: tf.Tensor, scales: tf.Tensor, sizes: tf.Tensor) -> Outputs:
+        outputs = run(normalize_images(pixels, config.model))
+        found = head.postprocess(
             outputs["class_logits"], outputs["box_deltas"], scales, target="cpu"
         )
         index = tf.searchsorted(ids, tf.reshape(found["classes"], [-1]))
         class_names = tf.reshape(tf.gather(names, index), tf.shape(found["classes"]))
         return found | {"class_names": tf.ensure_shape(class_names, found["classes"].shape)}
 
+    return _Head(find, "Detections", _DETECTIONS)
+
+
+def _segmentation(run: Callable[[tf.Tensor], Outputs], model: ModelConfig) -> _Head:
+    def find(pixels: tf.Tensor, scales: tf.Tensor, sizes: tf.Tensor) -> Outputs:
+        outputs = run(normalize_images(pixels, model))
+        maps = class_maps(outputs["segmentation_logits"], model)
+        return {"class_maps": tf.cast(maps, tf.uint8), "sizes": sizes}
+
+    return _Head(find, "The class of every pixel", _CLASS_MAPS)
+
+
+def _signatures(head: _Head, model: ModelConfig) -> dict[str, Signature]:
+    """Returns the three signatures of one head."""
+
     def strict(image_bytes: tf.Tensor) -> Outputs:
-        pixels, scales, decoded = _prepared(detector, image_bytes)
+        *prepared, decoded = _prepare(_some(image_bytes), model)
         with tf.control_dependencies([_all_decoded(image_bytes, decoded)]):
-            return find(tf.identity(pixels), scales)
+            return head.find(*map(tf.identity, prepared))
 
     def tolerant(image_bytes: tf.Tensor) -> Outputs:
-        pixels, scales, decoded = _prepared(detector, image_bytes)
+        *prepared, decoded = _prepare(_some(image_bytes), model)
         found = {
             name: tf.where(_broadcast(decoded, value), value, tf.zeros_like(value))
-            for name, value in find(pixels, scales).items()
+            for name, value in head.find(*prepared).items()
         }
         return found | {"decoded": decoded}
 
     def images(images: tf.Tensor) -> Outputs:
-        prepared = (_pixels_spec(detector), tf.TensorSpec([], tf.float32))
-        return find(*tf.map_fn(detector.prepare, _some(images), fn_output_signature=prepared))
+        *prepared, _ = _prepare(_some(images), model)
+        return head.find(*prepared)
 
     encoded = tf.TensorSpec([None], tf.string, "image_bytes")
-    more = {}
-    if model.segments:
-        own = _pixel_signatures(Segmenter(detector.network, detector.config), run)
-        more = {
-            "segmentation" + ("" if name == "serving_default" else f"_{name}"): signature
-            for name, signature in own.items()
-        }
+    pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, "images")
+    whether = {"decoded": "False for a picture that cannot be decoded"}
     return {
         "serving_default": Signature(
             strict, encoded,
-            "Detections; a picture that cannot be decoded fails the request.",
-            _PICTURES, _DETECTIONS,
+            f"{head.what}; a picture that cannot be decoded fails the request.",
+            _PICTURES, head.outputs,
         ),
         "tolerant": Signature(
             tolerant, encoded,
-            "Detections; a picture that cannot be decoded has none, and the others are answered.",
-            _PICTURES, _DETECTIONS | {"decoded": "False for a picture that cannot be decoded"},
+            f"{head.what}; one picture that cannot be decoded has zeros and spoils no other.",
+            _PICTURES, head.outputs | whether,
         ),
         "images": Signature(
-            images, tf.TensorSpec([None, None, None, 3], tf.uint8, "images"),
-            "Detections in decoded pictures of one size.",
-            "red, green, blue, 0-255, upright", _DETECTIONS,
+            images, pixels, f"{head.what} of decoded pictures of one size.",
+            "red, green, blue, 0-255, upright", head.outputs,
         ),
-        "raw": _raw(run, model),
-        **more,
     }  # fmt: skip
 
 
@@ -143,55 +172,6 @@ def _raw(run: Callable[[tf.Tensor], Outputs], model: ModelConfig) -> Signature:
     )  # fmt: skip
 
 
-def _pixel_signatures(
-    segmenter: Segmenter, run: Callable[[tf.Tensor], Outputs]
-) -> dict[str, Signature]:
-    """Returns the signatures that tell the class of every pixel.
-
-    serving_default, tolerant, images: as of detection -> "class_maps" uint8 [B, h, w] and "sizes"
-      int32 [B, 2].
-    """
-    size_spec = tf.TensorSpec([2], tf.int32)
-
-    def find(pixels: tf.Tensor, sizes: tf.Tensor) -> Outputs:
-        outputs = run(normalize_images(pixels, segmenter.config.model))
-        return {"class_maps": segmenter.classify(outputs["segmentation_logits"]), "sizes": sizes}
-
-    def strict(image_bytes: tf.Tensor) -> Outputs:
-        pixels, sizes, decoded = _prepared(segmenter, image_bytes, size_spec)
-        with tf.control_dependencies([_all_decoded(image_bytes, decoded)]):
-            return find(tf.identity(pixels), sizes)
-
-    def tolerant(image_bytes: tf.Tensor) -> Outputs:
-        pixels, sizes, decoded = _prepared(segmenter, image_bytes, size_spec)
-        return find(pixels, tf.where(decoded[:, None], sizes, 0)) | {"decoded": decoded}
-
-    def images(images: tf.Tensor) -> Outputs:
-        prepared = (_pixels_spec(segmenter), size_spec)
-        return find(*tf.map_fn(segmenter.prepare, _some(images), fn_output_signature=prepared))
-
-    encoded = tf.TensorSpec([None], tf.string, "image_bytes")
-    pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, "images")
-    outputs = {
-        "class_maps": "the class of every pixel of the fitted picture, a key of mask_labels; that "
-        "of row y of H in the picture is in row floor((y + 0.5) * sizes[0] / H)",
-        "sizes": "rows and columns that show the picture; the rest is padding",
-    }
-    whether = {"decoded": "False for a picture that cannot be decoded, whose sizes are 0"}
-    about = "The class of every pixel"
-    return {
-        "serving_default": Signature(strict, encoded, f"{about}.", _PICTURES, outputs),
-        "tolerant": Signature(
-            tolerant, encoded, f"{about}; one picture that cannot be decoded spoils no other.",
-            _PICTURES, outputs | whether,
-        ),
-        "images": Signature(
-            images, pixels, f"{about} of decoded pictures of one size.",
-            "red, green, blue, 0-255, upright", outputs,
-        ),
-    }  # fmt: skip
-
-
 def _as_function(network: keras.Model) -> Callable[[tf.Tensor], Outputs]:
     """Returns the network as one graph function, which all signatures call."""
 
@@ -201,26 +181,29 @@ def _as_function(network: keras.Model) -> Callable[[tf.Tensor], Outputs]:
     return tf.function(run, input_signature=[tf.TensorSpec([None, *network.input_shape[1:]])])
 
 
-def _pixels_spec(detector: Detector | Segmenter) -> tf.TensorSpec:
-    return tf.TensorSpec([*detector.config.model.image_size, 3], tf.float32)
+def _prepare(
+    images: tf.Tensor, model: ModelConfig
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Letterboxes pictures, encoded [B] or uint8 [B, H, W, 3].
 
-
-def _prepared(
-    detector: Detector | Segmenter,
-    image_bytes: tf.Tensor,
-    second: tf.TensorSpec = _SCALE,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Decodes and fits [B] pictures: float32 [B, h, w, 3], image scales [B], decoded bool [B].
-
-    `second` is what `prepare` returns beside pixels, if it is not the scale.
+    Returns:
+      float32 [B, h, w, 3]; image scales [B]; int32 [B, 2], rows and columns that show the picture;
+      bool [B], whether it could be decoded.
     """
 
-    def prepare(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        image, decoded = _decode_or_blank(encoded)
-        return (*detector.prepare(image), decoded)
+    def prepare(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        decoded = tf.constant(True)
+        if image.dtype == tf.string:
+            image, decoded = _decode_or_blank(image)
+        shape = tf.shape(image)
+        size = fit(shape[0], shape[1], tf.constant(model.image_size))[1]
+        return (*letterbox(image, model.image_size, model.pad_color), size, decoded)
 
-    prepared = (_pixels_spec(detector), second, tf.TensorSpec([], tf.bool))
-    return tf.map_fn(prepare, _some(image_bytes), fn_output_signature=prepared)
+    prepared = (
+        tf.TensorSpec([*model.image_size, 3], tf.float32), tf.TensorSpec([], tf.float32),
+        tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.bool),
+    )  # fmt: skip
+    return tf.map_fn(prepare, images, fn_output_signature=prepared)
 
 
 def _some(images: tf.Tensor) -> tf.Tensor:

@@ -17,12 +17,12 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from edet.errors import UserError
 from edet.image.files import read_picture
-from edet.inference.detector import Detector
 from edet.inference.files import find_inputs
+from edet.inference.predictor import Predictor
 from edet.inference.results import picture_lines, to_coco
 
 
-class DetectorHandler(ModelHandler[str, list[dict], Detector]):
+class DetectorHandler(ModelHandler[str, list[dict], Predictor]):
     """Tells Beam's RunInference how to load a detector and what to do with a batch of paths.
 
     Args:
@@ -30,18 +30,18 @@ class DetectorHandler(ModelHandler[str, list[dict], Detector]):
       batch_size: pictures at once, at most.
     """
 
-    def __init__(self, load: Callable[[], Detector], batch_size: int):
+    def __init__(self, load: Callable[[], Predictor], batch_size: int):
         super().__init__(min_batch_size=1, max_batch_size=batch_size)
         self._load = load
 
-    def load_model(self) -> Detector:
+    def load_model(self) -> Predictor:
         """Loads the detector, once in each worker process."""
         return self._load()
 
     def run_inference(
         self,
         batch: Sequence[str],
-        model: Detector,
+        model: Predictor,
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[list[dict]]:
         """Returns for each path what `detections.jsonl` says of it, or {"file_name", "failed"}."""
@@ -55,13 +55,14 @@ class DetectorHandler(ModelHandler[str, list[dict], Detector]):
         if images:
             found = model(list(images.values()))
             for row, path in enumerate(images):
-                answers[path] = picture_lines(path, to_coco(found, row))
+                one = {name: value[row] for name, value in found.items()}
+                answers[path] = picture_lines(path, to_coco(one))
         return [answers[path] for path in batch]
 
 
 def add_prediction(
     pipeline: Any,
-    load: Callable[[], Detector],
+    load: Callable[[], Predictor],
     batch_size: int,
     inputs: Sequence[str],
     output: str,

@@ -1,10 +1,10 @@
-"""Detection in files: pictures and videos of any sizes, written as COCO results and drawn."""
+"""Prediction on files: pictures and videos of any sizes, through all heads in one pass."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -15,20 +15,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from edet.errors import UserError
 from edet.files import PICTURE_ENDINGS, list_folder, match_files
-from edet.image.files import read_picture, save_png
+from edet.image.files import read_picture
 from edet.inference import video
-from edet.inference.detector import Detector
+from edet.inference.predictor import Predictor
 from edet.inference.results import (
-    lines_file,
-    list_file,
+    DetectionWriter,
+    DrawBoxes,
+    DrawMask,
+    MaskWriter,
     names_of_outputs,
-    picture_lines,
-    to_coco,
 )
-from edet.inference.run import Found, detection_of_pictures
+from edet.inference.run import prediction_on
+from edet.input.windows import make_window_dataset
 
-Draw = Callable[..., np.ndarray]
-Write = Callable[[dict], None]
+_NO_VIDEOS = "segmentation takes pictures, not videos"
 
 
 @dataclass
@@ -76,56 +76,61 @@ def find_inputs(inputs: Sequence[str]) -> Inputs:
 
 
 def predict_files(
-    detector: Detector, inputs: Sequence[str], output: str, draw: Draw,
+    predictor: Predictor, inputs: Sequence[str], output: str, batch_size: int,
+    draw_threshold: float, draw_boxes: DrawBoxes, draw_mask: DrawMask,
     strategy: tf.distribute.Strategy | None = None,
 ) -> dict:  # fmt: skip
-    """Detects objects in pictures and videos, and writes what it finds into a folder.
+    """Looks at pictures and videos, each once, and writes what all heads find into a folder.
 
-    - predictions.json: a list. For every picture its file, height, width, and detections as COCO
-      results with the category's name; for every video its file, height, width and frames.
-    - detections.jsonl: every detection on a line, as COCO results: file_name, frame (from 0, of a
-      video), category_id, bbox [x, y, width, height] in pixels, score; and image_id where the name
-      of a picture is a number, as COCO's are.
-    - drawn/<name>.png and drawn/<name>.mp4, with scores of `detect.draw_threshold` and above.
-
-    Every file is written aside and renamed when it is complete.
+    `DetectionWriter` and `MaskWriter` tell what that is. Every file is written aside and renamed
+    when it is complete.
 
     Args:
-      detector: finds the objects; its `data.eval_batch_size` is how many it looks at together.
+      predictor: looks at the pictures.
       inputs: files, folders and globs.
       output: folder to write to.
-      draw: `evaluation.plots.draw_boxes`.
+      batch_size: windows that are looked at together.
+      draw_threshold: boxes with this score and above are drawn.
+      draw_boxes: `evaluation.plots.draw_boxes`.
+      draw_mask: `evaluation.overlays.draw_overlay`.
       strategy: of one machine, in whose scope the network was made; by default one device.
 
     Returns:
-      {"images", "videos", "frames": numbers detected in, "failed": {path: reason}, "incomplete":
-      {path: reason} of videos of which a part was lost, "others": files of folders that are
-      neither, "output": folder}.
+      {"images", "videos", "frames": numbers looked at, "failed": {path: reason}, "incomplete":
+      {path: reason} of videos of which a part was lost, or whose pixels were not classified,
+      "others": files of folders that are neither, "output": folder}.
 
     Raises:
-      UserError: nothing to detect in, or the output cannot be written.
+      UserError: nothing to look at, or the output cannot be written.
     """
     found = find_inputs(inputs)
-    if found.videos and not found.pictures and not video.is_available():
+    takes_videos = "detection" in predictor.heads
+    if takes_videos and found.videos and not found.pictures and not video.is_available():
         raise UserError(f"{found.videos[0]} is a video, and {video.INSTALL}.")
-    failed: dict[str, str] = {}
+    failed = {} if takes_videos else dict.fromkeys(found.videos, _NO_VIDEOS)
     incomplete: dict[str, str] = {}
-    with (
-        list_file(os.path.join(output, "predictions.json")) as add_record,
-        lines_file(os.path.join(output, "detections.jsonl")) as add_line,
-        _progress() as progress,
-    ):
-        detect = detection_of_pictures(strategy or tf.distribute.get_strategy(), detector)
-        run = _Run(detector, detect, output, draw, add_record, add_line, progress)
-        num_images = run.detect_in_pictures(found.pictures, failed)
+    with contextlib.ExitStack() as stack:
+        boxes = masks = None
+        if takes_videos:
+            labels = predictor.heads["detection"].labels
+            boxes = DetectionWriter(stack, output, labels, draw_threshold, draw_boxes)
+        if "segmentation" in predictor.heads:
+            labels = predictor.heads["segmentation"].labels
+            masks = MaskWriter(stack, output, labels, draw_mask)
+        strategy = strategy or tf.distribute.get_strategy()
+        progress = stack.enter_context(_progress())
+        run = _Run(predictor, strategy, batch_size, boxes, masks, progress)
+        num_images = run.look_at_pictures(found.pictures, failed)
         frames = {}
-        for path, name in names_of_outputs(found.videos, ".mp4").items():
+        for path, name in names_of_outputs(found.videos if boxes else [], ".mp4").items():
             try:
-                frames[path], complaint = run.detect_in_video(path, name)
-                if complaint:
-                    incomplete[path] = complaint
+                frames[path], complaint = run.look_at_video(path, name)
             except _Unreadable as error:
                 failed[path] = str(error)
+                continue
+            complaints = [complaint] * bool(complaint) + [_NO_VIDEOS] * bool(masks)
+            if complaints:
+                incomplete[path] = "; ".join(complaints)
     return {
         "images": num_images,
         "videos": len(frames),
@@ -141,19 +146,36 @@ class _Unreadable(Exception):
     """A video that gives no frame; says why."""
 
 
-@dataclass(frozen=True)
 class _Run:
-    """One call of `predict_files`: how to detect, and where everything goes."""
+    """One call of `predict_files`: how to look, and where everything goes."""
 
-    detector: Detector
-    detect: Callable[[tf.data.Dataset], Found]
-    output: str
-    draw: Draw
-    add_record: Write
-    add_line: Write
-    progress: Progress
+    def __init__(
+        self, predictor: Predictor, strategy: tf.distribute.Strategy, batch_size: int,
+        boxes: DetectionWriter | None, masks: MaskWriter | None, progress: Progress,
+    ):  # fmt: skip
+        self._predictor, self._batch_size, self._progress = predictor, batch_size, progress
+        self._boxes, self._writers = boxes, [writer for writer in (boxes, masks) if writer]
+        self._predict = prediction_on(strategy, predictor)
+        # One replica takes a smaller last batch; several need full ones.
+        self._fills_up = strategy.num_replicas_in_sync > 1
 
-    def detect_in_pictures(self, paths: Sequence[str], failed: dict[str, str]) -> int:
+    def look_at(
+        self, pictures: tf.data.Dataset
+    ) -> Iterator[list[tuple[int, dict[str, np.ndarray]]]]:
+        """Yields batches of the numbers of pictures, in order, and what is found in each."""
+        for found in self._predict(
+            lambda context: make_window_dataset(
+                pictures, self._predictor.model, self._batch_size,
+                context if self._fills_up else None, self._predictor.windows,
+            )
+        ):  # fmt: skip
+            numbers = found.pop("image_index").tolist()
+            yield [
+                (number, {name: value[row] for name, value in found.items()})
+                for row, number in enumerate(numbers)
+            ]
+
+    def look_at_pictures(self, paths: Sequence[str], failed: dict[str, str]) -> int:
         """Returns the number of pictures that could be read; `failed` gets the others."""
         held: dict[int, np.ndarray] = {}  # decoded, until its detections come and it is drawn
 
@@ -176,29 +198,26 @@ class _Run:
         pictures = tf.data.Dataset.range(len(paths)).map(load, num_parallel_calls=tf.data.AUTOTUNE)
         pictures = pictures.filter(lambda picture: tf.size(picture["image"]) > 0)
         names = names_of_outputs(paths, ".png")
-        task = self.progress.add_task("pictures", total=len(paths), visible=bool(paths))
+        task = self._progress.add_task("pictures", total=len(paths), visible=bool(paths))
         done = 0
         with ThreadPoolExecutor() as pool:
-            for found in self.detect(pictures):
-                rows = found["image_index"].tolist()
-                for row, number in enumerate(rows):
-                    self._tell_picture(paths[number], held[number], to_coco(found, row))
-                # Encoding a PNG takes as long as a small network, and leaves Python's lock free.
-                jobs = [
-                    pool.submit(
-                        save_png, self._drawn(held.pop(number), found, row),
-                        os.path.join(self.output, "drawn", names[paths[number]]),
-                    )
-                    for row, number in enumerate(rows)
-                ]  # fmt: skip
+            for batch in self.look_at(pictures):
+                jobs = []
+                for number, found in batch:
+                    path, image = paths[number], held.pop(number)
+                    for writer in self._writers:
+                        draw = writer.add_picture(path, names[path], image, found)
+                        # Encoding a PNG takes as long as a small network, and leaves Python's
+                        # lock free.
+                        jobs.append(pool.submit(draw))
                 for job in jobs:
                     job.result()
-                done += len(rows)
-                self.progress.update(task, completed=rows[-1] + 1)
-        self.progress.update(task, completed=len(paths))
+                done += len(batch)
+                self._progress.update(task, completed=batch[-1][0] + 1)
+        self._progress.update(task, completed=len(paths))
         return done
 
-    def detect_in_video(self, path: str, name: str) -> tuple[int, str]:
+    def look_at_video(self, path: str, name: str) -> tuple[int, str]:
         """Returns the number of frames, and what was wrong with the video, if anything.
 
         Raises:
@@ -224,47 +243,26 @@ class _Run:
                 "image_index": tf.TensorSpec([], tf.int32),
             },
         )
-        task = self.progress.add_task(os.path.basename(path), total=source.num_frames or None)
+        task = self._progress.add_task(os.path.basename(path), total=source.num_frames or None)
         count, size = 0, (0, 0)
         with contextlib.ExitStack() as stack:
             add_frame = None
-            for found in self.detect(frames):
-                for row, number in enumerate(found["image_index"].tolist()):
+            for batch in self.look_at(frames):
+                for number, found in batch:
                     if add_frame is None:  # a video without frames leaves no file
-                        target = os.path.join(self.output, "drawn", name)
+                        target = self._boxes.path_of_video(name)
                         add_frame = stack.enter_context(video.drawn_video(target, source))
                     frame = held.pop(number)
                     size = frame.image.shape[:2]
-                    for result in to_coco(found, row):
-                        self.add_line({"file_name": path, "frame": number, **result})
-                    add_frame(self._drawn(frame.image, found, row), frame.time)
+                    self._boxes.add_frame(path, number, found)
+                    add_frame(self._boxes.drawn(frame.image, found), frame.time)
                     count += 1
-                self.progress.update(task, completed=count)
-        self.progress.update(task, total=count)
+                self._progress.update(task, completed=count)
+        self._progress.update(task, total=count)
         if not count:
             raise _Unreadable(source.complaint or "holds no frame")
-        height, width = size
-        self.add_record({"file": path, "height": height, "width": width, "frames": count})
+        self._boxes.add_video(path, size, count)
         return count, source.complaint
-
-    def _tell_picture(self, path: str, image: np.ndarray, results: list[dict]) -> None:
-        labels = self.detector.labels
-        detections = [{**result, "category": labels[result["category_id"]]} for result in results]
-        height, width = image.shape[:2]
-        self.add_record({"file": path, "height": height, "width": width, "detections": detections})
-        for line in picture_lines(path, results):
-            self.add_line(line)
-
-    def _drawn(self, image: np.ndarray, found: dict[str, np.ndarray], row: int) -> np.ndarray:
-        """Draws what is sure enough in one picture of a batch."""
-        labels = self.detector.labels
-        shown = found["scores"][row] >= self.detector.config.detect.draw_threshold
-        shown &= np.arange(len(shown)) < found["num_detections"][row]
-        return self.draw(
-            image, found["boxes"][row][shown],
-            [labels[int(class_id)] for class_id in found["classes"][row][shown]],
-            found["scores"][row][shown], list(labels.values()),
-        )  # fmt: skip
 
 
 def _progress() -> Progress:

@@ -11,11 +11,11 @@ network input · M boxes of a view. Boxes and windows are [ymin, xmin, ymax, xma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from edet.config.schema import Config, DetectConfig, ModelConfig
+from edet.config.schema import DetectConfig, ModelConfig
 from edet.image.letterbox import fit, letterbox
 from edet.input.reading import (
     Tensors,
@@ -31,6 +31,8 @@ from edet.records.shards import check_not_empty
 # the visible part of a larger thing. On pictures put together of four of BCCD's, 0 and 2 gave the
 # same AP, 4 and 8 less.
 CUT_MARGIN = 2.0
+
+Windows = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def make_windows(height: tf.Tensor, width: tf.Tensor, detect: DetectConfig) -> tf.Tensor:
@@ -136,10 +138,11 @@ def is_uncut(boxes: tf.Tensor, limits: tf.Tensor) -> tf.Tensor:
 
 
 def make_eval_dataset(
-    config: Config,
+    model: ModelConfig,
     files: Sequence[str],
     batch_size: int,
     input_context: tf.distribute.InputContext | None = None,
+    windows: Windows | None = None,
 ) -> tf.data.Dataset:
     """Makes one pass over the pictures of records, as `make_window_dataset`.
 
@@ -148,10 +151,11 @@ def make_eval_dataset(
     (`ground_truth.read_ground_truth`, same running numbers).
 
     Args:
-      config: its `model` and `detect` are used.
+      model: its input size and colour of the padding are used.
       files: TFRecord shards, in a fixed order.
       batch_size: windows of a step over all replicas.
       input_context: as `Strategy.distribute_datasets_from_function` gives it.
+      windows: see `make_window_dataset`.
 
     Raises:
       UserError: no records, or a batch size that the replicas cannot share.
@@ -160,25 +164,29 @@ def make_eval_dataset(
     """
     context = input_context or tf.distribute.InputContext()
     check_not_empty(files)
-    return make_window_dataset(read_pictures(files, context), config, batch_size, context)
+    pictures = read_pictures(files, context)
+    return make_window_dataset(pictures, model, batch_size, context, windows)
 
 
 def make_window_dataset(
     pictures: tf.data.Dataset,
-    config: Config,
+    model: ModelConfig,
     batch_size: int,
     input_context: tf.distribute.InputContext | None = None,
+    windows: Windows | None = None,
 ) -> tf.data.Dataset:
     """Makes batches of the windows of pictures, in order; a whole picture is one window.
 
     Args:
       pictures: this host's, dicts of "image" uint8 [H, W, 3] and "image_index" int32.
-      config: its `model` and `detect` are used.
+      model: its input size and colour of the padding are used.
       batch_size: windows of a step over all replicas, divisible by their number.
       input_context: as `Strategy.distribute_datasets_from_function` gives it. The last step is
         filled up; one of several hosts goes on filling for ever, because others may have more
         windows: a step of nothing else is the end of all. Without a context the batches are those
         of one replica, and the last may be smaller.
+      windows: gives those of a picture by its height and width, as `make_windows`; by default the
+        whole picture is the only one.
 
     Returns:
       A dataset of dicts of what `cut_view` returns, B windows of one replica in each, and
@@ -188,23 +196,23 @@ def make_window_dataset(
       UserError: a batch size that the replicas cannot share.
     """
 
-    def windows_of(picture: Tensors) -> tf.data.Dataset:
-        size = tf.shape(picture["image"])
-        windows = make_windows(size[0], size[1], config.detect)
-        picture = {**picture, "num_views": tf.shape(windows)[0]}
-        # The picture is passed on, not copied.
-        return tf.data.Dataset.from_tensor_slices(windows).map(lambda w: {**picture, "window": w})
-
     def whole(picture: Tensors) -> Tensors:
-        size = tf.shape(picture["image"])
-        window = make_windows(size[0], size[1], config.detect)[0]
+        window = tf.concat([[0, 0], tf.shape(picture["image"])[:2], [0]], 0)
         return {**picture, "num_views": 1, "window": window}
+
+    def several(picture: Tensors) -> tf.data.Dataset:
+        size = tf.shape(picture["image"])
+        all_windows = windows(size[0], size[1])
+        picture = {**picture, "num_views": tf.shape(all_windows)[0]}
+        # The picture is passed on, not copied.
+        one_each = tf.data.Dataset.from_tensor_slices(all_windows)
+        return one_each.map(lambda window: {**picture, "window": window})
 
     def cut(view: Tensors) -> Tensors:
         counted = {name: view[name] for name in ("image_index", "num_views")}
-        return {**cut_view(view["image"], view["window"], config.model), **counted}
+        return {**cut_view(view["image"], view["window"], model), **counted}
 
-    views = pictures.map(whole) if config.detect.looks_once else pictures.flat_map(windows_of)
+    views = pictures.flat_map(several) if windows else pictures.map(whole)
     views = views.map(cut, num_parallel_calls=tf.data.AUTOTUNE)
     if input_context is None:
         batches = views.batch(batch_size)

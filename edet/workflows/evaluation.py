@@ -23,20 +23,21 @@ from edet.evaluation.plots import (
 )
 from edet.evaluation.report import print_report, write_report
 from edet.evaluation.segmentation import SegmentationEvaluator
-from edet.export.exported import exported_config, is_exported
+from edet.export.exported import is_exported
 from edet.files import find_files, write_json
 from edet.geometry.boxes import xywh_to_yxyx
-from edet.inference.run import detection_of_records
-from edet.inference.segmenter import unfit
+from edet.inference.predictor import Predictor, unfit
+from edet.inference.run import prediction_on
 from edet.input.ground_truth import read_ground_truth
 from edet.input.reading import decode_parsed, user_errors
+from edet.input.windows import make_eval_dataset
 from edet.records.masks import read_masks
 from edet.records.schema import parse_example
 from edet.runtime.devices import check_batch_size
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory
 from edet.workdir import Workdir
-from edet.workflows.common import Heads, checked_records, console, load_heads
+from edet.workflows.common import checked_records, console, load_predictor
 
 _GALLERY = 8  # pictures on the page that an evaluation draws
 
@@ -66,22 +67,22 @@ def _evaluate(
     check_batch_size(config, strategy.num_replicas_in_sync, ["eval_batch_size"])
     checked_records(config, "eval_records")
     with strategy.scope():
-        heads = load_heads(config, weights or workdir.path)
-    summary = Evaluation(config, workdir, strategy, heads, in_full=True).run()
+        predictor = load_predictor(config, weights or workdir.path)
+    summary = Evaluation(config, workdir, strategy, predictor, in_full=True).run()
     return summary.entries if strategy.extended.should_checkpoint else {}
 
 
 def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
     """As `evaluate` for an exported file; also says how much better the workdir's network is."""
-    heads = load_heads(config, path)
-    config = dataclasses.replace(config, model=exported_config(path).model)
+    predictor = load_predictor(config, path)
+    config = dataclasses.replace(config, model=predictor.model)
     checked_records(config, "eval_records")
     here = tf.distribute.get_strategy()  # a file runs on this machine's CPU
-    summary = Evaluation(config, workdir, here, heads, in_full=True).run({"file": path})
+    summary = Evaluation(config, workdir, here, predictor, in_full=True).run({"file": path})
     entries = {**summary.entries, "file": path}
     if workdir and workdir.checkpoint():
-        heads = load_heads(config, workdir.path)
-        entries["network"] = Evaluation(config, Workdir(""), here, heads).run().metrics
+        network = load_predictor(config, workdir.path)
+        entries["network"] = Evaluation(config, Workdir(""), here, network).run().metrics
         for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in summary.metrics):
             of_file, of_network = 100 * summary.metrics[name], 100 * entries["network"][name]
             console.print(
@@ -118,34 +119,33 @@ class Evaluation:
       workdir: where the chief writes eval.json and examples.png, segmentation.json and
         segmentation.png; a false one writes nothing.
       strategy: the network lives in its scope.
-      heads: of the network.
+      predictor: looks at the pictures; each head is compared with the truth that it is of.
       in_full: also writes the detections themselves, curves of precision over recall and which
         classes are taken for which.
     """
 
     def __init__(
-        self, config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, heads: Heads,
-        in_full: bool = False,
+        self, config: Config, workdir: Workdir, strategy: tf.distribute.Strategy,
+        predictor: Predictor, in_full: bool = False,
     ):  # fmt: skip
         self._config, self._in_full = config, in_full
         self._workdir = workdir if strategy.extended.should_checkpoint else Workdir("")
         self._files = files = find_files(config.data.eval_records, "data.eval_records")
-        self._passes: list[tuple[Callable, Evaluator]] = []
-        self._detection = self._segmentation = None
-        if heads.detector:
+        self._labels = {name: head.labels for name, head in predictor.heads.items()}
+        self._evaluators: dict[str, Evaluator] = {}
+        if "detection" in predictor.heads:
             with user_errors(files):
                 self._truth = read_ground_truth(files)
-            self._labels = heads.detector.labels
-            self._detection = CocoEvaluator(self._truth, self._labels)
-            run = detection_of_records(strategy, heads.detector, files)
-            self._passes.append((run, self._detection))
-        if heads.segmenter:
-            self._mask_labels = heads.segmenter.labels
-            self._segmentation = SegmentationEvaluator(
-                self._mask_labels, lambda: read_masks(files), unfit, _GALLERY
+            self._evaluators["detection"] = CocoEvaluator(self._truth, self._labels["detection"])
+        if "segmentation" in predictor.heads:
+            self._evaluators["segmentation"] = SegmentationEvaluator(
+                self._labels["segmentation"], lambda: read_masks(files), unfit, _GALLERY
             )
-            run = detection_of_records(strategy, heads.segmenter, files)
-            self._passes.append((run, self._segmentation))
+        model, windows, size = predictor.model, predictor.windows, config.data.eval_batch_size
+        predict = prediction_on(strategy, predictor)
+        self._predict = lambda: predict(
+            lambda context: make_eval_dataset(model, files, size, context, windows)
+        )
 
     def run(self, extra: dict | None = None, check: Callable[[], None] = lambda: None) -> Summary:
         """Evaluates, prints and writes.
@@ -155,35 +155,34 @@ class Evaluation:
           check: called after every batch; it may end the evaluation with an error of its own.
         """
         with user_errors(self._files):
-            for batches, evaluator in self._passes:
+            for evaluator in self._evaluators.values():
                 evaluator.reset()
-                for outputs in batches():
-                    check()
-                    batch = {"image_index": outputs.pop("image_index")}
+            for outputs in self._predict():
+                check()
+                batch = {"image_index": outputs.pop("image_index")}
+                for evaluator in self._evaluators.values():
                     evaluator.update(batch, outputs)
         metrics, entries, goals, page = {}, {}, [], self._workdir.segmentation_page
-        if self._detection:
+        if "detection" in self._evaluators:
             metrics, entries = self._report_detection(extra or {})
             goals, page = ["AP"], self._workdir.examples_page
-        if self._segmentation:
+        if "segmentation" in self._evaluators:
             result = self._report_segmentation(extra or {})
-            metrics, entries = (
-                metrics | result.metrics,
-                entries | {"segmentation": result.as_dict()},
-            )
+            metrics |= result.metrics
+            entries["segmentation"] = result.as_dict()
             goals.append("mIOU")
         goal = "+".join(goals), sum(metrics[name] for name in goals)
         return Summary(metrics, entries, goal, page)
 
     def _report_detection(self, extra: dict) -> tuple[dict[str, float], dict[str, Any]]:
         """Returns metrics and entries after printing and writing them."""
-        evaluator = self._detection
+        evaluator = self._evaluators["detection"]
         dataset, detections, result = evaluator.dataset, evaluator.detections, evaluator.result()
         reasons = diagnose(dataset, detections, result)
         print_report(result, reasons, console)
         if self._workdir:
             write_report(self._workdir.result_file("eval"), result, reasons, extra)
-            names = list(self._labels.values())
+            names = list(self._labels["detection"].values())
             save_gallery(self._pictures(), self._workdir.examples_page, names)
         if self._workdir and self._in_full:
             write_detections(self._workdir.detections_file, detections)
@@ -191,24 +190,25 @@ class Evaluation:
             names = list(class_names(dataset).values())
             matrix = confusion_matrix(dataset, detections, self._config.detect.draw_threshold)
             plot_confusion_matrix(matrix, names, self._workdir.confusion_plot)
-        return result.metrics, {**result.as_dict(), "diagnosis": reasons}
+        return dict(result.metrics), {**result.as_dict(), "diagnosis": reasons}
 
     def _report_segmentation(self, extra: dict) -> Any:
         """Returns the result after printing and writing it."""
-        result = self._segmentation.result()
+        result = self._evaluators["segmentation"].result()
         console.print(*result.tables())
         if self._workdir:
             write_json(self._workdir.result_file("segmentation"), {**extra, **result.as_dict()})
             if pictures := list(self._masked_pictures()):
-                save_mask_gallery(pictures, self._mask_labels, self._workdir.segmentation_page)
+                labels = self._labels["segmentation"]
+                save_mask_gallery(pictures, labels, self._workdir.segmentation_page)
         return result
 
     def _pictures(self) -> Iterator[Picture]:
         """Pairs the first images of the records with what is there and what was found."""
-        threshold, labels = self._config.detect.draw_threshold, self._labels
+        threshold, labels = self._config.detect.draw_threshold, self._labels["detection"]
         truth = self._truth[:_GALLERY]
         found = {parse_image_id(row.source_id): [] for row in truth}
-        for one in self._detection.detections:
+        for one in self._evaluators["detection"].detections:
             if one["image_id"] in found and one["score"] >= threshold:
                 found[one["image_id"]].append(one)
         for row, (title, image) in zip(truth, self._images(range(len(truth))), strict=True):
@@ -222,7 +222,7 @@ class Evaluation:
 
     def _masked_pictures(self) -> Iterator[Masked]:
         """Pairs the first images that have a mask of their size with what was found in them."""
-        examples = dict(sorted(self._segmentation.examples.items()))
+        examples = dict(sorted(self._evaluators["segmentation"].examples.items()))
         for masks, (title, image) in zip(examples.values(), self._images(examples), strict=True):
             if image.shape[:2] == masks[0].shape:
                 yield Masked(title, image, *masks)

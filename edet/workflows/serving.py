@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 
 from edet.config.loading import load_config, save_config
@@ -19,9 +20,7 @@ from edet.export.exported import is_exported
 from edet.export.litert import export_litert
 from edet.export.onnx import export_onnx
 from edet.export.saved_model import export_saved_model
-from edet.inference.detector import Detector
 from edet.inference.files import predict_files
-from edet.inference.segment_files import segment_files
 from edet.input.reading import user_errors
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
@@ -30,7 +29,7 @@ from edet.runtime.devices import check_batch_size
 from edet.weights.loading import load_weights
 from edet.weights.zoo import ZOO
 from edet.workdir import Workdir
-from edet.workflows.common import console, load_heads
+from edet.workflows.common import console, load_network, load_predictor
 
 _BENCHMARK_BATCHES = (1, 8)
 
@@ -39,10 +38,9 @@ def predict(
     config: Config, workdir: str, weights: str, inputs: Sequence[str], output: str,
     strategy: tf.distribute.Strategy | None = None,
 ) -> dict:  # fmt: skip
-    """Detects objects in files, folders and globs, pictures and videos; see `predict_files`.
+    """Looks at files, folders and globs, pictures and videos; see `predict_files`.
 
-    A network that segments gives masks of the pictures too, or alone; see `segment_files`. They are
-    made on one device; detection uses all of a strategy's, unless the network is an exported file.
+    All of a strategy's devices are used, unless the network is an exported file.
 
     Returns:
       {"images", "videos", "frames", "failed", "incomplete", "others", "output"}; files that cannot
@@ -52,13 +50,12 @@ def predict(
         strategy = tf.distribute.get_strategy()
     check_batch_size(config, strategy.num_replicas_in_sync, ["eval_batch_size"])
     with strategy.scope():
-        heads = load_heads(config, weights or workdir)
+        predictor = load_predictor(config, weights or workdir)
     output = output or Workdir(workdir).predictions
-    summary = {"videos": 0, "frames": 0, "incomplete": {}}
-    if heads.segmenter:
-        summary |= segment_files(heads.segmenter, inputs, output, draw_overlay)
-    if heads.detector:
-        summary |= predict_files(heads.detector, inputs, output, draw_boxes, strategy)
+    summary = predict_files(
+        predictor, inputs, output, config.data.eval_batch_size, config.detect.draw_threshold,
+        draw_boxes, draw_overlay, strategy,
+    )  # fmt: skip
     frames = f", {summary['frames']} frames of {summary['videos']} videos"
     written = f"{summary['images']} pictures{frames if summary['videos'] else ''} -> {output}"
     console.print(written, markup=False)
@@ -94,20 +91,20 @@ def export(
             "an exported model looks at a picture once, but detect.flip or detect.tile is set; add "
             "--set detect.flip=false --set detect.tile=[0,0]."
         )
-    heads = load_heads(config, weights or workdir)
-    detector = heads.detector or heads.segmenter
+    network = load_network(config, weights or workdir)
     if wanted.format == "saved_model":
-        folder = export_saved_model(detector, output or Workdir(workdir).saved_model)
+        folder = export_saved_model(network, config, output or Workdir(workdir).saved_model)
         console.print(f"SavedModel -> {folder}", markup=False)
         return {"saved_model": folder}
     ending = {"litert": "tflite", "onnx": "onnx"}[wanted.format]
     name = f"{config.model.name}-{wanted.outputs}-{wanted.precision}.{ending}"
     path = output or Workdir(workdir).at(name)
     if wanted.format == "onnx":
-        export_onnx(detector, path)
+        export_onnx(network, config, path)
     else:
         is_int8 = wanted.precision == "int8"
-        export_litert(detector, path, calibration_pixels(detector, inputs) if is_int8 else ())
+        pixels = calibration_pixels(config, inputs) if is_int8 else ()
+        export_litert(network, config, path, pixels)
     size = tf.io.gfile.stat(path).length
     written = f"{wanted.format} {wanted.precision} {wanted.outputs}, {size:,} bytes -> {path}"
     console.print(written, markup=False)
@@ -145,7 +142,7 @@ def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] 
             kind = "litert" if weights.endswith(".tflite") else "onnx"
             subjects = [Subject(os.path.basename(weights), kind, weights)]
         else:
-            subjects = _export_all(Detector(network, config), folder)
+            subjects = _export_all(network, config, folder)
         rows = run_subjects(subjects, path, picture, _BENCHMARK_BATCHES)
     cost, peak = count_cost(network)["total"], machine_peak()
     summary = {
@@ -185,15 +182,14 @@ def _picture(inputs: Sequence[str]) -> bytes:
     return tf.io.encode_jpeg(scene).numpy()
 
 
-def _export_all(detector: Detector, folder: str) -> list[Subject]:
+def _export_all(network: keras.Model, config: Config, folder: str) -> list[Subject]:
     """Writes the network in every format whose packages are here."""
-    config = replace(detector.config, export={"outputs": "network", "format": "litert"})
-    portable = Detector(detector.network, config)
+    portable = replace(config, export={"outputs": "network", "format": "litert"})
     subjects = [Subject("keras", "keras")]
     for name, ending, write in (
-        ("saved_model", "", lambda path: export_saved_model(detector, path)),
-        ("litert", ".tflite", lambda path: export_litert(portable, path)),
-        ("onnx", ".onnx", lambda path: export_onnx(portable, path)),
+        ("saved_model", "", lambda path: export_saved_model(network, config, path)),
+        ("litert", ".tflite", lambda path: export_litert(network, portable, path)),
+        ("onnx", ".onnx", lambda path: export_onnx(network, portable, path)),
     ):
         try:
             path = write(os.path.join(folder, name + ending))

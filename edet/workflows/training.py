@@ -13,6 +13,8 @@ from edet.config.loading import config_table
 from edet.config.schema import Config
 from edet.evaluation.plots import plot_history
 from edet.files import read_text, write_json
+from edet.inference.detector import make_predictor
+from edet.inference.predictor import of_pixels
 from edet.input.ground_truth import describe_images
 from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
@@ -31,7 +33,7 @@ from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import holds_detector, load_weights
 from edet.workdir import Workdir
-from edet.workflows.common import Heads, checked_records, console
+from edet.workflows.common import checked_records, console
 from edet.workflows.evaluation import Evaluation
 
 
@@ -90,9 +92,9 @@ def _train(
     evaluate_at = None
     if evaluate_too:
         with strategy.scope():
-            heads = Heads.of(build_network(model, recipe.precision), config)
+            evaluated = build_network(model, recipe.precision)
         evaluate_at = _evaluation_during_training(
-            config, workdir, strategy, heads, variables, checkpoints, reporter
+            config, workdir, strategy, evaluated, variables, checkpoints, reporter
         )
     batches = strategy.distribute_datasets_from_function(
         lambda context: make_train_dataset(config, records, context, skip_steps=done)
@@ -144,7 +146,7 @@ def _evaluation_during_training(
     config: Config,
     workdir: Workdir,
     strategy: tf.distribute.Strategy,
-    heads: Heads,
+    network: keras.Model,
     variables: TrainingVariables,
     checkpoints: Checkpoints,
     reporter: Reporter,
@@ -154,13 +156,14 @@ def _evaluation_during_training(
     # Later ones are of a past that is gone: a damaged checkpoint was skipped.
     evaluated = {row["step"] for row in workdir.evaluations() if row["step"] <= done}
     evaluations = StepLog(workdir.evaluations_file)
-    evaluation = Evaluation(config, workdir, strategy, heads)
+    predictor = make_predictor(of_pixels(network, config.model), config)
+    evaluation = Evaluation(config, workdir, strategy, predictor)
 
     def evaluate_at(step: int, check: Callable[[], None]) -> None:
         """Evaluates after a step, unless that was done before the run was stopped."""
         if step in evaluated:  # before the run was stopped
             return
-        variables.copy_averages_to(heads.network)
+        variables.copy_averages_to(network)
         summary = evaluation.run({"step": step}, check)
         if not strategy.extended.should_checkpoint:
             return

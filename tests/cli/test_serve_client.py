@@ -19,21 +19,28 @@ from edet.cli.common import call, parsed
 from edet.cli.serve_client import ask, ask_grpc, ask_rest, define_flags
 from edet.errors import UserError
 from edet.export.saved_model import export_saved_model
+from edet.image.files import decode_picture
+from edet.inference.detector import Detector
 from tests.cli.model_server import serving
 from tests.conftest import REPOSITORY
-from tests.export.test_saved_model import assert_same_detections, small_detector
+from tests.export.test_saved_model import assert_same_detections, small_network
 from tests.inference.test_detector import png
 
 
 @pytest.fixture(scope="module")
-def detector():
-    return small_detector()
+def parts():
+    return small_network()
 
 
 @pytest.fixture(scope="module")
-def server(detector, tmp_path_factory):
+def detector(parts):
+    return Detector(*parts)
+
+
+@pytest.fixture(scope="module")
+def server(parts, tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("served") / "small")
-    with serving(export_saved_model(detector, folder), "small") as running:
+    with serving(export_saved_model(*parts, folder), "small") as running:
         yield running
 
 
@@ -219,7 +226,7 @@ def test_broken_files_are_refused_and_good_requests_between_them_answered(
     good, refused, answered = png(pictures[0]), 0, 0
     for k, data in enumerate(broken_files()):
         try:
-            picture = detector.decode(data)
+            picture = decode_picture(data)
         except UserError:
             picture = None
         if picture is None:

@@ -11,7 +11,6 @@ from edet.errors import UserError
 from edet.export.benchmark import Subject, benchmark_table, machine_peak, measure, run_subjects
 from edet.export.litert import export_litert
 from edet.export.saved_model import export_saved_model
-from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
 
 
@@ -32,8 +31,9 @@ def rows(tmp_path_factory):
         overrides=["model.image_size=64", "model.pyramid_width=8", "model.num_classes=2"],
     )
     save_config(config, folder / "config.yaml")
-    model = export_saved_model(Detector(build_network(config.model), config), str(folder / "m"))
-    file = export_litert(Detector(build_network(config.model), config), str(folder / "m.tflite"))
+    network = build_network(config.model)
+    model = export_saved_model(network, config, str(folder / "m"))
+    file = export_litert(network, config, str(folder / "m.tflite"))
     picture = tf.io.encode_jpeg(np.zeros((48, 64, 3), np.uint8)).numpy()
     subjects = [
         Subject("keras", "keras"), Subject("served", "saved_model", model),

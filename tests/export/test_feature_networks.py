@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edet.config.schema import Config, replace
-from edet.export.exported import ExportedDetector
+from edet.export.exported import load_exported
 from edet.export.fold import fold
 from edet.export.litert import export_litert
 from edet.inference.detector import Detector
@@ -27,9 +27,9 @@ def test_a_folded_feature_network_keeps_its_outputs(network):
 def test_a_litert_file_with_global_attention_detects_what_the_detector_detects(tmp_path):
     model = small_model(feature_network="nas_fpn")
     config = replace(Config(), model=vars(model), export={"format": "litert"})
-    detector = Detector(spread_network(model), config)
+    network = spread_network(model)
     picture = np.kron(np.arange(240).reshape(5, 16, 3).astype("uint8"), np.ones((8, 8, 1), "uint8"))
-    expected = detector([picture])
+    expected = Detector(network, config)([picture])
     assert expected["num_detections"][0] > 10
-    path = export_litert(detector, str(tmp_path / "nas.tflite"))
-    assert_same_detections(ExportedDetector(path)([picture]), expected)
+    path = export_litert(network, config, str(tmp_path / "nas.tflite"))
+    assert_same_detections(load_exported(path)([picture]), expected)

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,7 +17,7 @@ from edet.config.schema import Config, replace
 from edet.config.sizes import list_models
 from edet.errors import UserError
 from edet.export.calibration import calibration_pixels
-from edet.export.exported import ExportedDetector, exported_config
+from edet.export.exported import exported_config, load_exported
 from edet.export.litert import export_litert
 from edet.files import read_text
 from edet.image.letterbox import normalize_images
@@ -53,10 +54,15 @@ def pictures():
     return [np.kron(image, np.ones((8, 8, 1), "uint8")) for image in coarse]
 
 
-def detector_of(network, detect=None, **export):
+def parts_of(network, detect=None, **export):
+    """The network and a configuration that exports it, as the exporters take them."""
     model = vars(network.model_config)
     export = {"format": "litert"} | export
-    return Detector(network, replace(Config(), model=model, detect=detect or {}, export=export))
+    return network, replace(Config(), model=model, detect=detect or {}, export=export)
+
+
+def detector_of(network, detect=None):
+    return Detector(*parts_of(network, detect))
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +77,9 @@ def file_of(network, pixels, tmp_path_factory):
 
     @functools.cache
     def export(precision, outputs, **detect):
-        detector = detector_of(network, detect, precision=precision, outputs=outputs)
+        parts = parts_of(network, detect, precision=precision, outputs=outputs)
         path = tmp_path_factory.mktemp("litert") / f"{precision}-{outputs}.tflite"
-        return export_litert(detector, str(path), pixels)
+        return export_litert(*parts, str(path), pixels)
 
     return export
 
@@ -88,7 +94,7 @@ def assert_same_detections(found, expected):
 
 @pytest.mark.parametrize("outputs", ["network", "boxes", "detections"])
 def test_a_float32_file_detects_what_the_detector_detects(outputs, network, file_of, pictures):
-    found = ExportedDetector(file_of("float32", outputs))(pictures)
+    found = load_exported(file_of("float32", outputs))(pictures)
     expected = detector_of(network)(pictures)
     assert expected["num_detections"].min() > 10
     assert set(np.unique(expected["classes"])) <= {0, 3, 7}
@@ -98,7 +104,8 @@ def test_a_float32_file_detects_what_the_detector_detects(outputs, network, file
 def test_suppression_in_the_file_follows_every_setting(network, pictures, tmp_path):
     detect = {"class_agnostic": True, "nms": "hard", "pre_nms_top_k": 0, "max_detections": 20}
     detector = detector_of(network, detect)
-    found = ExportedDetector(export_litert(detector, str(tmp_path / "x.tflite")))(pictures)
+    path = export_litert(*parts_of(network, detect), str(tmp_path / "x.tflite"))
+    found = load_exported(path)(pictures)
     assert found["scores"].shape == (2, 20)
     assert_same_detections(found, detector(pictures))
     apart = detector_of(network, detect | {"class_agnostic": False})(pictures)
@@ -112,7 +119,7 @@ def test_a_smaller_file_stays_near_the_network(precision, tolerance, network, fi
     """Logits and deltas within a hundredth, a twentieth, a tenth of their range."""
     path = file_of(precision, "network")
     assert os.path.getsize(path) < 0.6 * os.path.getsize(file_of("float32", "network"))
-    file = ExportedDetector(path).network
+    file = load_exported(path).network
     for image in pixels:
         expected = network(normalize_images(image[None], network.model_config))
         for name, value in file(image[None]).items():
@@ -127,8 +134,8 @@ def test_int8_ends_at_the_network_and_boxes_stay_float32(outputs, file_of, pictu
     The few values of a quantised output tie, and how ties fall is a matter of the processor. So
     nothing is suppressed, and detections are looked for in any order.
     """
-    found = ExportedDetector(file_of("int8", outputs, **ALL_KEPT))(pictures)
-    expected = ExportedDetector(file_of("int8", "network", **ALL_KEPT))(pictures)
+    found = load_exported(file_of("int8", outputs, **ALL_KEPT))(pictures)
+    expected = load_exported(file_of("int8", "network", **ALL_KEPT))(pictures)
     np.testing.assert_array_equal(found["num_detections"], expected["num_detections"])
     np.testing.assert_allclose(found["scores"], expected["scores"], rtol=0, atol=1e-5)
     for k in range(len(pictures)):
@@ -179,10 +186,10 @@ def test_every_released_lite_size_and_d0_converts(name, tmp_path):
     overrides = ["model.image_size=64", "export.format=litert", "export.outputs=network"]
     config = load_config(name, overrides=overrides)
     network = build_network(config.model)
-    path = export_litert(Detector(network, config), str(tmp_path / "x.tflite"))
+    path = export_litert(network, config, str(tmp_path / "x.tflite"))
     image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
     expected = network(normalize_images(image, config.model))
-    for name, value in ExportedDetector(path).network(image).items():
+    for name, value in load_exported(path).network(image).items():
         largest = np.abs(expected[name]).max()
         np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-4 * largest)
 
@@ -210,15 +217,14 @@ def test_the_cards_recipe_gives_the_anchors(exported):
         anchors = json.loads(archive.read("edet.json"))["anchors"]
     height, width = anchors["multipliers_of_height_and_width"][0]
     first = 4 - anchors["scale"] * 8 * height / 2, 4 - anchors["scale"] * 8 * width / 2
-    np.testing.assert_allclose(ExportedDetector(exported).postprocess.anchors[0, :2], first)
+    ours = load_exported(exported).heads["detection"].postprocess.anchors
+    np.testing.assert_allclose(ours[0, :2], first)
     level = anchors["levels"]["3"]
     last = level["height"] * level["width"] * anchors["octaves"] * 3 - 1
     height, width = anchors["multipliers_of_height_and_width"][-1]
     side = anchors["scale"] * 8 * 2 ** (2 / anchors["octaves"])
     corner = 60 + side * height / 2, 92 + side * width / 2
-    np.testing.assert_allclose(
-        ExportedDetector(exported).postprocess.anchors[last, 2:], corner, rtol=1e-6
-    )
+    np.testing.assert_allclose(ours[last, 2:], corner, rtol=1e-6)
 
 
 def test_the_configuration_travels_along(exported):
@@ -244,26 +250,26 @@ def test_a_file_runs_where_there_is_no_edet_and_no_tensorflow(exported, tmp_path
 def test_pictures_to_calibrate_with_are_spread_over_what_is_given(network, tmp_path):
     for k in range(10):
         (tmp_path / f"{k}.png").write_bytes(png(np.full((64, 96, 3), 10 * k, "uint8")))
-    detector = detector_of(network, precision="int8", calibration_images=4)
-    pixels = list(calibration_pixels(detector, [str(tmp_path)]))
+    _, config = parts_of(network, precision="int8", calibration_images=4)
+    pixels = list(calibration_pixels(config, [str(tmp_path)]))
     assert [int(image[0, 0, 0]) for image in pixels] == [0, 30, 60, 90]
     (tmp_path / "0.png").write_bytes(b"nonsense")
     with pytest.raises(UserError, match=r"calibrate with .*0.png: cannot be decoded"):
-        list(calibration_pixels(detector, [str(tmp_path)]))
+        list(calibration_pixels(config, [str(tmp_path)]))
 
 
 def test_int8_without_pictures_is_refused(network, tmp_path):
-    detector = detector_of(network, precision="int8")
+    parts = parts_of(network, precision="int8")
     with pytest.raises(UserError, match=r"data.train_records is not set"):
-        export_litert(detector, str(tmp_path / "x.tflite"), calibration_pixels(detector, []))
+        export_litert(*parts, str(tmp_path / "x.tflite"), calibration_pixels(parts[1], []))
     with pytest.raises(UserError, match="int8 needs pictures"):
-        export_litert(detector, str(tmp_path / "x.tflite"))
+        export_litert(*parts, str(tmp_path / "x.tflite"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_ending_is_refused(network, tmp_path):
     with pytest.raises(UserError, match=r"must end in .tflite"):
-        export_litert(detector_of(network), str(tmp_path / "model.lite"))
+        export_litert(*parts_of(network), str(tmp_path / "model.lite"))
 
 
 @pytest.mark.parametrize(
@@ -281,35 +287,35 @@ def test_a_damaged_file_is_named(damage, message, exported, tmp_path):
     with open(exported, "rb") as file:
         path.write_bytes(damage(file.read()))
     with pytest.raises(UserError, match=rf"broken.tflite.*{message}|{message}.*broken.tflite"):
-        ExportedDetector(str(path))
+        load_exported(str(path))
 
 
 def test_a_missing_file_and_a_missing_runtime_are_named(network, exported, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"nowhere.tflite: .*No such file"):
-        ExportedDetector(str(tmp_path / "nowhere.tflite"))
+        load_exported(str(tmp_path / "nowhere.tflite"))
     for module in ("interpreter", "tools"):
         monkeypatch.setitem(sys.modules, f"ai_edge_litert.{module}", None)
     with pytest.raises(UserError, match=r"pip install 'edet\[litert\]'"):
-        ExportedDetector(exported)
+        load_exported(shutil.copy(exported, tmp_path / "another.tflite"))
     with pytest.raises(UserError, match=r"pip install 'edet\[litert\]'"):
-        export_litert(detector_of(network), str(tmp_path / "x.tflite"))
+        export_litert(*parts_of(network), str(tmp_path / "x.tflite"))
 
 
 def test_a_file_refuses_to_look_twice(exported):
     twice = replace(exported_config(exported), detect={"flip": True})
     with pytest.raises(UserError, match="looks at a picture once"):
-        ExportedDetector(exported, twice)
+        load_exported(exported, twice)
 
 
 def test_a_full_disk_keeps_the_old_file(network, exported, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     with open(exported, "rb") as file:
         before = file.read()
     monkeypatch.setattr("edet.export.litert._convert", lambda *_: before)
-    monkeypatch.setattr("edet.export.litert._with_files", fail)
+    monkeypatch.setattr("tensorflow.io.gfile.rename", fail)
     with pytest.raises(UserError, match="No space left on device"):
-        export_litert(detector_of(network, outputs="network"), exported)
+        export_litert(*parts_of(network, outputs="network"), exported)
     with open(exported, "rb") as file:
         assert file.read() == before

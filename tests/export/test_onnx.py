@@ -1,6 +1,7 @@
 """ONNX files say in onnxruntime what the Detector says, and explain themselves."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -8,11 +9,18 @@ import onnx
 import pytest
 
 from edet.errors import UserError
-from edet.export.exported import ExportedDetector, exported_config
+from edet.export.exported import exported_config, load_exported, open_exported
 from edet.export.onnx import OPSET, export_onnx
 from edet.files import read_text
 from edet.image.letterbox import normalize_images
-from tests.export.test_litert import LABELS, assert_same_detections, detector_of, spread_network
+from edet.inference.detector import Detector
+from tests.export.test_litert import (
+    LABELS,
+    assert_same_detections,
+    detector_of,
+    parts_of,
+    spread_network,
+)
 from tests.small import small_model
 
 
@@ -32,13 +40,13 @@ def picture():
 def exported(network, tmp_path_factory):
     """A file of the bare network."""
     path = str(tmp_path_factory.mktemp("onnx") / "model.onnx")
-    return export_onnx(detector_of(network, format="onnx", outputs="network"), path)
+    return export_onnx(*parts_of(network, format="onnx", outputs="network"), path)
 
 
 def test_the_network_is_the_same_within_1e_4_of_the_largest(network, exported):
     image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype("float32")
     expected = network(normalize_images(image, network.model_config))
-    found = ExportedDetector(exported).network(image)
+    found = load_exported(exported).network(image)
     assert set(found) == {"class_logits", "box_deltas"}
     for name, value in found.items():
         largest = np.abs(expected[name]).max()
@@ -48,8 +56,8 @@ def test_the_network_is_the_same_within_1e_4_of_the_largest(network, exported):
 @pytest.mark.parametrize("side", [320, 448])  # 3 -> 5 rows, and 4 -> 7
 def test_levels_that_are_not_whole_multiples_keep_their_sizes(side, tmp_path):
     network = spread_network(small_model(image_size=side))
-    detector = detector_of(network, format="onnx", outputs="network")
-    file = ExportedDetector(export_onnx(detector, str(tmp_path / "x.onnx"))).network
+    parts = parts_of(network, format="onnx", outputs="network")
+    file = load_exported(export_onnx(*parts, str(tmp_path / "x.onnx"))).network
     image = np.random.default_rng(0).uniform(0, 255, (1, side, side, 3)).astype("float32")
     expected = network(normalize_images(image, network.model_config))
     for name, value in file(image).items():
@@ -58,25 +66,25 @@ def test_levels_that_are_not_whole_multiples_keep_their_sizes(side, tmp_path):
 
 
 def test_the_detector_suppresses_softly_what_the_file_leaves(network, exported, picture):
-    found = ExportedDetector(exported)([picture])
+    found = load_exported(exported)([picture])
     assert found["num_detections"].min() > 10
     assert_same_detections(found, detector_of(network)([picture]))
 
 
 def test_hard_suppression_in_the_file_is_the_detectors(network, picture, tmp_path):
-    detector = detector_of(network, {"nms": "hard", "max_detections": 20}, format="onnx")
-    file = ExportedDetector(export_onnx(detector, str(tmp_path / "x.onnx")))
-    assert set(file.network.outputs) == {"boxes", "scores", "classes", "num_detections"}
-    found = file([picture])
+    parts = parts_of(network, {"nms": "hard", "max_detections": 20}, format="onnx")
+    path = export_onnx(*parts, str(tmp_path / "x.onnx"))
+    assert set(open_exported(path).outputs) == {"boxes", "scores", "classes", "num_detections"}
+    found = load_exported(path)([picture])
     assert found["scores"].shape == (1, 20)
     assert set(np.unique(found["classes"])) <= {0, 3, 7}
-    assert_same_detections(found, detector([picture]))
+    assert_same_detections(found, Detector(*parts)([picture]))
 
 
 def test_soft_suppression_is_refused_and_the_way_out_named(network, tmp_path):
-    detector = detector_of(network, format="onnx")
+    parts = parts_of(network, format="onnx")
     with pytest.raises(UserError, match="detect.nms=hard, or export.outputs to boxes"):
-        export_onnx(detector, str(tmp_path / "x.onnx"))
+        export_onnx(*parts, str(tmp_path / "x.onnx"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -110,7 +118,7 @@ def test_a_file_that_is_damaged_or_of_others_is_named(make, message, exported, t
     with open(exported, "rb") as file:
         path.write_bytes(make(file.read()))
     with pytest.raises(UserError, match=rf"{message}.*broken.onnx|broken.onnx.*{message}"):
-        ExportedDetector(str(path))
+        load_exported(str(path))
 
 
 def _without_metadata(content):
@@ -120,12 +128,12 @@ def _without_metadata(content):
 
 
 def test_another_ending_and_missing_packages_are_named(network, exported, tmp_path, monkeypatch):
-    detector = detector_of(network, format="onnx", outputs="boxes")
+    parts = parts_of(network, format="onnx", outputs="boxes")
     with pytest.raises(UserError, match=r"must end in .onnx"):
-        export_onnx(detector, str(tmp_path / "model.onx"))
+        export_onnx(*parts, str(tmp_path / "model.onx"))
     for package in ("tf2onnx", "onnxruntime"):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError, match=r"pip install 'edet\[onnx\]'"):
-        export_onnx(detector, str(tmp_path / "x.onnx"))
+        export_onnx(*parts, str(tmp_path / "x.onnx"))
     with pytest.raises(UserError, match=r"pip install 'edet\[onnx\]'"):
-        ExportedDetector(exported)
+        load_exported(shutil.copy(exported, tmp_path / "another.onnx"))

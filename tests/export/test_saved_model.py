@@ -28,7 +28,7 @@ DETECTIONS = {"boxes", "scores", "classes", "class_names", "num_detections"}
 BROKEN = b"no picture"
 
 
-def small_detector() -> Detector:
+def small_network() -> tuple[keras.Model, Config]:
     """Its statistics are those of no fresh network, and its scores are spread from 0 to 1.
 
     So folding has something to fold, and no noise changes the order of the detections.
@@ -44,7 +44,7 @@ def small_detector() -> Detector:
             variable.assign(rng.uniform(0.8, 1.25, variable.shape))
         elif "class_head" in variable.path and variable.path.endswith("kernel"):
             variable.assign(rng.normal(0, 0.5, variable.shape))
-    return Detector(network, config)
+    return network, config
 
 
 def assert_same_detections(found, expected, pictures):
@@ -68,10 +68,15 @@ def assert_same_detections(found, expected, pictures):
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    detector = small_detector()
+def parts():
+    return small_network()
+
+
+@pytest.fixture(scope="module")
+def exported(parts, tmp_path_factory):
+    network, config = parts
     folder = tmp_path_factory.mktemp("served") / "model"
-    return detector, export_saved_model(detector, str(folder))
+    return Detector(network, config), export_saved_model(network, config, str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +114,11 @@ def test_images_of_one_size_give_the_detectors_answer(exported, signatures, pict
     assert_same_detections(found, detector(batch), batch)
 
 
-def test_raw_gives_logits_and_deltas_within_1e_4_for_any_batch(exported, signatures):
-    detector, _ = exported
+def test_raw_gives_logits_and_deltas_within_1e_4_for_any_batch(parts, signatures):
+    network, _ = parts
     for batch in (1, 3):
         images = tf.random.stateless_normal((batch, 64, 96, 3), [1, 2])
-        found, expected = signatures["raw"](images=images), detector.network(images)
+        found, expected = signatures["raw"](images=images), network(images)
         assert set(found) == {"class_logits", "box_deltas"}
         for name, value in expected.items():
             largest = np.abs(value).max()
@@ -271,24 +276,22 @@ def test_warm_up_asks_every_signature_once_and_each_answers(exported, signatures
     assert asked == ["serving_default", "tolerant", "images", "raw"]
 
 
-def test_versions_count_up_and_none_is_overwritten(exported):
-    detector, path = exported
+def test_versions_count_up_and_none_is_overwritten(exported, parts):
+    _, path = exported
     folder = os.path.dirname(path)
     assert os.path.basename(path) == "1"
     with pytest.raises(UserError, match="exists already"):
-        export_saved_model(detector, folder, version=1)
+        export_saved_model(*parts, folder, version=1)
     assert os.listdir(folder) == ["1"]
 
 
-def test_an_export_that_fails_leaves_nothing(exported, tmp_path, monkeypatch):
-    detector, _ = exported
-
+def test_an_export_that_fails_leaves_nothing(parts, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("edet.export.saved_model._write_warmup", fail)
     with pytest.raises(UserError, match="No space left on device"):
-        export_saved_model(detector, str(tmp_path / "model"))
+        export_saved_model(*parts, str(tmp_path / "model"))
     assert list((tmp_path / "model").iterdir()) == []
 
 
@@ -298,9 +301,9 @@ def test_an_export_that_is_killed_leaves_the_old_version(tmp_path):
     (folder / "7" / "saved_model.pb").write_bytes(b"old")
     code = (
         "import os, signal, sys, edet.export.saved_model as module; "
-        "from tests.export.test_saved_model import small_detector; "
+        "from tests.export.test_saved_model import small_network; "
         "module._write_warmup = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
-        "module.export_saved_model(small_detector(), sys.argv[1])"
+        "module.export_saved_model(*small_network(), sys.argv[1])"
     )
     run = subprocess.run(
         [sys.executable, "-c", code, str(folder)], cwd=REPOSITORY, capture_output=True

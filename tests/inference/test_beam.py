@@ -56,7 +56,7 @@ def by_picture(lines):
 def test_a_pipeline_finds_what_predict_finds(folder, tmp_path):
     with make_pipeline([]) as pipeline:
         add_prediction(pipeline, load, 2, [str(folder)], f"{tmp_path}/out/x")
-    predict_files(load(), [str(folder)], f"{tmp_path}/local", draw_boxes)
+    predict_files(load(), [str(folder)], f"{tmp_path}/local", 2, 0.4, draw_boxes, None)
     beam = by_picture(lines_of(tmp_path / "out", "x-*.jsonl"))
     local = by_picture(lines_of(tmp_path / "local", "detections.jsonl"))
     assert set(beam) == set(local) == {f"{folder}/{name}" for name in NAMES}
@@ -76,9 +76,6 @@ def test_a_batch_of_unreadable_pictures_does_not_reach_the_network(tmp_path):
     handler = DetectorHandler(load, 4)
     paths = [f"{tmp_path}/none.jpg", f"{tmp_path}/nor.jpg"]
 
-    class Decoder:
-        decode = staticmethod(Detector.decode)
-
-    answers = handler.run_inference(paths, Decoder())
+    answers = handler.run_inference(paths, None)
     assert [line["file_name"] for (line,) in answers] == paths
     assert handler.batch_elements_kwargs() == {"min_batch_size": 1, "max_batch_size": 4}

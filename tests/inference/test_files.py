@@ -10,23 +10,35 @@ from PIL import Image
 
 from edet.config.schema import Config, replace
 from edet.errors import UserError
+from edet.evaluation.overlays import draw_overlay
 from edet.evaluation.plots import draw_boxes
 from edet.inference import video
-from edet.inference.detector import Detector
+from edet.inference.detector import Detector, make_predictor
 from edet.inference.files import find_inputs, predict_files
+from edet.inference.predictor import of_pixels
 from edet.models.efficientdet import build_network
 from tests.small import small_model
 
+CONFIG = replace(
+    Config(),
+    model=vars(small_model(labels={3: "a", 7: "b", 9: "c"})),
+    data={"eval_batch_size": 2},
+)
+
 
 @pytest.fixture(scope="module")
-def detector():
-    config = replace(
-        Config(),
-        model=vars(small_model(labels={3: "a", 7: "b", 9: "c"})),
-        data={"eval_batch_size": 2},
-        detect={"draw_threshold": 0.0},
-    )
-    return Detector(build_network(config.model), config)
+def network():
+    return build_network(CONFIG.model)
+
+
+@pytest.fixture(scope="module")
+def detector(network):
+    return Detector(network, CONFIG)
+
+
+def predict(predictor, inputs: list, output: pathlib.Path, draw=draw_boxes) -> dict:
+    inputs = [str(path) for path in inputs]
+    return predict_files(predictor, inputs, str(output), 2, 0.0, draw, draw_overlay)
 
 
 def png(size: tuple[int, int], seed: int = 0) -> bytes:
@@ -82,7 +94,7 @@ def test_nothing_to_predict_is_an_error(inputs, tmp_path):
 def test_every_picture_is_written_drawn_or_named_as_skipped(folder, detector):
     output = folder / "out"
     inputs = [str(folder / "in"), str(folder / "in" / "sub" / "b.png")]
-    summary = predict_files(detector, inputs, str(output), draw_boxes)
+    summary = predict(detector, inputs, output)
     assert summary["images"] == 4
     assert names(summary["failed"]) == ["broken.jpg"]
     assert names(summary["others"]) == ["notes.txt"]
@@ -104,7 +116,7 @@ def test_every_picture_is_written_drawn_or_named_as_skipped(folder, detector):
 
 def test_lines_hold_every_detection_as_coco_results(folder, detector):
     output = folder / "out"
-    predict_files(detector, [str(folder / "in")], str(output), draw_boxes)
+    predict(detector, [folder / "in"], output)
     records = json.loads((output / "predictions.json").read_text())
     lines = lines_of(output)
     expected = [
@@ -120,10 +132,10 @@ def test_lines_hold_every_detection_as_coco_results(folder, detector):
     assert numbers.count(139) == len(records[0]["detections"]) > 0
 
 
-def test_pictures_without_detections_give_an_empty_file_of_lines(folder, detector):
-    blind = Detector(detector.network, replace(detector.config, detect={"score_threshold": 1.0}))
+def test_pictures_without_detections_give_an_empty_file_of_lines(folder, network):
+    blind = Detector(network, replace(CONFIG, detect={"score_threshold": 1.0}))
     output = folder / "out"
-    summary = predict_files(blind, [str(folder / "in" / "b.png")], str(output), draw_boxes)
+    summary = predict(blind, [folder / "in" / "b.png"], output)
     assert summary["images"] == 1
     assert lines_of(output) == []
     (record,) = json.loads((output / "predictions.json").read_text())
@@ -132,21 +144,21 @@ def test_pictures_without_detections_give_an_empty_file_of_lines(folder, detecto
 
 def test_nothing_but_broken_pictures_gives_an_empty_list(folder, detector):
     output = folder / "out"
-    summary = predict_files(detector, [str(folder / "in" / "broken.jpg")], str(output), draw_boxes)
+    summary = predict(detector, [folder / "in" / "broken.jpg"], output)
     assert (summary["images"], len(summary["failed"])) == (0, 1)
     assert json.loads((output / "predictions.json").read_text()) == []
 
 
 def test_a_run_that_fails_leaves_the_results_of_the_one_before(folder, detector):
     output = folder / "out"
-    predict_files(detector, [str(folder / "in" / "b.png")], str(output), draw_boxes)
+    predict(detector, [folder / "in" / "b.png"], output)
     before = (output / "detections.jsonl").read_bytes(), (output / "predictions.json").read_bytes()
 
     def draw(*_):
         raise MemoryError("no room to draw")
 
     with pytest.raises(MemoryError, match="no room"):
-        predict_files(detector, [str(folder / "in")], str(output), draw)
+        predict(detector, [folder / "in"], output, draw)
     after = (output / "detections.jsonl").read_bytes(), (output / "predictions.json").read_bytes()
     assert after == before
     assert sorted(p.name for p in output.iterdir()) == [
@@ -157,11 +169,11 @@ def test_a_run_that_fails_leaves_the_results_of_the_one_before(folder, detector)
 def test_an_output_that_cannot_be_written_is_told_before_the_work(folder, detector):
     (folder / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"cannot write .*file/predictions\.json"):
-        predict_files(detector, [str(folder / "in")], str(folder / "file"), draw_boxes)
+        predict(detector, [folder / "in"], folder / "file")
 
 
 @pytest.mark.parametrize("detect", [{}, {"flip": True}])
-def test_a_folder_of_everything_is_predicted_and_nothing_is_lost(folder, detector, detect):
+def test_a_folder_of_everything_is_predicted_and_nothing_is_lost(folder, network, detect):
     pytest.importorskip("av", reason="needs the extra: pip install 'edet[video]'")
     from tests.inference.test_video import HEIGHT, WIDTH, scene, turn, write_video
 
@@ -171,9 +183,10 @@ def test_a_folder_of_everything_is_predicted_and_nothing_is_lost(folder, detecto
     cut.write_bytes(cut.read_bytes()[:2500])
     write_video(folder / "in" / "empty.avi", 0, codec="mpeg4")
     (folder / "in" / "broken.mp4").write_bytes(b"no video")
-    detector = Detector(detector.network, replace(detector.config, detect=detect))
+    config = replace(CONFIG, detect=detect)
+    detector = make_predictor(of_pixels(network, config.model), config)
     output = folder / "out"
-    summary = predict_files(detector, [str(folder / "in")], str(output), draw_boxes)
+    summary = predict(detector, [folder / "in"], output)
 
     assert (summary["images"], summary["videos"]) == (3, 2)
     failed = {path.split("/")[-1]: why for path, why in summary["failed"].items()}
@@ -208,8 +221,8 @@ def test_without_pyav_a_sentence_says_what_to_install(folder, detector, monkeypa
     clip = folder / "in" / "clip.mp4"
     clip.write_bytes(b"")
     with pytest.raises(UserError, match=r"clip\.mp4 is a video, .*pip install 'edet\[video\]'"):
-        predict_files(detector, [str(clip)], str(folder / "out"), draw_boxes)
+        predict(detector, [clip], folder / "out")
     assert not (folder / "out").exists()
-    summary = predict_files(detector, [str(folder / "in")], str(folder / "out"), draw_boxes)
+    summary = predict(detector, [folder / "in"], folder / "out")
     assert summary["images"] == 3
     assert "pip install 'edet[video]'" in summary["failed"][str(clip)]

@@ -9,11 +9,11 @@ import tensorflow as tf
 import edet
 from edet.config.schema import Config, SegmentationConfig, replace
 from edet.errors import UserError
-from edet.export.exported import ExportedDetector, ExportedSegmenter
+from edet.export.exported import load_exported
 from edet.export.litert import export_litert
 from edet.export.saved_model import export_saved_model
-from edet.inference.detector import Detector
-from edet.inference.segmenter import Segmenter, unfit
+from edet.inference.detector import Detector, Segmenter, make_predictor
+from edet.inference.predictor import of_pixels, unfit
 from edet.models.efficientdet import build_network
 from tests.small import small_model
 
@@ -29,15 +29,21 @@ def make_config(*heads) -> Config:
 
 
 @pytest.fixture(scope="module")
-def segmenter() -> Segmenter:
+def parts():
+    """A network that segments, and its configuration."""
     config = make_config("segmentation")
-    return edet.Segmenter(build_network(config.model), config)
+    return build_network(config.model), config
 
 
 @pytest.fixture(scope="module")
-def joint() -> Detector:
+def segmenter(parts) -> Segmenter:
+    return edet.Segmenter(*parts)
+
+
+@pytest.fixture(scope="module")
+def joint():
     config = make_config(*BOTH)
-    return Detector(build_network(config.model), config)
+    return build_network(config.model), config
 
 
 def test_a_fitted_map_comes_back_in_the_pictures_own_pixels():
@@ -53,9 +59,8 @@ def test_masks_have_the_pictures_sizes_and_the_data_sets_values(segmenter):
     assert set(np.unique(masks[0])) <= set(LABELS)
     assert (masks[0] == masks[2]).all()
     pixels, _ = segmenter.prepare(tf.constant(PICTURES[1]))
-    assert np.array_equal(
-        masks[1], segmenter.segment(pixels[None])[0, :, :40]
-    )  # nothing was resized
+    maps = segmenter.predict(pixels[None], tf.ones(1))["class_maps"]
+    assert np.array_equal(masks[1], maps[0, :, :40])  # nothing was resized
 
 
 def test_what_is_no_picture_is_refused_by_its_place(segmenter):
@@ -65,8 +70,8 @@ def test_what_is_no_picture_is_refused_by_its_place(segmenter):
         segmenter([b"no picture"])
 
 
-def test_a_saved_model_gives_the_same_masks(segmenter, tmp_path):
-    loaded = tf.saved_model.load(export_saved_model(segmenter, str(tmp_path / "m")))
+def test_a_saved_model_gives_the_same_masks(parts, segmenter, tmp_path):
+    loaded = tf.saved_model.load(export_saved_model(*parts, str(tmp_path / "m")))
     encoded = [tf.io.encode_png(picture).numpy() for picture in PICTURES]
     found = loaded.signatures["serving_default"](image_bytes=tf.constant(encoded))
     assert found["sizes"].numpy().tolist() == [[35, 64], [64, 40]]
@@ -82,7 +87,7 @@ def test_a_saved_model_gives_the_same_masks(segmenter, tmp_path):
 
 
 def test_a_joint_saved_model_answers_both(joint, tmp_path):
-    loaded = tf.saved_model.load(export_saved_model(joint, str(tmp_path / "m")))
+    loaded = tf.saved_model.load(export_saved_model(*joint, str(tmp_path / "m")))
     assert set(loaded.signatures) == {
         "serving_default", "tolerant", "images", "raw",
         "segmentation", "segmentation_tolerant", "segmentation_images",
@@ -93,9 +98,9 @@ def test_a_joint_saved_model_answers_both(joint, tmp_path):
     assert "boxes" in loaded.signatures["images"](images=images)
 
 
-def with_export(detector, **export):
-    config = replace(detector.config, export={"format": "litert"} | export)
-    return type(detector)(detector.network, config)
+def with_export(parts, **export):
+    network, config = parts
+    return network, replace(config, export={"format": "litert"} | export)
 
 
 @pytest.mark.parametrize(
@@ -103,11 +108,11 @@ def with_export(detector, **export):
     [({}, 0.999), ({"outputs": "network"}, 0.999), ({"precision": "int8"}, 0.9)],
     ids=["map", "logits", "int8"],
 )
-def test_a_litert_file_gives_the_same_masks(segmenter, tmp_path, export, agreement):
+def test_a_litert_file_gives_the_same_masks(parts, segmenter, tmp_path, export, agreement):
     path = str(tmp_path / "m.tflite")
     pixels = [segmenter.prepare(tf.constant(picture))[0].numpy() for picture in PICTURES]
-    export_litert(with_export(segmenter, **export), path, pixels)
-    masks = ExportedSegmenter(path)(PICTURES)
+    export_litert(*with_export(parts, **export), path, pixels)
+    masks = load_exported(path)(PICTURES)["masks"]
     for mask, expected in zip(masks, segmenter(PICTURES), strict=True):
         assert (mask == expected).mean() > agreement
     card = json.loads((tmp_path / "m.json").read_text())
@@ -116,14 +121,33 @@ def test_a_litert_file_gives_the_same_masks(segmenter, tmp_path, export, agreeme
 
 def test_a_joint_litert_file_gives_boxes_and_a_map(joint, tmp_path):
     path = str(tmp_path / "m.tflite")
-    export_litert(with_export(joint), path)
-    found, expected = ExportedDetector(path)(PICTURES), joint(PICTURES)
+    export_litert(*with_export(joint), path)
+    found, expected = load_exported(path)(PICTURES), Detector(*joint)(PICTURES)
     np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-4)
-    masks = ExportedSegmenter(path)(PICTURES)
-    expected = Segmenter(joint.network, joint.config)(PICTURES)
-    assert (masks[0] == expected[0]).mean() > 0.999
+    expected = Segmenter(*joint)(PICTURES)
+    assert (found["masks"][0] == expected[0]).mean() > 0.999
 
 
-def test_boxes_of_a_network_without_are_refused(segmenter, tmp_path):
+@pytest.mark.parametrize("detect", [{}, {"flip": True, "tile": (32, 40)}])
+def test_one_pass_finds_what_each_head_finds_alone(joint, detect):
+    """However often the boxes are looked for, pixels are classified in the whole picture."""
+    network, config = joint
+    config = replace(config, detect=detect)
+    calls = []
+
+    def counted(images, training):
+        tf.py_function(lambda: calls.append(1), [], [])
+        return network(images, training=training)
+
+    found = make_predictor(of_pixels(counted, config.model), config)(PICTURES)
+    if not detect:
+        assert len(calls) == 1
+    for name, value in Detector(network, config)(PICTURES).items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-4, err_msg=name)
+    for mask, expected in zip(found["masks"], Segmenter(network, config)(PICTURES), strict=True):
+        assert (mask == expected).mean() > 0.999
+
+
+def test_boxes_of_a_network_without_are_refused(parts, tmp_path):
     with pytest.raises(UserError, match="model.heads has no detection"):
-        export_litert(with_export(segmenter, outputs="boxes"), str(tmp_path / "m.tflite"))
+        export_litert(*with_export(parts, outputs="boxes"), str(tmp_path / "m.tflite"))

@@ -9,8 +9,10 @@ import tensorflow as tf
 from edet.config.schema import Config, replace
 from edet.geometry.anchors import make_anchors
 from edet.geometry.coding import encode_boxes
-from edet.inference.detector import Detector
-from edet.inference.run import detection_of_pictures, detection_of_records
+from edet.inference.detector import Detector, make_predictor
+from edet.inference.predictor import of_pixels
+from edet.inference.run import prediction_on
+from edet.input.windows import make_eval_dataset, make_window_dataset
 from edet.models.efficientdet import build_network
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
@@ -147,11 +149,11 @@ def test_a_data_set_and_single_pictures_are_detected_alike(network, tmp_path, de
     pictures = tf.data.Dataset.from_tensor_slices(
         {"image": np.stack(images), "image_index": np.arange(5, dtype="int32")}
     )
-    roads = (
-        detection_of_records(tf.distribute.get_strategy(), detector, files)(),
-        detection_of_pictures(tf.distribute.get_strategy(), detector)(pictures),
-    )
-    for batches in roads:
+    predictor = make_predictor(of_pixels(network, config.model), config)
+    run = prediction_on(tf.distribute.get_strategy(), predictor)
+    of_records = run(lambda context: make_eval_dataset(MODEL, files, 3, context, predictor.windows))
+    of_pictures = run(lambda _: make_window_dataset(pictures, MODEL, 3, windows=predictor.windows))
+    for batches in (of_records, of_pictures):
         batches = list(batches)
         index = np.concatenate([batch["image_index"] for batch in batches])
         assert index.tolist() == [0, 1, 2, 3, 4]

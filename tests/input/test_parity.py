@@ -63,7 +63,7 @@ def test_every_pixel_of_an_evaluation_batch_equals_the_reference(golden, shared)
     """Seen: 1e-6. The reference normalises first, we resize first."""
     settings = config(jitter_min=1.0, jitter_max=1.0)
     records = [str(golden / "tiny.tfrecord")]
-    (batch,) = make_eval_dataset(settings, records, 4)
+    (batch,) = make_eval_dataset(settings.model, records, 4)
     figures = np.load(shared / "golden" / "pipeline_eval.npz")
     expected = np.concatenate([figures["0/images"], figures["1/images"]])
     found = normalize_images(batch["images"], settings.model)

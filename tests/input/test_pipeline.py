@@ -1,5 +1,6 @@
 """Batches: what is in them, in which order, and what happens to bad records."""
 
+import functools
 import io
 
 import numpy as np
@@ -14,7 +15,7 @@ from edet.image.letterbox import letterbox, normalize_images
 from edet.input import reading
 from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
-from edet.input.windows import make_eval_dataset
+from edet.input.windows import make_eval_dataset, make_windows
 from edet.records.schema import Example, encode_example
 
 LABELS = {1: "one", 3: "three"}
@@ -232,7 +233,7 @@ def test_large_jpegs_are_decoded_smaller_in_training_alone(tmp_path):
     # Where all pixels are needed, all are decoded.
     scaled, whole = (train(flag, size=64, batch_size=1) for flag in (True, False))
     assert_same([scaled], [whole])
-    (found,) = batches(make_eval_dataset(still(size=16), [file], 1), 1)
+    (found,) = batches(make_eval_dataset(still(size=16).model, [file], 1), 1)
     expected, _ = letterbox(decode_image(stream.getvalue()), (16, 16), (123.675, 116.28, 103.53))
     np.testing.assert_array_equal(found["images"][0], expected)
 
@@ -257,12 +258,12 @@ def test_a_batch_that_the_replicas_cannot_share_is_refused(files):
     with pytest.raises(UserError, match="100 is not divisible by 8 replicas; use 96 or 104"):
         make_train_dataset(config(batch_size=100), files, context(0, 1, 8))
     with pytest.raises(UserError, match="4 is not divisible by 8 replicas; use 8"):
-        make_eval_dataset(config(), files, 4, context(0, 1, 8))
+        make_eval_dataset(config().model, files, 4, context(0, 1, 8))
 
 
 def test_no_records_are_an_error_and_not_an_endless_wait(tmp_path):
     empty = write(tmp_path / "empty", [])
-    for make in (make_train_dataset, lambda c, f: make_eval_dataset(c, f, 2)):
+    for make in (make_train_dataset, lambda c, f: make_eval_dataset(c.model, f, 2)):
         with pytest.raises(UserError, match=r"there are no records in .*empty"):
             make(config(), [empty])
         with pytest.raises(UserError, match=r"cannot read .*missing"):
@@ -326,7 +327,7 @@ def test_a_record_of_another_schema_ends_the_iteration_with_a_sentence(tmp_path)
         pytest.raises(UserError, match="a, record 1 has no image/encoded"),
         user_errors([file]),
     ):
-        batches(make_eval_dataset(config(), [file], 2), 1)
+        batches(make_eval_dataset(config().model, [file], 2), 1)
 
 
 def test_other_errors_pass_through_as_they_are(files):
@@ -335,7 +336,7 @@ def test_other_errors_pass_through_as_they_are(files):
 
 
 def test_evaluation_keeps_the_order_and_marks_what_fills_up(files):
-    dataset = make_eval_dataset(still(), files, 4)
+    dataset = make_eval_dataset(still().model, files, 4)
     spec = {key: (s.shape.as_list(), s.dtype.name) for key, s in dataset.element_spec.items()}
     assert spec == {
         "images": ([4, 32, 32, 3], "float32"),
@@ -356,11 +357,13 @@ def test_evaluation_keeps_the_order_and_marks_what_fills_up(files):
 @pytest.mark.parametrize("detect", [{}, {"flip": True, "tile": (8, 16)}])
 def test_evaluation_decodes_every_picture_once_over_all_hosts(files, hosts, replicas, detect):
     """And gives every host as many steps as the longest has: one host ends, several fill up."""
-    settings = schema.replace(config(size=8), detect=detect)
+    model, windows = config(size=8).model, None
+    if detect:
+        windows = functools.partial(make_windows, detect=schema.DetectConfig(**detect))
     views = 1 if not detect else 2 * (1 + 4 * 3)  # of 24 x 32 pixels
     index = []
     for host in range(hosts):
-        dataset = make_eval_dataset(settings, files, 12, context(host, hosts, replicas))
+        dataset = make_eval_dataset(model, files, 12, context(host, hosts, replicas), windows)
         steps = -(-13 // hosts) * views // (12 // hosts) + 1
         found = list(dataset.take(steps * replicas // hosts).as_numpy_iterator())
         assert all(len(batch["image_index"]) == 12 // replicas for batch in found)
@@ -378,7 +381,7 @@ def test_an_undecodable_image_is_an_error_in_evaluation(tmp_path):
         pytest.raises(UserError, match=r"^image photo-20 \(record 1 of .*a\) cannot be decoded\.$"),
         user_errors([file]),
     ):
-        batches(make_eval_dataset(config(), [file], 2), 1)
+        batches(make_eval_dataset(config().model, [file], 2), 1)
 
 
 @pytest.fixture(scope="module")
@@ -395,7 +398,7 @@ def golden_config(**augment):
 def test_evaluation_images_equal_the_reference(golden, figures):
     settings = golden_config()
     file = str(golden / "tiny.tfrecord")
-    (batch,) = batches(make_eval_dataset(settings, [file], 4), 1)
+    (batch,) = batches(make_eval_dataset(settings.model, [file], 4), 1)
     images = normalize_images(batch["images"], settings.model).numpy()
     # The stored figures are every eighth pixel. 2e-6: float32 noise of normalising last.
     np.testing.assert_allclose(images[:, ::8, ::8], figures["pipeline_eval/images"], atol=2e-6)
@@ -429,7 +432,7 @@ def test_a_record_annotated_on_the_stored_pixels_is_not_turned(tmp_path):
     # Both records hold the same file, stored 24 high and 32 wide; upright it is 32 x 24.
     turned, kept = (record(1, image=stream.getvalue(), size=s) for s in ((32, 24), (24, 32)))
     file = write(tmp_path / "a", [turned, kept])
-    (batch,) = batches(make_eval_dataset(config(), [file], 2), 1)
+    (batch,) = batches(make_eval_dataset(config().model, [file], 2), 1)
     is_padding = np.isclose(batch["images"][..., 0], 123.675)
     assert is_padding[0, :, 24:].all() and not is_padding[0, :, :24].any()
     assert is_padding[1, 24:].all() and not is_padding[1, :24].any()

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edet.config.schema import Config, DetectConfig, replace
+from edet.config.schema import DetectConfig
 from edet.image.letterbox import fit
 from edet.input.windows import (
     CUT_MARGIN,
@@ -177,12 +177,13 @@ def pictures():
     )
 
 
-CONFIG = replace(Config(), model=vars(MODEL), detect={"tile": (64, 96), "flip": True})
+def views(height, width):
+    return make_windows(height, width, DetectConfig(tile=(64, 96), flip=True))
 
 
 def test_batches_hold_the_views_of_all_pictures_in_order(pictures):
     """1, 10 and 5 views (the whole, and tiles of 3 x 3 and 2 x 2), each also mirrored."""
-    batches = list(make_window_dataset(pictures, CONFIG, 12))
+    batches = list(make_window_dataset(pictures, MODEL, 12, windows=views))
     assert [len(batch["images"]) for batch in batches] == [12, 12, 8]
     index = np.concatenate([batch["image_index"] for batch in batches])
     assert index.tolist() == [0] * 2 + [1] * 20 + [2] * 10
@@ -192,9 +193,9 @@ def test_batches_hold_the_views_of_all_pictures_in_order(pictures):
 
 def test_replicas_share_the_windows_of_every_step_and_the_last_is_filled_up(pictures):
     """32 windows in steps of 12 over four replicas: each has three in every step."""
-    alone = list(make_window_dataset(pictures, CONFIG, 12).unbatch())
+    alone = list(make_window_dataset(pictures, MODEL, 12, windows=views).unbatch())
     context = tf.distribute.InputContext(1, 0, 4)
-    shared = list(make_window_dataset(pictures, CONFIG, 12, context))
+    shared = list(make_window_dataset(pictures, MODEL, 12, context, views))
     assert {batch["images"].shape for batch in shared} == {(3, 64, 96, 3)}
     together = list(tf.data.Dataset.from_tensor_slices(
         {name: tf.concat([batch[name] for batch in shared], 0) for name in shared[0]}

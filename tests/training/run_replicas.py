@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from edet.config.schema import Config, replace
-from edet.inference.run import detection_of_batches
+from edet.inference.predictor import Predictor
+from edet.inference.run import prediction_on
 from edet.input.pipeline import make_train_dataset
 from edet.input.windows import make_eval_dataset
 from edet.models.efficientnet import BACKBONES
@@ -90,11 +91,11 @@ def main(path: str, case: Case) -> None:
     np.savez(path, detected=_detected_images(strategy), **found)
 
 
-class ScoreOfBrightness:
-    """Stands in for a Detector, whose network would take its time."""
+class BrightnessHead:
+    """Stands in for a head whose network would take its time."""
 
-    def detect(self, images: tf.Tensor, scales: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"scores": tf.reduce_mean(images, [1, 2, 3]) * scales}
+    def __call__(self, outputs: dict, scales: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": outputs["brightness"] * scales}
 
 
 def _detected_images(strategy: tf.distribute.Strategy) -> np.ndarray:
@@ -110,11 +111,10 @@ def _detected_images(strategy: tf.distribute.Strategy) -> np.ndarray:
                 encoded = tf.io.encode_png(tf.fill([8, 8, 3], tf.constant(k, tf.uint8))).numpy()
                 example = Example(encoded, str(k), np.zeros((0, 4)), np.zeros(0, int), 8, 8)
                 writer.write(encode_example(example, {}))
-        found = list(
-            detection_of_batches(strategy, ScoreOfBrightness())(
-                lambda context: make_eval_dataset(config, [path], 4, context)
-            )
-        )
+        network = lambda pixels: {"brightness": tf.reduce_mean(pixels, [1, 2, 3])}  # noqa: E731
+        predictor = Predictor(network, {"brightness": BrightnessHead()}, config.model)
+        run = prediction_on(strategy, predictor)
+        found = list(run(lambda context: make_eval_dataset(config.model, [path], 4, context)))
     index = np.concatenate([batch["image_index"] for batch in found])
     return np.concatenate([batch["scores"] for batch in found])[np.argsort(index)]
 

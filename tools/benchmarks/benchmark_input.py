@@ -167,7 +167,7 @@ def measure_all(files: list[str], sizes: list[int], options: flags.FlagValues) -
         passes = -(-((_WARM_UP + 1) * batch + images) // len(encoded))
         makers["training", size] = lambda c=config: make_train_dataset(c, files)
         makers["evaluation", size] = lambda c=config, n=passes: make_eval_dataset(
-            c, files * n, batch
+            c.model, files * n, batch
         )
     decoding: list[Rate] = []
     rates: dict[tuple[str, int], list[Rate]] = {key: [] for key in makers}

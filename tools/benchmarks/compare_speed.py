@@ -53,7 +53,7 @@ from edet.export.onnx import export_onnx
 from edet.export.saved_model import export_saved_model
 from edet.files import write_json
 from edet.geometry.anchors import make_anchors
-from edet.inference.detector import Detector
+from edet.inference.postprocess import Postprocess
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
 
@@ -89,10 +89,10 @@ def compare(options: flags.FlagValues) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)
     config = load_config(options.model, overrides=options.set)
     with tempfile.TemporaryDirectory() as folder:
-        detector = _detector(config)
-        cost = count_cost(detector.network)["total"]
-        contenders = _export(detector, folder) + _peers(config, folder)
-        times = _measure(contenders, _nms(detector, options.batch), options)
+        network = _network(config)
+        cost = count_cost(network)["total"]
+        contenders = _export(network, config, folder) + _peers(config, folder)
+        times = _measure(contenders, _nms(config, options.batch), options)
     base = statistics.median(times["plain"])
     rows = {
         name: {
@@ -117,35 +117,35 @@ def compare(options: flags.FlagValues) -> None:
         write_json(options.output, summary)
 
 
-def _detector(config: Config) -> Detector:
+def _network(config: Config) -> keras.Model:
     keras.utils.set_random_seed(0)
     network = build_network(config.model)
     _randomize(network)
-    return Detector(network, config)
+    return network
 
 
-def _nms(detector: Detector, batch: int) -> Callable[[], object]:
+def _nms(config: Config, batch: int) -> Callable[[], object]:
     """Returns what the SavedModel does after the network, on outputs like a network's."""
-    model, rng = detector.config.model, np.random.default_rng(0)
+    model, rng = config.model, np.random.default_rng(0)
     anchors = len(make_anchors(model.image_size, model.levels, model.anchors))
     logits = rng.normal(-6, 1, (batch, anchors, model.num_classes))
     logits[..., ~np.array(detectable(model))] -= 6  # no image of the training set has these classes
     logits = tf.constant(logits, tf.float32)
     deltas = tf.constant(rng.normal(0, 0.3, (batch, anchors, 4)), tf.float32)
-    postprocess = tf.function(lambda *x: detector.postprocess(*x, tf.ones([batch]), "cpu"))
-    return lambda: postprocess(logits, deltas)["scores"].numpy()
+    postprocess = Postprocess.of(model, config.detect)
+    run = tf.function(lambda *x: postprocess(*x, tf.ones([batch]), "cpu"))
+    return lambda: run(logits, deltas)["scores"].numpy()
 
 
-def _export(detector: Detector, folder: str) -> list[Contender]:
+def _export(network: keras.Model, config: Config, folder: str) -> list[Contender]:
     """Writes every format of ours and returns what to run."""
-    config, network = detector.config, detector.network
     spec = tf.TensorSpec([None, *config.model.image_size, 3])
     archive = keras.export.ExportArchive()
     archive.track(network)
     archive.add_endpoint("serve", lambda x: network(x, training=False), input_signature=[spec])
     plain = os.path.join(folder, "plain")
     archive.write_out(plain, verbose=False)
-    saved_model = export_saved_model(detector, os.path.join(folder, "saved_model"))
+    saved_model = export_saved_model(network, config, os.path.join(folder, "saved_model"))
     contenders = [
         Contender("plain", "tensorflow", plain),
         Contender("saved_model", "tensorflow", saved_model),
@@ -155,12 +155,11 @@ def _export(detector: Detector, folder: str) -> list[Contender]:
     pictures = [rng.uniform(0, 255, (*config.model.image_size, 3)).astype("f4") for _ in range(4)]
     for name, precision in (("litert", "float32"), ("litert_int8", "int8")):
         path = os.path.join(folder, f"{name}.tflite")
-        detector.config = _network_only(config, "litert", precision)
-        export_litert(detector, path, pictures if precision == "int8" else ())
+        wanted = _network_only(config, "litert", precision)
+        export_litert(network, wanted, path, pictures if precision == "int8" else ())
         contenders.append(Contender(name, "litert", path))
     onnx = os.path.join(folder, "ours.onnx")
-    detector.config = _network_only(config, "onnx", "float32")
-    export_onnx(detector, onnx)
+    export_onnx(network, _network_only(config, "onnx", "float32"), onnx)
     contenders.append(Contender("onnx", "onnxruntime", onnx))
     if os.path.exists(PEERS):
         contenders.append(Contender("onnx_openvino", "openvino", onnx, PEERS))

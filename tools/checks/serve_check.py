@@ -37,7 +37,7 @@ from edet.cli.common import run
 from edet.cli.serve_client import ask_grpc
 from edet.errors import UserError
 from edet.files import find_files, reason, write_json
-from edet.inference.detector import Detector
+from edet.image.files import decode_picture
 
 # nvidia-pytriton needs numpy < 2. tensorflow-serving-api requires the wheel `tensorflow`, and is
 # happy with tensorflow-cpu; so it is installed without its dependencies.
@@ -312,7 +312,7 @@ def _read(path: str) -> bytes:
 
 def _decodes(picture: bytes) -> bool:
     try:
-        Detector.decode(picture)
+        decode_picture(picture)
     except UserError:
         return False
     return True

@@ -20,8 +20,8 @@ from tensorflow.python.distribute import distribute_lib, one_device_strategy
 from tensorflow.python.tpu.ops import tpu_ops
 
 from edet.config.schema import Config
-from edet.inference.detector import Detector
-from edet.inference.segmenter import Segmenter
+from edet.inference.detector import Detector, Segmenter
+from edet.inference.predictor import Predictor
 from edet.models.efficientdet import build_network, freeze
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
@@ -88,7 +88,8 @@ def emit(config: Config, step: str, replicas: int) -> Emitted:
         function, donated, given = _training(network, config, recipe, replicas)
     else:
         head = Detector if step == "eval" else Segmenter
-        function, donated, given = _evaluation(head(network, config), replicas)
+        images = config.data.eval_batch_size // replicas
+        function, donated, given = _evaluation(network, head(network, config), images)
     strategy = ReplicaOfTpu(replicas)
     arguments = (donated, given, tf.TensorSpec([], tf.int32))
     flat = tf.nest.flatten(arguments)
@@ -128,19 +129,19 @@ def training_batch(config: Config, images: int) -> dict[str, tf.TensorSpec]:
     return batch
 
 
-def _evaluation(head: Detector | Segmenter, replicas: int) -> tuple[Callable, Specs, Specs]:
-    """As `_training`, of what the Detector or the Segmenter does on the device."""
-    network, config = head.network, head.config
-    images = config.data.eval_batch_size // replicas
+def _evaluation(
+    network: keras.Model, predictor: Predictor, images: int
+) -> tuple[Callable, Specs, Specs]:
+    """As `_training`, of what the Detector or the Segmenter does with images on the device."""
     given = (
         [tf.TensorSpec(variable.shape, variable.dtype) for variable in network.variables],
-        tf.TensorSpec([images, *config.model.image_size, 3], tf.float32),
+        tf.TensorSpec([images, *predictor.model.image_size, 3], tf.float32),
         tf.TensorSpec([images], tf.float32),
     )
 
-    def detect(_, weights, pixels, scales):
+    def predict(_, weights, pixels, scales):
         # The compiler takes no variables from TensorFlow, so they are arguments.
         with keras.StatelessScope(zip(network.variables, weights, strict=True)):
-            return head.detect(pixels, scales)
+            return predictor.predict(pixels, scales)
 
-    return detect, [], given
+    return predict, [], given

@@ -1,0 +1,226 @@
+"""The Predictor: pictures of any sizes -> the network once -> what every head finds in them.
+
+    bytes ── decode ──► pixels ── letterbox ──► input ── network ──► outputs ── heads ──► results
+
+Evaluation, prediction and the exported files that come back all take this pipeline, so that
+exported AP is evaluated AP.
+
+Shapes: B images · H, W pixels of a picture · h, w pixels of the network input · A anchors ·
+K classes · C classes of pixels · D detections kept per image (100).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edet.config.labels import labels_of, mask_labels_of
+from edet.config.schema import Config, DetectConfig, ModelConfig
+from edet.errors import UserError
+from edet.image.files import decode_picture
+from edet.image.letterbox import fit, letterbox, normalize_images
+from edet.inference.postprocess import Postprocess
+
+Images = np.ndarray | tf.Tensor | Sequence[np.ndarray] | Sequence[bytes]
+Outputs = Mapping[str, tf.Tensor]
+# Maps letterboxed raw pixels, float32 [B, h, w, 3] in 0-255, to outputs by name, each [B, ...].
+Network = Callable[[tf.Tensor], Outputs]
+
+
+class Head(Protocol):
+    """Turns what the network, or a file, puts out into results."""
+
+    labels: dict[int, str]  # ids or values of masks, and their names
+
+    def __call__(self, outputs: Outputs, scales: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns results by name, each [B, ...], in static shapes; in a graph, on any device.
+
+        Args:
+          outputs: of the network.
+          scales: float32 [B], network pixels / picture pixels.
+        """
+
+
+class DetectionHead:
+    """Boxes in pixels of the picture, scores and class ids; see `Postprocess`."""
+
+    def __init__(self, model: ModelConfig, detect: DetectConfig):
+        self.labels = labels_of(model)
+        self.postprocess = Postprocess.of(model, detect)
+
+    def __call__(self, outputs: Outputs, scales: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As `Head`; an exported file may have done some or all of it."""
+        if "num_detections" in outputs:
+            found = {n: outputs[n] for n in ("boxes", "scores", "classes", "num_detections")}
+            return found | {"boxes": found["boxes"] / scales[:, None, None]}
+        if "scores" in outputs:
+            return self.postprocess.of_boxes(outputs["boxes"], outputs["scores"], scales)
+        return self.postprocess(outputs["class_logits"], outputs["box_deltas"], scales)
+
+
+class SegmentationHead:
+    """The class of every pixel: "class_maps" int32 [B, h, w], keys of `labels`.
+
+    What padding shows means nothing. (int32: several workers gather no uint8.)
+    """
+
+    def __init__(self, model: ModelConfig):
+        self.labels, self._model = mask_labels_of(model), model
+
+    def __call__(self, outputs: Outputs, scales: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As `Head`; an exported file may have chosen the classes."""
+        if "class_map" in outputs:
+            return {"class_maps": tf.cast(outputs["class_map"], tf.int32)}
+        return {"class_maps": class_maps(outputs["segmentation_logits"], self._model)}
+
+
+def class_maps(logits: tf.Tensor, model: ModelConfig) -> tf.Tensor:
+    """Returns the likeliest class of every pixel of logits [B, h / 4, w / 4, C].
+
+    Logits are upsampled bilinearly before the choice, so that borders are not stairs.
+
+    Returns:
+      int32 [B, h, w], values of the data set's masks.
+    """
+    upsampled = tf.image.resize(logits, model.image_size, method="bilinear")
+    values = np.array(list(mask_labels_of(model)), np.int32)
+    return tf.gather(values, tf.argmax(upsampled, axis=-1, output_type=tf.int32))
+
+
+def heads_of(config: Config) -> dict[str, Head]:
+    """Returns the heads that `model.heads` names, by name."""
+    model, heads = config.model, {}
+    if model.detects:
+        heads["detection"] = DetectionHead(model, config.detect)
+    if model.segments:
+        heads["segmentation"] = SegmentationHead(model)
+    return heads
+
+
+def of_pixels(network: keras.Model, model: ModelConfig) -> Network:
+    """Returns a network of `build_network` as a function of raw pixels."""
+    return lambda pixels: network(normalize_images(pixels, model), training=False)
+
+
+class Predictor:
+    """Looks at pictures with all heads of a network.
+
+    Args:
+      network: see `Network`: `of_pixels`, or an exported file that is open.
+      heads: by name, see `heads_of`.
+      model: its `image_size` and `pad_color` say how a picture is letterboxed.
+
+    Attributes:
+      windows: which parts of a picture it looks at, for `make_window_dataset`; None for the whole.
+    """
+
+    windows = None
+
+    def __init__(self, network: Network, heads: Mapping[str, Head], model: ModelConfig):
+        self.network, self.heads, self.model = network, dict(heads), model
+        pixels = tf.TensorSpec([None, *model.image_size, 3], tf.float32)
+        scales = tf.TensorSpec([None], tf.float32)
+        self._predict = tf.function(self.predict, input_signature=[pixels, scales])
+        image = tf.TensorSpec([None, None, 3], tf.uint8)
+        self._prepare = tf.function(self.prepare, input_signature=[image])
+
+    def __call__(self, images: Images) -> dict[str, np.ndarray | list[np.ndarray]]:
+        """Looks at a batch of pictures.
+
+        Args:
+          images: uint8 [B, H, W, 3], a list of uint8 arrays [H, W, 3] of any sizes, or a list of
+            encoded files (JPEG, PNG, GIF, BMP or WebP as bytes).
+
+        Returns:
+          Of a network that detects: "boxes" float32 [B, D, 4], ymin, xmin, ymax, xmax in pixels of
+          the given picture; "scores" float32 [B, D] in [0, 1], best first; "classes" int32 [B, D],
+          the data set's own ids; "num_detections" int32 [B]. Rows from num_detections on are zeros.
+          Of one that segments: "masks", a list of uint8 [H, W], values of the data set's masks.
+
+        Raises:
+          UserError: a picture cannot be decoded or is not uint8 [H, W, 3]; it names its place.
+        """
+        pictures = picture_pixels(images)
+        pixels, scales = map(tf.stack, zip(*map(self._prepare, pictures), strict=True))
+        found = {name: value.numpy() for name, value in self._predict(pixels, scales).items()}
+        return with_masks(found, pictures)
+
+    def prepare(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Letterboxes raw pixels [H, W, 3]: float32 [h, w, 3] in 0-255, and the image scale."""
+        return letterbox(image, self.model.image_size, self.model.pad_color)
+
+    def predict(self, pixels: tf.Tensor, scales: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Runs the network once and all heads; in a graph, on any device.
+
+        Args:
+          pixels: float32 [B, h, w, 3], letterboxed raw pixels in 0-255.
+          scales: float32 [B], network pixels / picture pixels.
+        """
+        outputs = self.network(pixels)
+        found = [head(outputs, scales) for head in self.heads.values()]
+        return {name: value for part in found for name, value in part.items()}
+
+    def step(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Looks at one batch of `make_window_dataset`; in a graph, on each replica."""
+        return self.predict(batch["images"], batch["image_scales"])
+
+    def collect(self, steps: Iterable[Outputs]) -> Iterator[dict[str, np.ndarray]]:
+        """Yields what steps have found in pictures, without what only fills up.
+
+        Args:
+          steps: what `step` returns, with the batch's "image_index", "image_scales", "num_views".
+        """
+        for found in steps:
+            real = found["image_index"].numpy() >= 0
+            names = found.keys() - {"image_scales", "num_views"}
+            yield {name: found[name].numpy()[real] for name in names}
+
+
+def picture_pixels(images: Images) -> list[tf.Tensor]:
+    """Returns uint8 [H, W, 3] of each of the pictures that a Predictor is called with.
+
+    Raises:
+      UserError: there are none, or one cannot be decoded or is of another kind; it names its place.
+    """
+    if len(images) == 0:
+        raise UserError("there are no images to look at; give at least one.")
+    return [_picture(image, place) for place, image in enumerate(images)]
+
+
+def _picture(image: np.ndarray | tf.Tensor | bytes, place: int) -> tf.Tensor:
+    if isinstance(image, bytes):
+        try:
+            return decode_picture(image)
+        except UserError as error:
+            raise UserError(f"image {place} {error}") from error
+    image = tf.convert_to_tensor(image)
+    if image.dtype != tf.uint8 or image.shape.rank != 3 or image.shape[-1] != 3:
+        raise UserError(
+            f"image {place} is {image.dtype.name} {image.shape}; it must be uint8 "
+            "[height, width, 3] in 0-255, or encoded bytes."
+        )
+    return image
+
+
+def with_masks(
+    found: dict[str, np.ndarray], pictures: Sequence[tf.Tensor]
+) -> dict[str, np.ndarray | list[np.ndarray]]:
+    """Puts masks in the pictures' own pixels, "masks", in the place of "class_maps"."""
+    if "class_maps" in found:
+        maps = found.pop("class_maps").astype(np.uint8)
+        found["masks"] = [unfit(m, p.shape[:2]) for m, p in zip(maps, pictures, strict=True)]
+    return found
+
+
+def unfit(letterboxed: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Brings a class map [h, w] back to the picture's own pixels [H, W]."""
+    shown = fit(*(tf.constant(side) for side in size), tf.constant(letterboxed.shape))[1].numpy()
+    rows, columns = (
+        ((np.arange(side) + 0.5) * count / side).astype(int)
+        for side, count in zip(size, shown, strict=True)
+    )
+    return letterboxed[np.ix_(rows, columns)]
