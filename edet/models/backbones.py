@@ -1,16 +1,24 @@
-"""The backbone that a configuration names."""
+"""The backbone of a name."""
 
 from __future__ import annotations
 
 import keras
 
-from edet.config.schema import ModelConfig
 from edet.models.efficientnet import efficientnet
+from edet.models.layers import Style
 from edet.models.resnet import RESNETS, resnet
 
 
-def backbone(images: keras.KerasTensor, config: ModelConfig) -> dict[int, keras.KerasTensor]:
-    """Builds `model.backbone` on a batch of normalised images [B, H, W, 3].
+def backbone(
+    images: keras.KerasTensor, name: str, drop_connect_rate: float, style: Style
+) -> dict[int, keras.KerasTensor]:
+    """Builds a backbone on a batch of normalised images [B, H, W, 3].
+
+    Args:
+      images: the batch.
+      name: "efficientnet-b0" or "resnet50", for example.
+      drop_connect_rate: of an EfficientNet's last block.
+      style: a ResNet takes the momentum of its batch norm only.
 
     Returns:
       {level: feature map}, levels 1 to 5; level l is [B, ceil(H / 2^l), ceil(W / 2^l), C].
@@ -18,4 +26,6 @@ def backbone(images: keras.KerasTensor, config: ModelConfig) -> dict[int, keras.
     Raises:
       ConfigError: there is no such backbone.
     """
-    return (resnet if config.backbone in RESNETS else efficientnet)(images, config)
+    if name in RESNETS:
+        return resnet(images, name, style.batch_norm_momentum)
+    return efficientnet(images, name, drop_connect_rate, style)

@@ -10,6 +10,7 @@ import keras
 from edet.config.schema import ModelConfig
 from edet.models.backbones import backbone
 from edet.models.heads import head
+from edet.models.layers import Style
 from edet.models.pyramid import cell, extend
 from edet.models.segmentation import segmentation_head
 
@@ -19,13 +20,16 @@ PARTS = ("backbone", "pyramid", "heads")
 _PRIOR = 0.01
 
 
-def build_network(config: ModelConfig, precision: str = "float32") -> keras.Model:
+def build_network(
+    config: ModelConfig, precision: str = "float32", batch_norm_momentum: float | None = None
+) -> keras.Model:
     """Builds the network of a configuration with fresh weights.
 
     Args:
       config: the model's section of a Config.
       precision: "float32", or "bfloat16" or "float16" for activations; variables and outputs stay
         float32.
+      batch_norm_momentum: of a run that is too short for that of the configuration.
 
     Returns:
       A Keras model from normalised images, float32 [B, H, W, 3], to
@@ -38,26 +42,35 @@ def build_network(config: ModelConfig, precision: str = "float32") -> keras.Mode
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        return _build(config)
+        return _build(config, batch_norm_momentum or config.batch_norm_momentum)
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def _build(config: ModelConfig) -> keras.Model:
+def _build(config: ModelConfig, momentum: float) -> keras.Model:
+    style = Style(config.convolution, config.activation, momentum, config.batch_norm_epsilon)
+    width = config.pyramid_width
     images = keras.Input((*config.image_size, 3), dtype="float32", name="images")
-    pyramid = extend(backbone(images, config), config)
+    features = backbone(images, config.backbone, config.drop_connect_rate, style)
+    pyramid = extend(features, config.pyramid_levels, width, style, config.project_once)
     for index in range(config.pyramid_repeats):
-        pyramid = cell(pyramid, config, index)
+        pyramid = cell(pyramid, config.feature_network, config.fusion, width, style, index)
     outputs = {}
     if config.detects:
         levels = {level: pyramid[level] for level in config.levels}
+        repeats, anchors = config.head_repeats, config.anchors.per_location
         prior_logit = -math.log((1 - _PRIOR) / _PRIOR)
         outputs = {
-            "class_logits": head(levels, config, config.num_classes, "class_head", prior_logit),
-            "box_deltas": head(levels, config, 4, "box_head"),
+            "class_logits": head(
+                levels, repeats, anchors, config.num_classes, style, "class_head", prior_logit
+            ),
+            "box_deltas": head(levels, repeats, anchors, 4, style, "box_head"),
         }
     if config.segments:
-        outputs["segmentation_logits"] = segmentation_head(pyramid, config)
+        wanted = config.segmentation
+        outputs["segmentation_logits"] = segmentation_head(
+            pyramid[wanted.level], wanted.width, wanted.repeats, wanted.num_classes, style
+        )
     outputs = {
         name: keras.layers.Activation("linear", dtype="float32", name=name)(value)
         for name, value in outputs.items()

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import keras
 
-from edet.config.schema import ConfigError, ModelConfig
+from edet.config.schema import ConfigError
 from edet.config.sizes import BACKBONE_SCALES
-from edet.models.layers import DropConnect, activation, batch_norm
+from edet.models.layers import DropConnect, Style
 
 # (repeats, kernel, stride, expansion, channels out), before scaling
 _STAGES = (
@@ -117,20 +117,28 @@ def stem_channels(backbone: str) -> int:
     return round_channels(_STEM_CHANNELS, width)
 
 
-def efficientnet(images: keras.KerasTensor, config: ModelConfig) -> dict[int, keras.KerasTensor]:
+def efficientnet(
+    images: keras.KerasTensor, name: str, drop_connect_rate: float, style: Style
+) -> dict[int, keras.KerasTensor]:
     """Builds the backbone on a batch of normalised images [B, H, W, 3].
+
+    Args:
+      images: the batch.
+      name: one of BACKBONES, or "efficientnet-w1.1-d1.3".
+      drop_connect_rate: what the blocks' rates rise to, from 0 of the first.
+      style: of its layers.
 
     Returns:
       {level: feature map}, levels 1 to 5; level l is [B, ceil(H / 2^l), ceil(W / 2^l), C].
     """
-    blocks = blocks_of(config.backbone)
-    x = _conv(images, stem_channels(config.backbone), 3, 2, "backbone.stem_conv")
-    x = batch_norm(x, config, "backbone.stem_bn")
-    x = activation(x, config, "backbone.stem_activation")
+    blocks = blocks_of(name)
+    x = _conv(images, stem_channels(name), 3, 2, "backbone.stem_conv")
+    x = style.batch_norm(x, "backbone.stem_bn")
+    x = style.activate(x, "backbone.stem_activation")
     features, level = {}, 1
     for index, block in enumerate(blocks):
-        drop_rate = config.drop_connect_rate * index / len(blocks)
-        x = _mbconv(x, block, config, drop_rate, index)
+        drop_rate = drop_connect_rate * index / len(blocks)
+        x = _mbconv(x, block, style, drop_rate, index)
         last = index == len(blocks) - 1
         if last or blocks[index + 1].stride > 1:
             features[level] = x
@@ -139,26 +147,26 @@ def efficientnet(images: keras.KerasTensor, config: ModelConfig) -> dict[int, ke
 
 
 def _mbconv(
-    x: keras.KerasTensor, block: Block, config: ModelConfig, drop_rate: float, index: int
+    x: keras.KerasTensor, block: Block, style: Style, drop_rate: float, index: int
 ) -> keras.KerasTensor:
     """Expand, filter in depth, squeeze and excite, project; add the input where shapes allow."""
     prefix = f"backbone.block{block.name}_"
     inputs = x
     if block.expansion != 1:
         x = _conv(x, block.channels_in * block.expansion, 1, 1, f"{prefix}expand_conv")
-        x = batch_norm(x, config, f"{prefix}expand_bn")
-        x = activation(x, config, f"{prefix}expand_activation")
+        x = style.batch_norm(x, f"{prefix}expand_bn")
+        x = style.activate(x, f"{prefix}expand_activation")
     x = keras.layers.DepthwiseConv2D(
         block.kernel, block.stride, "same", use_bias=False,
         depthwise_initializer=_normal(2.0 / block.kernel**2), name=f"{prefix}dwconv",
     )(x)  # fmt: skip
-    x = batch_norm(x, config, f"{prefix}bn")
-    x = activation(x, config, f"{prefix}activation")
+    x = style.batch_norm(x, f"{prefix}bn")
+    x = style.activate(x, f"{prefix}activation")
     if block.squeeze:
         squeezed = max(1, int(block.channels_in * _SQUEEZE_RATIO))
-        x = _squeeze_excite(x, squeezed, config, f"{prefix}se_")
+        x = _squeeze_excite(x, squeezed, style, f"{prefix}se_")
     x = _conv(x, block.channels_out, 1, 1, f"{prefix}project_conv")
-    x = batch_norm(x, config, f"{prefix}project_bn")
+    x = style.batch_norm(x, f"{prefix}project_bn")
     if block.stride == 1 and block.channels_in == block.channels_out:
         if drop_rate:
             x = DropConnect(drop_rate, index, name=f"{prefix}drop")(x)
@@ -167,13 +175,13 @@ def _mbconv(
 
 
 def _squeeze_excite(
-    x: keras.KerasTensor, squeezed: int, config: ModelConfig, prefix: str
+    x: keras.KerasTensor, squeezed: int, style: Style, prefix: str
 ) -> keras.KerasTensor:
     """Scales each channel by a gate computed from the image's mean of all channels."""
     channels = x.shape[-1]
     gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{prefix}squeeze")(x)
     gate = _conv(gate, squeezed, 1, 1, f"{prefix}reduce", use_bias=True)
-    gate = activation(gate, config, f"{prefix}reduce_activation")
+    gate = style.activate(gate, f"{prefix}reduce_activation")
     gate = _conv(gate, channels, 1, 1, f"{prefix}expand", use_bias=True)
     gate = keras.layers.Activation("sigmoid", name=f"{prefix}gate")(gate)
     return keras.layers.Multiply(name=f"{prefix}excite")([x, gate])

@@ -1,6 +1,6 @@
 """The layers that Keras does not have, and the bricks that every part of the network is made of.
 
-Letters: B images, H height, W width, C channels. Everything is channels-last.
+Shapes: B images, H height, W width, C channels. Everything is channels-last.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import keras
 import tensorflow as tf
-
-from edet.config.schema import ModelConfig
 
 Shape = tuple[int | None, ...]
 
@@ -210,17 +208,28 @@ class NearestResize(keras.layers.Layer):
         return super().get_config() | {"height": self.height, "width": self.width}
 
 
-def batch_norm(x: keras.KerasTensor, config: ModelConfig, name: str) -> keras.KerasTensor:
-    """Normalises a feature map with the configured momentum and epsilon."""
-    layer = BatchNorm(config.batch_norm_momentum, config.batch_norm_epsilon, name=name)
-    return layer(x)
+class Style(NamedTuple):
+    """What the layers of all parts of a network have in common."""
+
+    convolution: str = "separable"  # or "full": of the feature network and the heads
+    activation: str = "swish"
+    batch_norm_momentum: float = 0.99
+    batch_norm_epsilon: float = 1e-3
+
+    def batch_norm(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        """Normalises a feature map."""
+        return BatchNorm(self.batch_norm_momentum, self.batch_norm_epsilon, name=name)(x)
+
+    def activate(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        """Applies the activation: swish, ReLU6 for the lite models."""
+        return keras.layers.Activation(_ACTIVATIONS[self.activation], name=name)(x)
+
+    def conv(self, channels: int, name: str, **initializers) -> keras.layers.Layer:
+        """Returns the 3 x 3 convolution of the feature network and the heads."""
+        return _CONVOLUTIONS[self.convolution](
+            channels, 3, padding="same", name=name, **initializers
+        )
 
 
-def activation(x: keras.KerasTensor, config: ModelConfig, name: str) -> keras.KerasTensor:
-    """Applies the network's activation: swish, ReLU6 for the lite models."""
-    return keras.layers.Activation(_ACTIVATIONS[config.activation], name=name)(x)
-
-
-# by `model.convolution`: the 3 x 3 convolutions of the feature network and the heads
-FILTERS = {"separable": keras.layers.SeparableConv2D, "full": keras.layers.Conv2D}
+_CONVOLUTIONS = {"separable": keras.layers.SeparableConv2D, "full": keras.layers.Conv2D}
 _ACTIVATIONS = {"swish": "silu", "hswish": "hard_swish", "relu": "relu", "relu6": "relu6"}

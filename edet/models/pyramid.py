@@ -1,16 +1,17 @@
 """The feature pyramid: coarser levels below the backbone, then repeated cells of fusions.
 
-Letters: B images, H height, W width, C channels of a level, n inputs of a fusion.
+Shapes: B images, H height, W width, C channels of a level, n inputs of a fusion.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
-from edet.config.schema import ModelConfig
 from edet.models.fusion_graph import FEATURE_NETWORKS, Node, name_prefix
-from edet.models.layers import FILTERS, NearestResize, activation, batch_norm
+from edet.models.layers import NearestResize, Style
 
 Pyramid = dict[int, keras.KerasTensor]  # level -> [B, H, W, C]
 
@@ -82,80 +83,93 @@ class GlobalAttention(keras.layers.Layer):
         return sum(others, coarse + fine * gate)
 
 
-def extend(features: Pyramid, config: ModelConfig) -> Pyramid:
-    """Adds the levels above the backbone's, each half as large, and keeps the configured range.
+def extend(
+    features: Pyramid, levels: range, width: int, style: Style, project_once: bool = False
+) -> Pyramid:
+    """Adds the levels above the backbone's, each half as large, and keeps the range of `levels`.
 
     P6 is projected to the pyramid's width and pooled; P7 and beyond are only pooled. With
-    `model.project_once` the backbone's levels are projected here, too.
+    `project_once` the backbone's levels are projected here, too.
     """
-    pyramid = {level: features[level] for level in range(config.pyramid_levels[0], 6)}
-    if config.project_once:
+    pyramid = {level: features[level] for level in range(levels[0], 6)}
+    if project_once:
         pyramid = {
-            level: resample(x, x.shape[1:3], config, f"pyramid.p{level}")
+            level: resample(x, x.shape[1:3], width, style, f"pyramid.p{level}")
             for level, x in pyramid.items()
         }
-    for level in range(6, config.max_level + 1):
+    for level in range(6, levels[-1] + 1):
         below = pyramid[level - 1]
         size = [(side + 1) // 2 for side in below.shape[1:3]]
-        pyramid[level] = resample(below, size, config, f"pyramid.p{level}")
+        pyramid[level] = resample(below, size, width, style, f"pyramid.p{level}")
     return pyramid
 
 
-def cell(pyramid: Pyramid, config: ModelConfig, index: int) -> Pyramid:
-    """Applies one cell of the feature network; every level keeps its size and gets its width."""
-    made = [pyramid[level] for level in config.pyramid_levels]
+def cell(
+    pyramid: Pyramid, network: str, fusion: str, width: int, style: Style, index: int
+) -> Pyramid:
+    """Applies one cell of a feature network; every level keeps its size and gets the width.
+
+    Args:
+      pyramid: all levels of a range, fine to coarse.
+      network: one of FEATURE_NETWORKS.
+      fusion: "sum", or a method of WeightedFusion.
+      width: of the outputs.
+      style: of the layers.
+      index: which cell it is, from 0.
+    """
+    levels = range(min(pyramid), max(pyramid) + 1)
+    made = [pyramid[level] for level in levels]
     outputs: Pyramid = {}
-    sizes = {level: pyramid[level].shape[1:3] for level in config.pyramid_levels}
-    for node in FEATURE_NETWORKS[config.feature_network](config.pyramid_levels):
-        name = f"pyramid.cell{index}.{name_prefix(config.feature_network)}node{len(made)}"
+    sizes = {level: pyramid[level].shape[1:3] for level in levels}
+    for node in FEATURE_NETWORKS[network](levels):
+        name = f"pyramid.cell{index}.{name_prefix(network)}node{len(made)}"
         # Every use of an input has its own projection, also where two nodes read the same one,
         # unless it has been projected before.
         inputs = [
-            resample(made[i], sizes[node.level], config, f"{name}.input{position}")
+            resample(made[i], sizes[node.level], width, style, f"{name}.input{position}")
             for position, i in enumerate(node.inputs)
         ]
-        outputs[node.level] = _filter(_merge(inputs, node, config, name), config, name)
+        outputs[node.level] = _filter(_merge(inputs, node, fusion, name), width, style, name)
         made.append(outputs[node.level])
-    return {level: outputs[level] for level in config.pyramid_levels}
+    return {level: outputs[level] for level in levels}
 
 
 def resample(
-    x: keras.KerasTensor, size: tuple[int, int] | list[int], config: ModelConfig, name: str
+    x: keras.KerasTensor, size: Sequence[int], width: int, style: Style, name: str
 ) -> keras.KerasTensor:
     """Brings a feature map to the pyramid's width and to (height, width).
 
     The projection comes first; there is none where the width is right already (reference). It has
     a bias although batch norm follows, which makes it redundant; the released weights have it.
     """
-    if x.shape[-1] != config.pyramid_width:
-        x = keras.layers.Conv2D(config.pyramid_width, 1, padding="same", name=f"{name}_conv")(x)
-        x = batch_norm(x, config, f"{name}_bn")
-    (height, width), (to_height, to_width) = x.shape[1:3], size
-    if (height, width) == (to_height, to_width):
+    if x.shape[-1] != width:
+        x = keras.layers.Conv2D(width, 1, padding="same", name=f"{name}_conv")(x)
+        x = style.batch_norm(x, f"{name}_bn")
+    (rows, columns), (to_rows, to_columns) = x.shape[1:3], size
+    if (rows, columns) == (to_rows, to_columns):
         return x
-    if height >= to_height and width >= to_width:
-        strides = ((height - 1) // to_height + 1, (width - 1) // to_width + 1)
+    if rows >= to_rows and columns >= to_columns:
+        strides = ((rows - 1) // to_rows + 1, (columns - 1) // to_columns + 1)
         window = (strides[0] + 1, strides[1] + 1)
         return keras.layers.MaxPooling2D(window, strides, "same", name=f"{name}_pool")(x)
-    return NearestResize(to_height, to_width, name=f"{name}_upsample")(x)
+    return NearestResize(to_rows, to_columns, name=f"{name}_upsample")(x)
 
 
 def _merge(
-    inputs: list[keras.KerasTensor], node: Node, config: ModelConfig, name: str
+    inputs: list[keras.KerasTensor], node: Node, fusion: str, name: str
 ) -> keras.KerasTensor:
     """Makes one feature map of what a node reads."""
     if len(inputs) == 1:
         return inputs[0]
     if node.attends:
         return GlobalAttention(name=f"{name}.attention")(inputs)
-    if config.fusion == "sum":
+    if fusion == "sum":
         return keras.layers.Add(name=f"{name}.fusion")(inputs)
-    return WeightedFusion(config.fusion, name=f"{name}.fusion")(inputs)
+    return WeightedFusion(fusion, name=f"{name}.fusion")(inputs)
 
 
-def _filter(x: keras.KerasTensor, config: ModelConfig, name: str) -> keras.KerasTensor:
+def _filter(x: keras.KerasTensor, width: int, style: Style, name: str) -> keras.KerasTensor:
     """Activates, filters, normalises; the activation comes before the convolution."""
-    x = activation(x, config, f"{name}.activation")
-    conv = FILTERS[config.convolution]
-    x = conv(config.pyramid_width, 3, padding="same", name=f"{name}.conv")(x)
-    return batch_norm(x, config, f"{name}.bn")
+    x = style.activate(x, f"{name}.activation")
+    x = style.conv(width, f"{name}.conv")(x)
+    return style.batch_norm(x, f"{name}.bn")

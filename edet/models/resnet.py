@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import keras
 
-from edet.config.schema import ModelConfig
 from edet.models.layers import BatchNorm
 
 # repeats of conv2, conv3, conv4 and conv5
@@ -22,50 +21,52 @@ _EXPANSION = 4  # channels out of a block for one of its bottleneck
 _EPSILON = 1.001e-5  # of batch norm in keras.applications
 
 
-def resnet(images: keras.KerasTensor, config: ModelConfig) -> dict[int, keras.KerasTensor]:
-    """Builds the backbone on a batch of normalised images [B, H, W, 3].
+def resnet(
+    images: keras.KerasTensor, name: str, batch_norm_momentum: float = 0.99
+) -> dict[int, keras.KerasTensor]:
+    """Builds one of RESNETS on a batch of normalised images [B, H, W, 3].
 
     Returns:
       {level: feature map}, levels 1 to 5; level l is [B, ceil(H / 2^l), ceil(W / 2^l), C].
     """
     # Zeros all around: "same" would put one more right and below when the size is even.
     x = keras.layers.ZeroPadding2D(3, name="backbone.conv1_pad")(images)
-    x = _conv(x, _WIDTH, 7, 2, "valid", config, "backbone.conv1")
+    x = _conv(x, _WIDTH, 7, 2, "valid", batch_norm_momentum, "backbone.conv1")
     features = {1: _relu(x, "backbone.conv1_relu")}
     x = keras.layers.ZeroPadding2D(1, name="backbone.pool1_pad")(features[1])
     x = keras.layers.MaxPooling2D(3, 2, name="backbone.pool1_pool")(x)
-    for stack, repeats in enumerate(RESNETS[config.backbone]):
+    for stack, repeats in enumerate(RESNETS[name]):
         for block in range(repeats):
             stride = 2 if stack and not block else 1
-            name = f"backbone.conv{stack + 2}block{block + 1}"
-            x = _bottleneck(x, _WIDTH * 2**stack, stride, not block, config, name)
+            prefix = f"backbone.conv{stack + 2}block{block + 1}"
+            x = _bottleneck(x, _WIDTH * 2**stack, stride, not block, batch_norm_momentum, prefix)
         features[stack + 2] = x
     return features
 
 
 def _bottleneck(
-    x: keras.KerasTensor, width: int, stride: int, project: bool, config: ModelConfig, name: str
+    x: keras.KerasTensor, width: int, stride: int, project: bool, momentum: float, name: str
 ) -> keras.KerasTensor:
     """Narrows, filters and widens; the input, projected where the shape changes, is added."""
     wide = _EXPANSION * width
-    shortcut = _conv(x, wide, 1, stride, "same", config, f"{name}_0") if project else x
-    x = _relu(_conv(x, width, 1, stride, "same", config, f"{name}_1"), f"{name}_1_relu")
-    x = _relu(_conv(x, width, 3, 1, "same", config, f"{name}_2"), f"{name}_2_relu")
-    x = _conv(x, wide, 1, 1, "same", config, f"{name}_3")
+    shortcut = _conv(x, wide, 1, stride, "same", momentum, f"{name}_0") if project else x
+    x = _relu(_conv(x, width, 1, stride, "same", momentum, f"{name}_1"), f"{name}_1_relu")
+    x = _relu(_conv(x, width, 3, 1, "same", momentum, f"{name}_2"), f"{name}_2_relu")
+    x = _conv(x, wide, 1, 1, "same", momentum, f"{name}_3")
     x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
     return _relu(x, f"{name}_out")
 
 
 def _conv(
     x: keras.KerasTensor, channels: int, kernel: int, stride: int, padding: str,
-    config: ModelConfig, name: str,
+    momentum: float, name: str,
 ) -> keras.KerasTensor:  # fmt: skip
     """A convolution without bias, then batch norm."""
     x = keras.layers.Conv2D(
         channels, kernel, stride, padding, use_bias=False, kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)  # fmt: skip
-    return BatchNorm(config.batch_norm_momentum, _EPSILON, name=f"{name}_bn")(x)
+    return BatchNorm(momentum, _EPSILON, name=f"{name}_bn")(x)
 
 
 def _relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:

@@ -14,12 +14,11 @@ import tensorflow as tf
 from edet.config.loading import load_config
 from edet.geometry.anchors import feature_sizes, make_anchors
 from edet.models.efficientdet import build_network
-from edet.models.layers import NearestResize
+from edet.models.layers import NearestResize, Style
 from edet.models.pyramid import extend, resample
 from tests.golden.fill import fill_with_golden_weights
 from tests.golden.filler import image
 from tests.golden.summary import difference
-from tests.small import small_model
 
 TOLERANCE = 1e-5  # of each tensor's largest entry
 CASES = ("d0_128", "d0_136x200", "d0_512")
@@ -113,14 +112,13 @@ def test_going_up_a_level_pools_windows_of_three_by_strides_of_two(level):
     """Window = stride + 1 and stride = (in - 1) // out + 1 = 2 on every level (reference 1.4)."""
     x = np.random.default_rng(level).normal(size=(1, *SIZES[level], 16)).astype("f4")
     inputs = keras.Input(x.shape[1:])
-    pool = keras.Model(inputs, resample(inputs, SIZES[level + 1], small_model(), "x"))
+    pool = keras.Model(inputs, resample(inputs, SIZES[level + 1], 16, Style(), "x"))
     np.testing.assert_array_equal(pool(x)[0], slow_max_pool(x[0], window=3, stride=2))
 
 
 def test_p7_is_p6_pooled_and_p6_is_projected_before_it_is_pooled():
-    config = small_model(image_size=(200, 328))
     c5 = keras.Input((*SIZES[5], 24))
-    levels = extend({3: c5, 4: c5, 5: c5}, config)
+    levels = extend({3: c5, 4: c5, 5: c5}, range(3, 8), 16, Style())
     network = keras.Model(c5, [levels[6], levels[7]])
     assert [layer.name for layer in network.layers[1:]] == [
         f"pyramid.{name}" for name in ("p6_conv", "p6_bn", "p6_pool", "p7_pool")

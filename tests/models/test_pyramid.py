@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edet.config.schema import ModelConfig
 from edet.models.efficientdet import build_network
 from edet.models.fusion_graph import FEATURE_NETWORKS
+from edet.models.layers import Style
 from edet.models.pyramid import GlobalAttention, WeightedFusion, cell, resample
 from tests.models.test_fusion_graph import LEVELS, REACHED
 from tests.small import small_model
@@ -73,8 +73,7 @@ def test_every_fusion_builds_a_network_that_gives_finite_numbers(fusion):
 def test_resampling_reaches_any_size_and_projects_only_another_width(size, target, layers):
     for channels in (16, 24):
         inputs = keras.Input((*size, channels))
-        config = ModelConfig(pyramid_width=16)
-        model = keras.Model(inputs, resample(inputs, target, config, "x"))
+        model = keras.Model(inputs, resample(inputs, target, 16, Style(), "x"))
         projection = ["x_conv", "x_bn"] if channels != 16 else []
         assert [layer.name for layer in model.layers[1:]] == projection + layers
         assert model.output_shape == (None, *target, 16)
@@ -101,12 +100,11 @@ def test_the_gate_of_global_attention_belongs_to_a_channel_of_an_image():
 @pytest.mark.parametrize("network", FEATURE_NETWORKS)
 def test_a_cell_computes_each_output_from_the_levels_of_its_drawing_and_no_other(network):
     """By changing one input at a time; the widths differ from the pyramid's at some levels."""
-    config = ModelConfig(feature_network=network, pyramid_width=6)
     inputs = {
         level: keras.Input((2 ** (7 - level), 2 ** (8 - level), 6 if level > 4 else 5))
         for level in LEVELS
     }
-    outputs = cell(inputs, config, 0)
+    outputs = cell(inputs, network, "fast", 6, Style(), 0)
     model = keras.Model(list(inputs.values()), list(outputs.values()))
     rng = np.random.default_rng(0)
     values = [rng.normal(size=(1, *x.shape[1:])).astype("float32") for x in inputs.values()]

@@ -11,7 +11,6 @@ from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
 from edet.models.rematerialization import block_of
 from edet.models.resnet import RESNETS, resnet
-from tests.small import small_model
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def test_each_level_is_half_as_large(network):
 
 
 def test_odd_sizes_round_up():
-    features = resnet(keras.Input((65, 97, 3)), small_model(backbone="resnet50"))
+    features = resnet(keras.Input((65, 97, 3)), "resnet50")
     sizes = [features[level].shape[1:3] for level in range(1, 6)]
     assert sizes == [(33, 49), (17, 25), (9, 13), (5, 7), (3, 4)]
 

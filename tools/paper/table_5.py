@@ -18,6 +18,7 @@ from edet.errors import UserError
 from edet.files import read_text
 from edet.models.complexity import count_cost
 from edet.models.efficientnet import efficientnet
+from edet.models.layers import Style
 from edet.models.pyramid import cell, extend
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -65,9 +66,11 @@ def count_network(row: Network, repeats: int, model: str = MODEL) -> list[int]:
     settings = [f"model.feature_network={row.feature_network}", f"model.fusion={row.fusion}"]
     config = load_config(model, overrides=settings).model
     images = keras.Input((*config.image_size, 3))
-    pyramid = extend(efficientnet(images, config), config)
+    style, width = Style(config.convolution, config.activation), config.pyramid_width
+    features = efficientnet(images, config.backbone, config.drop_connect_rate, style)
+    pyramid = extend(features, config.pyramid_levels, width, style, config.project_once)
     for index in range(repeats * row.cells):
-        pyramid = cell(pyramid, config, index)
+        pyramid = cell(pyramid, row.feature_network, row.fusion, width, style, index)
     cost = count_cost(keras.Model(images, list(pyramid.values())))["pyramid"]
     return [cost.trainable_parameters, cost.multiply_adds]
 
