@@ -12,10 +12,16 @@ Image scale = network pixels / original pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import tensorflow as tf
 
-from edet.config.schema import ModelConfig
+
+class Normalization(Protocol):
+    """What has mean and deviation of the pixels, 0-255, by channel: a ModelConfig, a Recipe."""
+
+    mean_rgb: tuple[float, float, float]
+    stddev_rgb: tuple[float, float, float]
 
 
 def fit(height: tf.Tensor, width: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -101,14 +107,14 @@ def letterbox(
     return pad_bottom_right(resize(image, size), output_size, pad_color), scale
 
 
-def normalize_images(images: tf.Tensor, model: ModelConfig) -> tf.Tensor:
+def normalize_images(images: tf.Tensor, model: Normalization) -> tf.Tensor:
     """Turns raw pixels into what the network takes: (pixels - mean) / deviation, by channel.
 
     It belongs on the device: the training step, evaluation and the Detector call it on a batch.
 
     Args:
       images: [..., w, 3] raw pixels, 0-255, uint8 or float.
-      model: `mean_rgb` and `stddev_rgb` are used.
+      model: has the numbers.
 
     Returns:
       float32, same shape.

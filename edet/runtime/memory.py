@@ -24,7 +24,6 @@ import keras
 import rich.table
 import tensorflow as tf
 
-from edet.config.schema import Config
 from edet.errors import StorageError, UserError
 from edet.files import reason
 from edet.models.complexity import count_kept
@@ -49,6 +48,7 @@ class ExpectedMemory:
     weights: int
     velocities: int
     averages: int
+    evaluation: int  # weights of a second network, which holds the averages
     gradients: int  # and while they are clipped and applied, the new values of all of these
     activations: int  # of one micro-batch, kept from its forward to its backward pass
     temporary: int  # beside them at the worst moment: of the losses, or of a block's gradient
@@ -56,7 +56,7 @@ class ExpectedMemory:
     @property
     def standing(self) -> int:
         """What is there between two steps, too."""
-        return self.weights + self.velocities + self.averages
+        return self.weights + self.velocities + self.averages + self.evaluation
 
     @property
     def total(self) -> int:
@@ -74,36 +74,38 @@ class ExpectedMemory:
 
 
 def expected_memory(
-    network: keras.Model, config: Config, precision: str, replicas: int
-) -> ExpectedMemory:
+    network: keras.Model, images: int, precision: str = "float32", micro_batches: int = 1,
+    remat: bool = False, evaluate_too: bool = False,
+) -> ExpectedMemory:  # fmt: skip
     """Returns what training a network is expected to need on each of its devices.
 
     Args:
-      network: its image size and frozen layers count.
-      config: batch size, micro-batches, rematerialisation.
+      network: its image size, heads and frozen layers count.
+      images: of the batch on one device.
       precision: of activations, as `Recipe.precision`.
-      replicas: devices that share the batch.
+      micro_batches: parts that the images are worked through in.
+      remat: whether blocks are computed again for their gradient.
+      evaluate_too: whether a second network evaluates while training.
     """
     trainable, others = (
         4 * sum(math.prod(variable.shape) for variable in variables)
         for variables in (network.trainable_variables, network.non_trainable_variables)
     )
-    images = config.data.batch_size // replicas
-    at_once = images // config.train.micro_batches
+    at_once = images // micro_batches
     blocks = count_kept(network).values()
     value = at_once * _BYTES[precision]
     targets = loss = 0  # bytes of an image
-    if config.model.detects:
+    if "class_logits" in network.output:
         anchors, classes = network.output["class_logits"].shape[1:]
         targets += anchors * (1 + 4) * 4  # class and deltas
         loss += anchors * classes * 4 * _LOSS_COPIES
-    if config.model.segments:
-        pixels = math.prod(config.model.image_size)
+    if "segmentation_logits" in network.output:
+        pixels = math.prod(network.input.shape[1:3])
         targets += pixels  # the mask
-        loss += pixels * config.model.segmentation.num_classes * 4 * _PIXEL_LOSS_COPIES
+        loss += pixels * network.output["segmentation_logits"].shape[-1] * 4 * _PIXEL_LOSS_COPIES
     loss *= at_once
     gradient = _GRADIENT_COPIES * max(block.largest for block in blocks) * value
-    if config.train.remat:
+    if remat:
         activations = sum(block.outputs for block in blocks) * value
         # When the blocks of large maps are computed again, few of the outputs are still there.
         again = max(block.inside for block in blocks) * value
@@ -117,6 +119,7 @@ def expected_memory(
         weights=trainable + others,
         velocities=trainable,
         averages=trainable + others,
+        evaluation=trainable + others if evaluate_too else 0,
         gradients=trainable + new_values,
         activations=activations,
         temporary=temporary,

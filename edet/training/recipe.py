@@ -30,19 +30,31 @@ _SHORTEST_BATCH_NORM_MEMORY = 5  # steps; below that the statistics are those of
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the run does, in steps and absolute numbers."""
+    """What the run does, in steps and absolute numbers: every one that the step reads.
+
+    What a loss weighs is its task's own (`training.tasks`).
+    """
 
     finetuning: bool  # the run starts from a whole detector
+    seed: int
     precision: str  # of activations: float32, bfloat16 or float16
     epochs: float
     steps_per_epoch: int
     total_steps: int
     learning_rate: float  # peak, for the run's batch size
+    schedule: str
     warmup_learning_rate: float
     warmup_steps: int
     drop_steps: tuple[int, int]  # of the stepwise schedule
+    momentum: float
+    weight_decay: float
+    clip_norm: float
     ema_decay: float
     batch_norm_momentum: float
+    micro_batches: int
+    remat: bool
+    mean_rgb: tuple[float, float, float]  # of pixels 0-255
+    stddev_rgb: tuple[float, float, float]
     eval_every: int
     save_every: int
     log_every: int
@@ -109,26 +121,35 @@ def resolve_recipe(
         epochs = min(epochs, finetuning_epochs(num_examples))
     total = train.steps or max(1, int(epochs * steps_per_epoch))
     warmup = int(train.warmup_epochs * steps_per_epoch)
-    ema_decay, momentum = train.ema_decay, config.model.batch_norm_momentum
+    ema_decay, batch_norm_momentum = train.ema_decay, config.model.batch_norm_momentum
     if train.adapt_to_length:
         if warmup:
             warmup = min(max(warmup, _SHORTEST_WARMUP), total // _WARMUP_SHARE)
         ema_decay = min(ema_decay, max(0.0, 1 - _EMA_SHARE / total))
         memory = max(total / _BATCH_NORM_SHARE, _SHORTEST_BATCH_NORM_MEMORY)
-        momentum = min(momentum, 1 - 1 / memory)
+        batch_norm_momentum = min(batch_norm_momentum, 1 - 1 / memory)
     scale = batch / 64  # the reference's learning rates are for a batch of 64
     return Recipe(
         finetuning=finetuning,
+        seed=train.seed,
         precision=_precision(config, on_tpu),
         epochs=train.steps / steps_per_epoch if train.steps else epochs,
         steps_per_epoch=steps_per_epoch,
         total_steps=total,
         learning_rate=train.learning_rate * scale,
+        schedule=train.schedule,
         warmup_learning_rate=min(train.warmup_learning_rate, train.learning_rate) * scale,
         warmup_steps=warmup,
         drop_steps=tuple(int(epoch * steps_per_epoch) for epoch in train.drop_epochs),
+        momentum=train.momentum,
+        weight_decay=config.loss.weight_decay,
+        clip_norm=train.clip_norm,
         ema_decay=ema_decay,
-        batch_norm_momentum=momentum,
+        batch_norm_momentum=batch_norm_momentum,
+        micro_batches=train.micro_batches,
+        remat=train.remat,
+        mean_rgb=config.model.mean_rgb,
+        stddev_rgb=config.model.stddev_rgb,
         eval_every=train.eval_every or math.ceil(total / 10),
         save_every=train.save_every or math.ceil(total / 20),
         log_every=train.log_every or max(1, min(100, total // 200)),

@@ -8,12 +8,12 @@ Letters: B images of one replica, M micro-batches.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-from edet.config.schema import Config
 from edet.image.letterbox import normalize_images
 from edet.models.layers import Randomness, randomness
 from edet.models.rematerialization import RematerializedNetwork
@@ -23,7 +23,7 @@ from edet.training.losses import is_kernel, l2_loss
 from edet.training.optimizer import clip_factors, moving_average, sgd
 from edet.training.recipe import Recipe
 from edet.training.schedules import learning_rate
-from edet.training.tasks import tasks_of
+from edet.training.tasks import Task
 
 Tensors = list[tf.Tensor]
 Batch = dict[str, tf.Tensor]
@@ -42,27 +42,26 @@ class State(NamedTuple):
 
 
 class TrainingStep:
-    """The training step of a network.
+    """The training step of a network, for its tasks, with the numbers of a recipe.
 
     Called with a State and the batch of one replica: "images" uint8 or float32 [B, H, W, 3] in
     0-255, and the ground truth that `training.tasks` takes. In a replica context it sums over the
     replicas, so that n replicas of B / n images do what one does with B: losses are normalised by
     the objects or pixels of the global batch, and clipping sees the summed gradient.
 
-    `train.micro_batches` works through the B images in M parts, whose gradients are summed before
+    `recipe.micro_batches` works through the B images in M parts, whose gradients are summed before
     anything else is done with them. Batch norm alone tells that from the whole batch: it normalises
     with the statistics of B / M images (of all replicas), and the moving statistics follow their
-    mean. `train.remat` computes activations twice instead of keeping them; the result is the same.
+    mean. `recipe.remat` computes activations twice instead of keeping them; the result is the same.
 
     A step whose loss or gradient is not finite changes nothing but the count; its metrics say so.
     Only a float16 gradient that its scale has made overflow is no fault: the scale is halved, and
     the gradient's norm is given as 0.
     """
 
-    def __init__(self, network: keras.Model, config: Config, recipe: Recipe):
-        self.network, self.config, self.recipe = network, config, recipe
-        self.tasks = tasks_of(config)
-        self._forward = RematerializedNetwork(network) if config.train.remat else network
+    def __init__(self, network: keras.Model, tasks: Sequence[Task], recipe: Recipe):
+        self.network, self.tasks, self.recipe = network, tasks, recipe
+        self._forward = RematerializedNetwork(network) if recipe.remat else network
         self._loss_names = [*(name for task in self.tasks for name in task.loss_names), "total"]
         paths = [variable.path for variable in network.trainable_variables]
         self.is_kernel = [is_kernel(path) for path in paths]
@@ -83,7 +82,7 @@ class TrainingStep:
         *gradients, packed = _sum_over_replicas([*gradients, packed])
         losses = dict(zip(self._loss_names, tf.unstack(packed), strict=True))
         gradients = self._add_weight_decay(gradients, state.trainable, losses)
-        factors, norm = clip_factors(gradients, self.config.train.clip_norm, self.is_fusion)
+        factors, norm = clip_factors(gradients, self.recipe.clip_norm, self.is_fusion)
         rate = self._learning_rate(state.step)
         losses["total_loss"] = losses.pop("total")
         loss_is_finite = tf.math.is_finite(losses["total_loss"])
@@ -107,7 +106,7 @@ class TrainingStep:
         self, state: State, images: tf.Tensor, targets: list, counts: Tensors
     ) -> tuple[Tensors, tf.Tensor, Tensors]:
         """Returns this replica's share of the gradients and losses, and the new statistics."""
-        count = self.config.train.micro_batches
+        count = self.recipe.micro_batches
         # Every M-th image: the parts of N replicas together hold the images of one replica's.
         parts = tf.nest.map_structure(
             lambda x: tf.reshape(x, [-1, count, *x.shape[1:]]), (images, targets)
@@ -153,13 +152,13 @@ class TrainingStep:
         replica, replicas = 0, 1
         if context is not None:
             replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
-        count = self.config.train.micro_batches
+        count = self.recipe.micro_batches
         own = images.shape[0] or tf.shape(images)[0]  # several workers leave it open
         # Every DropConnect adds its index to the first number; there are fewer than 1000.
-        seed = tf.stack([state.step * 1000, self.config.train.seed])
+        seed = tf.stack([state.step * 1000, self.recipe.seed])
         places = replica * own * count + part + count * tf.range(own)
         with tf.name_scope("images"):
-            images = normalize_images(images, self.config.model)
+            images = normalize_images(images, self.recipe)
         with randomness(Randomness(seed, places, replicas * own * count)):
             outputs, non_trainable = self._forward.stateless_call(
                 state.trainable, state.non_trainable, images, training=True
@@ -174,7 +173,7 @@ class TrainingStep:
 
     def _add_weight_decay(self, gradients: Tensors, trainable: Tensors, losses: Metrics) -> Tensors:
         """Adds the L2 term to the losses and its gradient: once, not a share on each replica."""
-        decay = self.config.loss.weight_decay
+        decay = self.recipe.weight_decay
         pairs = list(zip(trainable, self.is_kernel, strict=True))
         losses["l2_loss"] = l2_loss([w for w, kernel in pairs if kernel], decay)
         losses["total"] += losses["l2_loss"]
@@ -187,14 +186,14 @@ class TrainingStep:
         return learning_rate(
             step, peak=recipe.learning_rate, warmup_start=recipe.warmup_learning_rate,
             warmup_steps=recipe.warmup_steps, total_steps=recipe.total_steps,
-            schedule=self.config.train.schedule, drop_steps=recipe.drop_steps,
+            schedule=recipe.schedule, drop_steps=recipe.drop_steps,
         )  # fmt: skip
 
     def _update(
         self, state: State, gradients: Tensors, rates: Tensors, non_trainable: Tensors
     ) -> State:
         trainable, velocities = sgd(
-            state.trainable, state.velocities, gradients, rates, self.config.train.momentum
+            state.trainable, state.velocities, gradients, rates, self.recipe.momentum
         )
         values = [*trainable, *non_trainable]
         averages = moving_average(state.averages, values, state.step, self.recipe.ema_decay)

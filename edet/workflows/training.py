@@ -30,6 +30,7 @@ from edet.training.log import Reporter
 from edet.training.loop import train as run_training
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
+from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import holds_detector, load_weights
 from edet.workdir import Workdir
@@ -70,13 +71,15 @@ def _train(
     is_chief = strategy.extended.should_checkpoint
     records, recipe = _plan(config, workdir, strategy, evaluate_too)
     keras.utils.set_random_seed(config.train.seed)
-    model = dataclasses.replace(config.model, batch_norm_momentum=recipe.batch_norm_momentum)
     with strategy.scope():
-        network = build_network(model, recipe.precision)
+        network = build_network(config.model, recipe.precision, recipe.batch_norm_momentum)
         freeze(network, config.train.freeze)
         variables = TrainingVariables(network)
-    replicas = strategy.num_replicas_in_sync
-    console.print(expected_memory(network, config, recipe.precision, replicas).table())
+    images = config.data.batch_size // strategy.num_replicas_in_sync
+    memory = expected_memory(
+        network, images, recipe.precision, recipe.micro_batches, recipe.remat, evaluate_too
+    )
+    console.print(memory.table())
     checkpoints = Checkpoints(workdir, variables, config.train.keep, is_chief)
     if checkpoints.restore_last(tell=lambda why: console.print(why, style="yellow", markup=False)):
         step = int(variables.step.numpy())
@@ -92,17 +95,18 @@ def _train(
     evaluate_at = None
     if evaluate_too:
         with strategy.scope():
-            evaluated = build_network(model, recipe.precision)
+            evaluated = build_network(config.model, recipe.precision)
         evaluate_at = _evaluation_during_training(
             config, workdir, strategy, evaluated, variables, checkpoints, reporter
         )
     batches = strategy.distribute_datasets_from_function(
         lambda context: make_train_dataset(config, records, context, skip_steps=done)
     )
+    update = TrainingStep(network, tasks_of(config), recipe)
     with user_errors(records.files):
         run_training(
-            strategy, variables, TrainingStep(network, config, recipe), recipe, iter(batches),
-            checkpoints, reporter, lambda ids: describe_images(records.files, ids), evaluate_at,
+            strategy, variables, update, recipe, iter(batches), checkpoints, reporter,
+            lambda ids: describe_images(records.files, ids), evaluate_at,
         )  # fmt: skip
     if not is_chief:
         return {}

@@ -14,8 +14,8 @@ def network():
     return seeded_network(small_config())
 
 
-def expected(network, precision="float32", replicas=1, **train):
-    return expected_memory(network, small_config(train=train), precision, replicas)
+def expected(network, images=4, **changes):
+    return expected_memory(network, images, **changes)
 
 
 def test_weights_averages_and_velocities_are_four_bytes_a_number(network):
@@ -24,6 +24,13 @@ def test_weights_averages_and_velocities_are_four_bytes_a_number(network):
     assert found.weights == found.averages == 4 * network.count_params()
     assert found.velocities == 4 * trainable
     assert found.total == sum(vars(found).values())
+
+
+def test_a_network_that_evaluates_while_training_has_weights_of_its_own(network):
+    alone, both = expected(network), expected(network, evaluate_too=True)
+    assert alone.evaluation == 0
+    assert both.evaluation == both.total - alone.total == both.standing - alone.standing
+    assert both.evaluation == 4 * network.count_params()
 
 
 def test_the_stem_keeps_its_convolution_and_one_of_batch_norm_and_relu(network):
@@ -36,9 +43,9 @@ def test_the_stem_keeps_its_convolution_and_one_of_batch_norm_and_relu(network):
 
 def test_what_saves_memory_is_expected_to(network):
     whole = expected(network).activations
-    assert expected(network, "bfloat16").activations == whole / 2
+    assert expected(network, precision="bfloat16").activations == whole / 2
     assert expected(network, micro_batches=4).activations == whole / 4
-    assert expected(network, replicas=2).activations == whole / 2
+    assert expected(network, images=2).activations == whole / 2
     assert expected(network, remat=True).activations < 0.3 * whole
     assert expected(network, remat=True).total < expected(network).total
 
@@ -47,5 +54,6 @@ def test_the_table_shows_every_part_and_the_total(network):
     table = expected(network).table()
     parts = list(table.columns[0].cells)
     assert parts == [
-        "weights", "velocities", "averages", "gradients", "activations", "temporary", "total"
+        "weights", "velocities", "averages", "evaluation", "gradients", "activations", "temporary",
+        "total",
     ]  # fmt: skip

@@ -28,6 +28,7 @@ from edet.models.efficientdet import build_network
 from edet.training.losses import detection_losses
 from edet.training.recipe import resolve_recipe
 from edet.training.step import State, TrainingStep
+from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
 from edet.weights.reference_names import reference_names, split
 from tests.golden.fill import fill_with_golden_weights
@@ -124,7 +125,7 @@ class Runner:
             learning_rate=0.08 * 2 / 64, warmup_learning_rate=0.008, warmup_steps=100,
             ema_decay=0.9998,
         )  # fmt: skip
-        self.step = _WatchedStep(self.network, config, recipe)
+        self.step = _WatchedStep(self.network, tasks_of(config), recipe)
         self.start = TrainingVariables(self.network).read()
         self.initial = self._named([*self.start.trainable, *self.start.non_trainable])
 

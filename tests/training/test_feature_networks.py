@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from edet.training.step import TrainingStep
+from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
 from tests.small import small_model
 from tests.training.small import make_batch, seeded_network, small_config, small_recipe
@@ -25,7 +26,7 @@ def test_a_step_reaches_every_kernel_and_every_fusion_weight(network, fused):
     )
     model = seeded_network(config)
     before = TrainingVariables(model).read()
-    after, metrics = TrainingStep(model, config, small_recipe(config))(
+    after, metrics = TrainingStep(model, tasks_of(config), small_recipe(config))(
         before, make_batch(0, side=SIDE)
     )
     assert np.isfinite(float(metrics["total_loss"]))

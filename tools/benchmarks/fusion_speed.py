@@ -37,6 +37,7 @@ from edet.models.efficientdet import build_network
 from edet.models.pyramid import WeightedFusion
 from edet.training.recipe import resolve_recipe
 from edet.training.step import TrainingStep
+from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
 
 FUSIONS = ("fast", "softmax", "stacked")
@@ -118,7 +119,8 @@ def _calls(config: Config, fusion: str) -> dict[str, Call]:
     }
     pixels = tf.random.stateless_normal([batch, *size, 3], [0, 0])
     variables = TrainingVariables(network)
-    step = TrainingStep(network, config, resolve_recipe(config, num_examples=1000 * batch))
+    recipe = resolve_recipe(config, num_examples=1000 * batch)
+    step = TrainingStep(network, tasks_of(config), recipe)
 
     @tf.function
     def train() -> tf.Tensor:

@@ -33,6 +33,7 @@ from edet.runtime.devices import check_batch_size
 from edet.runtime.memory import expected_memory, peak_memory
 from edet.training.recipe import resolve_recipe
 from edet.training.step import TrainingStep
+from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
 
 _REMAT = (False, True)
@@ -80,7 +81,7 @@ def measure_step(config: Config, device: str) -> dict[str, float | str]:
     recipe = resolve_recipe(config, num_examples=1000)
     network = build_network(config.model, recipe.precision)
     variables = TrainingVariables(network)
-    step = TrainingStep(network, config, recipe)
+    step = TrainingStep(network, tasks_of(config), recipe)
 
     @tf.function
     def update(batch: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -93,7 +94,9 @@ def measure_step(config: Config, device: str) -> dict[str, float | str]:
     started = time.monotonic()
     peak, measure = peak_memory(lambda: update(batch).numpy(), device)
     seconds = time.monotonic() - started
-    expected = expected_memory(network, config, recipe.precision, replicas=1)
+    expected = expected_memory(
+        network, config.data.batch_size, recipe.precision, recipe.micro_batches, recipe.remat
+    )
     return {
         "peak_mib": peak / 2**20,
         "expected_mib": (expected.total - expected.standing) / 2**20,

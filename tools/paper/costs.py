@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from edet.config.loading import load_config
-from edet.config.schema import Config, replace
+from edet.config.schema import Config
 from edet.config.sizes import DIMENSIONS, TABLE_1
 from edet.errors import UserError
 from edet.export.fold import fold
@@ -84,7 +84,7 @@ def count(config: Config, training: bool = False) -> dict[str, Any]:
         "activation_bytes": cost.activation_bytes,
     }
     if training:
-        expected = expected_memory(network, replace(config, data={"batch_size": 1}), "float32", 1)
+        expected = expected_memory(network, images=1)
         image = expected.activations + expected.temporary
         found["training_bytes"] = {"fixed": expected.total - image, "image": image}
     return found

@@ -10,7 +10,6 @@ in `compile.py`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ from edet.inference.predictor import Predictor
 from edet.models.efficientdet import build_network, freeze
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
+from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
 
 Specs = Any  # a nest of tf.TensorSpec
@@ -82,8 +82,7 @@ def emit(config: Config, step: str, replicas: int) -> Emitted:
       replicas: TPU cores that share the batch.
     """
     recipe = resolve_recipe(config, config.data.num_train_examples or _EXAMPLES, on_tpu=True)
-    model = dataclasses.replace(config.model, batch_norm_momentum=recipe.batch_norm_momentum)
-    network = build_network(model, recipe.precision)
+    network = build_network(config.model, recipe.precision, recipe.batch_norm_momentum)
     if step == "train":
         function, donated, given = _training(network, config, recipe, replicas)
     else:
@@ -114,7 +113,7 @@ def _training(
         lambda value: tf.TensorSpec(value.shape, value.dtype), TrainingVariables(network).read()
     )
     batch = training_batch(config, config.data.batch_size // replicas)
-    return TrainingStep(network, config, recipe), state, (batch,)
+    return TrainingStep(network, tasks_of(config), recipe), state, (batch,)
 
 
 def training_batch(config: Config, images: int) -> dict[str, tf.TensorSpec]:
