@@ -25,7 +25,9 @@ from rich.table import Table
 from edet.cli.common import run
 from edet.errors import UserError
 from edet.evaluation.plots import draw_boxes
+from edet.files import read_text
 from edet.records.sources.synthetic import make_scene
+from edet.workdir import Workdir
 
 _UNSEEN_SEED = 2  # of the scenes that are predicted; training and evaluation have 0 and 1
 _SIZE = 128  # side of a scene in pixels
@@ -64,19 +66,20 @@ def demo(options: flags.FlagValues) -> None:
     scenes = _save_scenes(output / "scenes")
     _command("--mode=predict", f"--workdir={workdir}", *scenes)
     _command("--mode=export", f"--workdir={workdir}")
-    exported = json.loads((workdir / "export.json").read_text())["saved_model"]
+    trained = Workdir(str(workdir))
+    exported = json.loads(read_text(trained.result_file("export"), "result"))["saved_model"]
     found = predict_with_plain_tensorflow(exported, scenes)
-    page = _draw_page(scenes, found, workdir, output / "predictions.png")
-    metrics = json.loads((workdir / "eval.json").read_text())["metrics"]
+    page = _draw_page(scenes, found, exported, output / "predictions.png")
+    metrics = json.loads(read_text(trained.result_file("eval"), "result"))["metrics"]
     table = Table(title=f"AP {100 * metrics['AP']:.1f}, AP50 {100 * metrics['AP50']:.1f}; "
                   f"{time.monotonic() - started:.0f} s in all")  # fmt: skip
     table.add_column("what")
     table.add_column("where")
     for what, where in (
         ("records", records), ("configuration, history, checkpoints", workdir),
-        ("loss curve", workdir / "history.png"), ("evaluation", workdir / "eval.json"),
-        ("examples beside their ground truth", workdir / "examples.png"),
-        ("predictions of edet", workdir / "predict"), ("SavedModel", exported),
+        ("loss curve", trained.history_plot), ("evaluation", trained.result_file("eval")),
+        ("examples beside their ground truth", trained.examples_page),
+        ("predictions of edet", trained.predictions), ("SavedModel", exported),
         ("predictions of the SavedModel, drawn", page),
     ):  # fmt: skip
         table.add_row(what, escape(str(where)))
@@ -109,10 +112,10 @@ def _save_scenes(folder: pathlib.Path) -> list[str]:
 
 
 def _draw_page(
-    paths: list[str], found: dict[str, np.ndarray], workdir: pathlib.Path, page: pathlib.Path
+    paths: list[str], found: dict[str, np.ndarray], saved_model: str, page: pathlib.Path
 ) -> pathlib.Path:
     """Draws the SavedModel's detections on one page; the labels lie beside the model."""
-    card = next((workdir / "saved_model").glob("*/assets.extra/edet.json"))
+    card = pathlib.Path(saved_model) / "assets.extra" / "edet.json"
     labels = {int(k): name for k, name in json.loads(card.read_text())["labels"].items()}
     pictures = []
     for path, boxes, scores, classes in zip(

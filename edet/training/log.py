@@ -17,12 +17,12 @@ from edet.step_log import StepLog
 from edet.training.fusion_log import FusionLog
 from edet.workdir import Workdir
 
-COLUMNS = (
-    "step", "total_loss", "class_loss", "box_loss", "iou_loss", "segmentation_loss", "l2_loss",
+METRICS = (
+    "total_loss", "class_loss", "box_loss", "iou_loss", "segmentation_loss", "l2_loss",
     "learning_rate", "gradient_norm", "positives", "dropped_boxes", "replaced_images",
-    "images_per_second",
-    "images_crc32",  # of the ids of the step's images, in order: the same batch, the same number
 )  # fmt: skip
+# The last is of the ids of the step's images, in order: the same batch, the same number.
+COLUMNS = ("step", *METRICS, "images_per_second", "images_crc32")
 
 _BUCKET_SECONDS = 60  # between two writes of the history to a bucket
 _WARNINGS = {

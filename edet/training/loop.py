@@ -12,15 +12,10 @@ import tensorflow as tf
 from edet.errors import Interrupted, UserError
 from edet.runtime.interruption import AGAIN, StopRequest, Workers
 from edet.training.checkpoints import Checkpoints
-from edet.training.log import Reporter
+from edet.training.log import METRICS, Reporter
 from edet.training.recipe import Recipe
 from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables
-
-METRICS = (
-    "total_loss", "class_loss", "box_loss", "iou_loss", "segmentation_loss", "l2_loss",
-    "learning_rate", "gradient_norm", "positives", "dropped_boxes", "replaced_images",
-)  # fmt: skip
 
 _LONGEST_STRETCH = 10.0  # seconds; between SIGTERM and SIGKILL clouds leave 30
 
@@ -143,17 +138,8 @@ def _stop_if_not_finite(
     if finite.all():
         return
     bad = int(np.argmin(finite))
-    parts = ", ".join(
-        f"{name} {metrics[name][bad]:.6g}"
-        for name in (
-            "class_loss",
-            "box_loss",
-            "iou_loss",
-            "segmentation_loss",
-            "l2_loss",
-            "gradient_norm",
-        )
-    )
+    shown = (*(name for name in METRICS[1:] if name.endswith("_loss")), "gradient_norm")
+    parts = ", ".join(f"{name} {metrics[name][bad]:.6g}" for name in shown)
     names = ", ".join(name_images(images[bad]))
     raise UserError(
         f"training stopped: step {first_step + bad} is not finite ({parts}; learning rate "

@@ -51,17 +51,13 @@ class TrainingVariables:
 
     def assign(self, state: State) -> None:
         """Writes a state back."""
+        held = (self._weights, self.averages, self.velocities, self.loss_scale)
+        weights = [*state.trainable, *state.non_trainable]
+        given = (weights, state.averages, state.velocities, state.loss_scale)
         self.step.assign(state.step)
-        for variable, value in zip(
-            self._weights, [*state.trainable, *state.non_trainable], strict=True
-        ):
-            variable.assign(value)
-        for variable, value in zip(self.averages, state.averages, strict=True):
-            variable.assign(value)
-        for variable, value in zip(self.velocities, state.velocities, strict=True):
-            variable.assign(value)
-        for variable, value in zip(self.loss_scale, state.loss_scale, strict=True):
-            variable.assign(value)
+        for variables, values in zip(held, given, strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
 
     def restart_averages(self) -> None:
         """Sets the averages to the raw weights, after these were loaded from elsewhere."""

@@ -24,10 +24,8 @@ from edet.models.efficientnet import BACKBONES
 from edet.records.schema import Example, encode_example
 from edet.runtime.devices import make_strategy
 from edet.training.loop import METRICS, make_stretch
-from edet.training.step import TrainingStep
-from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
-from tests.training.small import make_batch, seeded_network, small_config, small_recipe
+from tests.training.small import make_batch, seeded_network, small_config, small_step
 
 BATCH = 8
 # Both end in a level of 2 x 2 cells: batch norm over fewer than 32 numbers would blow the last
@@ -73,7 +71,7 @@ def main(path: str, case: Case) -> None:
     with strategy.scope():
         network = seeded_network(config, case.precision)
         variables = TrainingVariables(network)
-    step = TrainingStep(network, tasks_of(config), small_recipe(config))
+    step = small_step(network, config)
     stretch = make_stretch(strategy, variables, step)
     dataset = strategy.distribute_datasets_from_function(
         lambda context: batches(context, config, case)

@@ -7,6 +7,8 @@ import tensorflow as tf
 from edet.config.schema import Config, replace
 from edet.models.efficientdet import build_network
 from edet.training.recipe import Recipe, resolve_recipe
+from edet.training.step import TrainingStep
+from edet.training.tasks import tasks_of
 from tests.small import small_model
 
 SIDE, BOXES = (32, 48), 6
@@ -31,6 +33,10 @@ def seeded_network(config: Config, precision: str = "float32") -> keras.Model:
 
 def small_recipe(config: Config) -> Recipe:
     return resolve_recipe(config, num_examples=40)
+
+
+def small_step(network: keras.Model, config: Config) -> TrainingStep:
+    return TrainingStep(network, tasks_of(config), small_recipe(config))
 
 
 def make_batch(seed: int, size: int = 4, side: tuple[int, int] = SIDE) -> dict[str, tf.Tensor]:

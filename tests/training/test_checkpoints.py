@@ -10,12 +10,10 @@ from tensorflow.python.lib.io import file_io
 from edet.checkpoint_files import find_damage, read_weights, stored_names
 from edet.errors import StorageError, UserError
 from edet.training.checkpoints import Checkpoints
-from edet.training.step import TrainingStep
-from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import load_weights
 from edet.workdir import Workdir
-from tests.training.small import make_batch, seeded_network, small_config, small_recipe
+from tests.training.small import make_batch, seeded_network, small_config, small_step
 
 
 class Run:
@@ -25,7 +23,7 @@ class Run:
         config = config or small_config()
         self.network = seeded_network(config)
         self.variables = TrainingVariables(self.network)
-        self.step = TrainingStep(self.network, tasks_of(config), small_recipe(config))
+        self.step = small_step(self.network, config)
         self.checkpoints = Checkpoints(Workdir(str(folder)), self.variables, keep=2)
 
     def advance(self, steps):

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edet.training.step import TrainingStep
-from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
 from tests.small import small_model
-from tests.training.small import make_batch, seeded_network, small_config, small_recipe
+from tests.training.small import make_batch, seeded_network, small_config, small_step
 
 # P6 is 1 x 2 here. Of one pixel, P6 and P7 would be the same, and their weights without effect.
 SIDE = (64, 96)
@@ -26,9 +24,7 @@ def test_a_step_reaches_every_kernel_and_every_fusion_weight(network, fused):
     )
     model = seeded_network(config)
     before = TrainingVariables(model).read()
-    after, metrics = TrainingStep(model, tasks_of(config), small_recipe(config))(
-        before, make_batch(0, side=SIDE)
-    )
+    after, metrics = small_step(model, config)(before, make_batch(0, side=SIDE))
     assert np.isfinite(float(metrics["total_loss"]))
     reached = {
         variable.path: bool(tf.reduce_any(velocity != 0))  # a weight moves by too little to see

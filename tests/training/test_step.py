@@ -6,16 +6,14 @@ import tensorflow as tf
 
 from edet.models.efficientdet import freeze, part_of
 from edet.models.layers import BatchNorm
-from edet.training.step import TrainingStep
-from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
-from tests.training.small import make_batch, seeded_network, small_config, small_recipe
+from tests.training.small import make_batch, seeded_network, small_config, small_step
 
 
 def make(config, precision="float32", frozen=()):
     network = seeded_network(config, precision)
     freeze(network, frozen)
-    step = TrainingStep(network, tasks_of(config), small_recipe(config))
+    step = small_step(network, config)
     return network, TrainingVariables(network), step
 
 
@@ -133,7 +131,7 @@ def one_step(precision="float32", batch=None, change=lambda network: None, model
     )
     network = seeded_network(config, precision)
     change(network)
-    step = TrainingStep(network, tasks_of(config), small_recipe(config))
+    step = small_step(network, config)
     return tf.function(step)(TrainingVariables(network).read(), batch or make_batch(0))
 
 
@@ -198,7 +196,7 @@ def test_float16_scales_the_loss_until_its_gradient_is_finite():
     config = small_config(model=vars(small_config().model) | SHORT)
     network = seeded_network(config, "float16")
     step, variables = (
-        TrainingStep(network, tasks_of(config), small_recipe(config)), TrainingVariables(network)
+        small_step(network, config), TrainingVariables(network)
     )  # fmt: skip
     update, state = tf.function(step), variables.read()
     assert float(state.loss_scale.scale) == 2.0**15
@@ -213,7 +211,7 @@ def test_float16_scales_the_loss_until_its_gradient_is_finite():
     assert float(state.loss_scale.scale) == 2.0 ** (15 - len(norms) + 1)
     assert int(state.loss_scale.good_updates) == 1
     # The same drop connect in float32: what was skipped counts as a step.
-    exact = TrainingStep(seeded_network(config, "float32"), tasks_of(config), small_recipe(config))
+    exact = small_step(seeded_network(config, "float32"), config)
     start = TrainingVariables(exact.network).read()._replace(step=before.step)
     expected = tf.function(exact)(start, make_batch(0))[1]["total_loss"]
     np.testing.assert_allclose(metrics["total_loss"], expected, rtol=0.02)
