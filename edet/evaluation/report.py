@@ -1,13 +1,8 @@
-"""An evaluation in words and numbers: tables on the terminal, JSON beside them.
-
-Metrics are 0-100 with one decimal in the tables, as the literature prints them, and 0-1 in JSON.
-"""
+"""An evaluation in words and numbers on the terminal, 0-100 as the literature prints them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import rich.box
 import rich.markup
@@ -15,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from edet.evaluation.coco import EvaluationResult
-from edet.files import write_json
 
 _MEANINGS = {
     "AP": "IoU 0.50:0.95",
@@ -73,23 +67,6 @@ def class_table(result: EvaluationResult) -> Table:
         counts = result.ground_truths[name], result.detections[name]
         table.add_row(rich.markup.escape(name), percent(value), *map(str, counts))
     return table
-
-
-def write_report(
-    path: str | os.PathLike,
-    result: EvaluationResult,
-    reasons: Sequence[str] = (),
-    extra: Mapping[str, Any] | None = None,
-) -> None:
-    """Writes the result as JSON, usually <workdir>/eval.json.
-
-    Args:
-      path: the file; gs:// works.
-      result: an evaluation.
-      reasons: sentences of edet.evaluation.diagnosis.diagnose.
-      extra: more entries, such as the checkpoint's step.
-    """
-    write_json(path, {**(extra or {}), **result.as_dict(), "diagnosis": list(reasons)})
 
 
 def percent(value: float) -> str:

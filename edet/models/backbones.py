@@ -14,11 +14,7 @@ def backbone(
 ) -> dict[int, keras.KerasTensor]:
     """Builds a backbone on a batch of normalised images [B, H, W, 3].
 
-    Args:
-      images: the batch.
-      name: "efficientnet-b0" or "resnet50", for example.
-      drop_connect_rate: of an EfficientNet's last block.
-      style: a ResNet takes the momentum of its batch norm only.
+    A ResNet takes only the momentum of its batch norm from the style.
 
     Returns:
       {level: feature map}, levels 1 to 5; level l is [B, ceil(H / 2^l), ceil(W / 2^l), C].

@@ -120,13 +120,9 @@ def stem_channels(backbone: str) -> int:
 def efficientnet(
     images: keras.KerasTensor, name: str, drop_connect_rate: float, style: Style
 ) -> dict[int, keras.KerasTensor]:
-    """Builds the backbone on a batch of normalised images [B, H, W, 3].
+    """Builds a backbone on a batch of normalised images [B, H, W, 3].
 
-    Args:
-      images: the batch.
-      name: one of BACKBONES, or "efficientnet-w1.1-d1.3".
-      drop_connect_rate: what the blocks' rates rise to, from 0 of the first.
-      style: of its layers.
+    The blocks' rates of DropConnect rise from 0 to (nearly) `drop_connect_rate`.
 
     Returns:
       {level: feature map}, levels 1 to 5; level l is [B, ceil(H / 2^l), ceil(W / 2^l), C].

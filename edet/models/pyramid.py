@@ -109,13 +109,8 @@ def cell(
 ) -> Pyramid:
     """Applies one cell of a feature network; every level keeps its size and gets the width.
 
-    Args:
-      pyramid: all levels of a range, fine to coarse.
-      network: one of FEATURE_NETWORKS.
-      fusion: "sum", or a method of WeightedFusion.
-      width: of the outputs.
-      style: of the layers.
-      index: which cell it is, from 0.
+    `network` is one of FEATURE_NETWORKS, `fusion` is "sum" or a method of WeightedFusion, and
+    `index` counts the cells from 0.
     """
     levels = range(min(pyramid), max(pyramid) + 1)
     made = [pyramid[level] for level in levels]

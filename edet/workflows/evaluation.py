@@ -21,7 +21,7 @@ from edet.evaluation.plots import (
     plot_precision_recall,
     save_gallery,
 )
-from edet.evaluation.report import print_report, write_report
+from edet.evaluation.report import print_report
 from edet.evaluation.segmentation import SegmentationEvaluator
 from edet.export.exported import is_exported
 from edet.files import find_files, write_json
@@ -180,8 +180,9 @@ class Evaluation:
         dataset, detections, result = evaluator.dataset, evaluator.detections, evaluator.result()
         reasons = diagnose(dataset, detections, result)
         print_report(result, reasons, console)
+        entries = {**result.as_dict(), "diagnosis": reasons}
         if self._workdir:
-            write_report(self._workdir.result_file("eval"), result, reasons, extra)
+            write_json(self._workdir.result_file("eval"), extra | entries)
             names = list(self._labels["detection"].values())
             save_gallery(self._pictures(), self._workdir.examples_page, names)
         if self._workdir and self._in_full:
@@ -190,7 +191,7 @@ class Evaluation:
             names = list(class_names(dataset).values())
             matrix = confusion_matrix(dataset, detections, self._config.detect.draw_threshold)
             plot_confusion_matrix(matrix, names, self._workdir.confusion_plot)
-        return dict(result.metrics), {**result.as_dict(), "diagnosis": reasons}
+        return dict(result.metrics), entries
 
     def _report_segmentation(self, extra: dict) -> Any:
         """Returns the result after printing and writing it."""
