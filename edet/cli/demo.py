@@ -25,7 +25,7 @@ from rich.table import Table
 from edet.cli.common import run
 from edet.errors import UserError
 from edet.evaluation.plots import draw_boxes
-from edet.files import read_text
+from edet.files import read_json
 from edet.records.sources.synthetic import make_scene
 from edet.workdir import Workdir
 
@@ -67,10 +67,10 @@ def demo(options: flags.FlagValues) -> None:
     _command("--mode=predict", f"--workdir={workdir}", *scenes)
     _command("--mode=export", f"--workdir={workdir}")
     trained = Workdir(str(workdir))
-    exported = json.loads(read_text(trained.result_file("export"), "result"))["saved_model"]
+    exported = read_json(trained.result_file("export"), "result")["saved_model"]
     found = predict_with_plain_tensorflow(exported, scenes)
     page = _draw_page(scenes, found, exported, output / "predictions.png")
-    metrics = json.loads(read_text(trained.result_file("eval"), "result"))["metrics"]
+    metrics = read_json(trained.result_file("eval"), "result")["metrics"]
     table = Table(title=f"AP {100 * metrics['AP']:.1f}, AP50 {100 * metrics['AP50']:.1f}; "
                   f"{time.monotonic() - started:.0f} s in all")  # fmt: skip
     table.add_column("what")

@@ -6,14 +6,13 @@ highest AP. Should the newest be damaged, the one before is taken.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import tensorflow as tf
 
 from edet.checkpoint_files import DamagedCheckpoint, find_damage, read_checkpoint
 from edet.errors import UserError
-from edet.files import read_text, reason, write_json
+from edet.files import read_json, reason, write_json
 from edet.training.variables import TrainingVariables
 from edet.workdir import Workdir
 
@@ -104,4 +103,4 @@ class Checkpoints:
         """Returns {"step", metric} of the best checkpoint, or None before the first."""
         if not tf.io.gfile.exists(self._best_file):
             return None
-        return json.loads(read_text(self._best_file, "best result"))
+        return read_json(self._best_file, "best result")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 
 import keras
@@ -12,7 +11,7 @@ import tensorflow as tf
 from edet.config.loading import config_table
 from edet.config.schema import Config
 from edet.evaluation.plots import plot_history
-from edet.files import read_text, write_json
+from edet.files import read_json, write_json
 from edet.inference.detector import make_predictor
 from edet.inference.predictor import of_pixels
 from edet.input.ground_truth import describe_images
@@ -142,7 +141,7 @@ def _plan(
 def _starts_from_detector(config: Config, workdir: Workdir) -> bool:
     """A run that goes on does not look at `train.init` again; it may be gone."""
     if workdir.checkpoint("last") and tf.io.gfile.exists(workdir.recipe_file):
-        return json.loads(read_text(workdir.recipe_file, "recipe")).get("finetuning", False)
+        return read_json(workdir.recipe_file, "recipe").get("finetuning", False)
     return bool(config.train.init) and holds_detector(config.train.init)
 
 
