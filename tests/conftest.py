@@ -10,6 +10,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 
+from tests.graphs import run_graphs_as_traced
+
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 # They start processes, train or export, or build the named networks. Whatever is not here may do
@@ -37,6 +39,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _graphs_as_traced():
+    run_graphs_as_traced()
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,7 @@ from edet.records.schema import Example, encode_example
 from edet.runtime.devices import make_strategy
 from edet.training.loop import METRICS, make_stretch
 from edet.training.variables import TrainingVariables
+from tests.graphs import run_graphs_as_traced
 from tests.training.small import make_batch, seeded_network, small_config, small_step
 
 BATCH = 8
@@ -151,4 +152,5 @@ def _random_batch(seed: int, side: tuple[int, int]) -> dict[str, tf.Tensor]:
 
 
 if __name__ == "__main__":
+    run_graphs_as_traced()
     main(sys.argv[1], Case(**json.loads(sys.argv[2])))

@@ -1,0 +1,14 @@
+"""How the graphs of tests are run."""
+
+import os
+
+
+def run_graphs_as_traced() -> None:
+    """Turns Grappler off, unless EDET_TESTS_OPTIMIZE is set as in .ci/run.
+
+    It takes longer to rewrite a training step than a small network takes to train.
+    """
+    import tensorflow as tf
+
+    if "EDET_TESTS_OPTIMIZE" not in os.environ:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
