@@ -8,8 +8,10 @@ _HOMES = {
     "Segmenter": "edet.inference.detector",
     "build_network": "edet.models.efficientdet",
     "list_models": "edet.config.sizes",
+    "load": "edet.workflows.model",
     "load_config": "edet.config.loading",
     "load_weights": "edet.weights.loading",
+    "train": "edet.workflows.model",
 }
 
 __all__ = [*_HOMES]

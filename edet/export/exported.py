@@ -19,6 +19,7 @@ from edet.config.schema import Config
 from edet.errors import UserError
 from edet.export.litert import LiteRTFile
 from edet.export.onnx import ONNXFile
+from edet.export.saved_model import SavedModelFolder, find_saved_model
 from edet.files import content_of, reason
 from edet.inference.predictor import Predictor, heads_of
 
@@ -37,8 +38,8 @@ _TYPES = {".tflite": LiteRTFile, ".onnx": ONNXFile}
 
 
 def is_exported(weights: str) -> bool:
-    """Returns whether weights are a file for `load_exported`."""
-    return os.path.splitext(weights)[1] in _TYPES
+    """Returns whether weights are a file or SavedModel for `load_exported`."""
+    return os.path.splitext(weights)[1] in _TYPES or bool(find_saved_model(weights))
 
 
 def exported_config(path: str, overrides: Sequence[str] = ()) -> Config:
@@ -54,7 +55,7 @@ def load_exported(path: str, config: Config | None = None) -> Predictor:
     """Returns a Predictor whose network is an exported file, on all cores of this machine's CPU.
 
     Args:
-      path: a .tflite or .onnx file that edet wrote; gs:// works.
+      path: a .tflite or .onnx file or a SavedModel that edet wrote; gs:// works.
       config: its `model` is replaced by the file's; its `detect` chooses detections unless the
         file does so. By default all is as at the export.
 
@@ -87,6 +88,8 @@ def open_exported(path: str) -> ExportedFile:
 @functools.lru_cache(maxsize=1)
 def _open(path: str, *version: int) -> ExportedFile:
     """`version` tells a file from another that is written in its place later."""
+    if is_saved_model := find_saved_model(path):
+        return SavedModelFolder(is_saved_model)
     return _TYPES[os.path.splitext(path)[1]](content_of(path), path, os.cpu_count() or 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import uuid
@@ -17,7 +18,7 @@ from edet.config.sizes import as_dict
 from edet.errors import UserError
 from edet.export.serving_protos import PredictionLog, predict_request
 from edet.export.signatures import Signature, signatures_of
-from edet.files import reason, write_json
+from edet.files import read_text, reason, write_json
 
 _WARMUP = "tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 
@@ -66,6 +67,57 @@ def export_saved_model(
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"cannot write the SavedModel in {folder}: {reason(error)}") from error
     return target
+
+
+def find_saved_model(path: str) -> str:
+    """Returns the folder of the SavedModel at a path, of several versions the newest; "" if none.
+
+    Args:
+      path: `<folder>/<version>`, or the folder of the versions; gs:// works.
+    """
+    if not tf.io.gfile.isdir(path):
+        return ""
+    versions = sorted((v for v in _entries(path) if v.isdigit()), key=int, reverse=True)
+    folders = (path, *(os.path.join(path, version) for version in versions))
+    is_one = (tf.io.gfile.exists(os.path.join(folder, "saved_model.pb")) for folder in folders)
+    return next((f for f, one in zip(folders, is_one, strict=True) if one), "")
+
+
+class SavedModelFolder:
+    """The network of a SavedModel of ours, by its signature "raw".
+
+    Args:
+      path: as of `find_saved_model`.
+
+    Raises:
+      UserError: it is damaged or of another origin.
+    """
+
+    def __init__(self, path: str):
+        folder = find_saved_model(path)
+        metadata = os.path.join(folder, "assets.extra", "edet.json")
+        if not tf.io.gfile.exists(metadata):
+            raise UserError(
+                f"{folder} has no assets.extra/edet.json: it was not written by --mode=export."
+            )
+        config = json.loads(read_text(metadata, "metadata"))["config"]
+        for section in (config["model"], config["model"]["segmentation"]):
+            section["labels"] = {int(key): name for key, name in section["labels"].items()}
+        sections = {name: config[name] for name in ("model", "detect")}
+        self.settings = yaml.safe_dump(sections, sort_keys=False)
+        self._model = config["model"]
+        try:
+            self._module = tf.saved_model.load(folder)  # its functions live as long as it does
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise UserError(f"cannot read the SavedModel {folder}: {reason(error)}") from error
+        self._run = self._module.signatures["raw"]
+        self.outputs = self._run.structured_outputs
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs images, float32 [B, h, w, 3], letterboxed raw pixels in 0-255."""
+        mean, deviation = (np.float32(self._model[key]) for key in ("mean_rgb", "stddev_rgb"))
+        found = self._run(images=tf.constant((images - mean) / deviation))
+        return {name: value.numpy() for name, value in found.items()}
 
 
 def _entries(folder: str) -> list[str]:

@@ -188,10 +188,11 @@ def picture_pixels(images: Images) -> list[tf.Tensor]:
     """
     if len(images) == 0:
         raise UserError("there are no images to look at; give at least one.")
-    return [_picture(image, place) for place, image in enumerate(images)]
+    return [picture_of(image, place) for place, image in enumerate(images)]
 
 
-def _picture(image: np.ndarray | tf.Tensor | bytes, place: int) -> tf.Tensor:
+def picture_of(image: np.ndarray | tf.Tensor | bytes, place: int) -> tf.Tensor:
+    """Returns uint8 [H, W, 3] of one of them; `place` is its number, for the error."""
     if isinstance(image, bytes):
         try:
             return decode_picture(image)

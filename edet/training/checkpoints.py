@@ -21,9 +21,10 @@ class Checkpoints:
     """Writes and restores the checkpoints of one workdir."""
 
     def __init__(
-        self, workdir: Workdir, variables: TrainingVariables, keep: int, is_chief: bool = True
+        self, workdir: Workdir | str, variables: TrainingVariables, keep: int, is_chief: bool = True
     ):
         """Args: `keep`, how many of the last stay; `is_chief`, whether this process writes."""
+        workdir = Workdir(str(workdir))
         named = variables.by_name()
         self._checkpoint = tf.train.Checkpoint(**named)
         # Runs of another precision have none; whoever goes on from them starts with a fresh one.

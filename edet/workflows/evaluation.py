@@ -72,6 +72,13 @@ def _evaluate(
     return summary.entries if strategy.extended.should_checkpoint else {}
 
 
+def evaluate_predictor(config: Config, workdir: str, predictor: Predictor) -> dict:
+    """As `evaluate`, on one device, for a predictor that is loaded."""
+    checked_records(config, "eval_records")
+    here = tf.distribute.get_strategy()
+    return Evaluation(config, Workdir(workdir), here, predictor, in_full=True).run().entries
+
+
 def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
     """As `evaluate` for an exported file; also says how much better the workdir's network is."""
     predictor = load_predictor(config, path)

@@ -64,10 +64,10 @@ def test_weights_that_are_there_without_a_configuration_need_a_model(tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["saved_model", "saved_model/1"])
-def test_a_saved_model_as_weights_is_called_one(tmp_path, folder):
+def test_a_saved_model_of_another_origin_as_weights_is_called_one(tmp_path, folder):
     for inside in ("assets", "variables"):
         (tmp_path / "saved_model" / "1" / inside).mkdir(parents=True)
     (tmp_path / "saved_model" / "1" / "saved_model.pb").write_text("")
-    message = f"{folder} is a SavedModel, from which weights cannot be taken; give the workdir"
+    message = r"saved_model/1 has no assets.extra/edet.json: it was not written by --mode=export"
     with pytest.raises(UserError, match=message):
         run_config("", None, None, [], weights=str(tmp_path / folder))

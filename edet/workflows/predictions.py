@@ -1,0 +1,292 @@
+"""What a loaded model finds, picture by picture, for people who live in Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from edet.errors import UserError
+from edet.evaluation.overlays import draw_overlay
+from edet.evaluation.plots import draw_boxes
+from edet.image.files import read_picture, save_png
+from edet.inference import video
+from edet.inference.files import find_inputs
+from edet.inference.predictor import Predictor, picture_of, unfit
+from edet.inference.results import picture_lines, to_coco
+from edet.inference.run import prediction_on
+from edet.input.windows import make_window_dataset
+
+if TYPE_CHECKING:
+    import pandas
+    import supervision
+
+Picture = str | bytes | np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+    """What was found in one picture, best first.
+
+    Attributes:
+      path: the file; "" of an array or of bytes.
+      frame: number of the frame from 0, of a video.
+      height, width: pixels of the picture as a person sees it, upright.
+      boxes: float32 [N, 4], ymin, xmin, ymax, xmax in pixels of the picture.
+      scores: float32 [N] in [0, 1].
+      class_ids: int32 [N], the data set's own ids.
+      names: of these ids.
+      mask: uint8 [height, width], keys of `mask_labels`, of a network that segments.
+      labels: {id: name} of all classes.
+      mask_labels: {value: name}, of a network that segments.
+    """
+
+    path: str
+    frame: int | None
+    height: int
+    width: int
+    boxes: np.ndarray = dataclasses.field(repr=False)
+    scores: np.ndarray = dataclasses.field(repr=False)
+    class_ids: np.ndarray = dataclasses.field(repr=False)
+    names: list[str]
+    mask: np.ndarray | None = dataclasses.field(repr=False)
+    labels: Mapping[int, str] = dataclasses.field(repr=False)
+    mask_labels: Mapping[int, str] = dataclasses.field(repr=False)
+    _read: Callable[[], np.ndarray] = dataclasses.field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def image(self) -> np.ndarray:
+        """The picture, uint8 [height, width, 3]; a file is read again, a video up to the frame."""
+        return self._read()
+
+    def draw(self, path: str = "", threshold: float = 0.0) -> np.ndarray:
+        """Draws the boxes, and the mask if there is one, on the picture.
+
+        Args:
+          path: where to write a PNG; "" does not; gs:// works.
+          threshold: boxes with this score and above are drawn.
+
+        Returns:
+          uint8 [h, w, 3]; a small picture comes back enlarged.
+
+        Raises:
+          UserError: the picture cannot be read again, or the file cannot be written.
+        """
+        drawn, shown = self.image, self.scores >= threshold
+        if self.mask is not None:
+            drawn = draw_overlay(drawn, self.mask, dict(self.mask_labels))
+        if self.labels:
+            names = [name for name, is_shown in zip(self.names, shown, strict=True) if is_shown]
+            classes = list(self.labels.values())
+            drawn = draw_boxes(drawn, self.boxes[shown], names, self.scores[shown], classes)
+        if path:
+            save_png(drawn, path)
+        return drawn
+
+    def to_coco(self) -> list[dict[str, Any]]:
+        """Returns COCO results: category_id, bbox [x, y, width, height] in pixels, score, and
+        file_name and frame, and image_id where the file's name is a number.
+        """
+        found = {"boxes": self.boxes, "scores": self.scores, "classes": self.class_ids}
+        results = to_coco({**found, "num_detections": len(self)})
+        lines = picture_lines(self.path, results) if self.path else results
+        return lines if self.frame is None else [{**r, "frame": self.frame} for r in lines]
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Returns a row for each detection: file, frame, class_id, name, score and the box."""
+        sides = ("ymin", "xmin", "ymax", "xmax")
+        return [
+            {
+                "file": self.path, "frame": self.frame, "class_id": int(class_id), "name": name,
+                "score": float(score), **dict(zip(sides, map(float, box), strict=True)),
+            }
+            for box, score, class_id, name in zip(
+                self.boxes, self.scores, self.class_ids, self.names, strict=True
+            )
+        ]  # fmt: skip
+
+    def to_supervision(self) -> supervision.Detections:
+        """Returns `supervision.Detections`, corners xyxy in pixels; that library is the user's."""
+        import supervision
+
+        return supervision.Detections(
+            xyxy=self.boxes[:, [1, 0, 3, 2]], confidence=self.scores, class_id=self.class_ids,
+            data={"class_name": np.array(self.names, dtype=str)},
+        )  # fmt: skip
+
+
+class Predictions(Sequence):
+    """The predictions of pictures in their order: made when they are asked for, then kept.
+
+    A loop over them begins at once and looks at the pictures as it goes; `len`, a slice and an
+    index from the end look at all of them.
+
+    Attributes:
+      failed: {file: reason} of those that could not be read so far.
+    """
+
+    def __init__(self, found: Iterator[Prediction], failed: dict[str, str]):
+        self._found, self._known, self.failed = found, [], failed
+
+    def _has(self, place: float) -> bool:
+        while len(self._known) <= place:
+            found = next(self._found, None)
+            if found is None:
+                return False
+            self._known.append(found)
+        return True
+
+    def __iter__(self) -> Iterator[Prediction]:
+        place = 0
+        while self._has(place):
+            yield self._known[place]
+            place += 1
+
+    def __getitem__(self, place: int | slice) -> Prediction | list[Prediction]:
+        if isinstance(place, int) and place >= 0 and self._has(place):
+            return self._known[place]
+        self._has(math.inf)
+        return self._known[place]
+
+    def __len__(self) -> int:
+        self._has(math.inf)
+        return len(self._known)
+
+    def to_coco(self) -> list[dict[str, Any]]:
+        """Returns the COCO results of all pictures; see `Prediction.to_coco`."""
+        return [result for prediction in self for result in prediction.to_coco()]
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Returns the rows of all pictures; see `Prediction.to_rows`."""
+        return [row for prediction in self for row in prediction.to_rows()]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Returns the rows as a table of pandas, which is the user's."""
+        import pandas
+
+        return pandas.DataFrame(self.to_rows())
+
+
+def predict_pictures(
+    predictor: Predictor, pictures: Picture | Sequence[Picture], batch_size: int
+) -> Predictions:
+    """Looks at pictures and videos in the order given.
+
+    Args:
+      predictor: looks at the pictures.
+      pictures: one or several of: a path of a picture or video, a folder, a glob; an encoded
+        picture as bytes; uint8 [H, W, 3], or several of one size as uint8 [B, H, W, 3].
+      batch_size: windows that are looked at together.
+
+    Raises:
+      UserError: a path matches nothing (files that cannot be read are in `Predictions.failed`), or
+        an array or bytes are no picture.
+    """
+    is_one = isinstance(pictures, str | bytes) or getattr(pictures, "ndim", 4) == 3
+    failed: dict[str, str] = {}
+    sources = list(_sources([pictures] if is_one else pictures, failed))
+    return Predictions(_look_at(predictor, sources, batch_size), failed)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Frame:
+    """A picture that is to be looked at, and how to read it again."""
+
+    path: str
+    frame: int | None
+    image: np.ndarray
+    read: Callable[[], np.ndarray]
+
+
+def _sources(
+    pictures: Sequence[Picture], failed: dict[str, str]
+) -> Iterator[Callable[[], Iterator[_Frame]]]:
+    """Yields what reads each source, after all of them have been looked for."""
+    for place, picture in enumerate(pictures):
+        if not isinstance(picture, str):
+            image = picture_of(picture, place).numpy()
+            yield lambda image=image: iter([_Frame("", None, image, lambda: image)])
+            continue
+        found = find_inputs([picture])
+        for path in found.pictures:
+            yield lambda path=path: _picture_of(path, failed)
+        for path in found.videos:
+            yield lambda path=path: _frames_of(path, failed)
+
+
+def _picture_of(path: str, failed: dict[str, str]) -> Iterator[_Frame]:
+    try:
+        image = read_picture(path).numpy()
+    except UserError as error:
+        failed[path] = str(error)
+        return
+    yield _Frame(path, None, image, lambda: read_picture(path).numpy())
+
+
+def _frames_of(path: str, failed: dict[str, str]) -> Iterator[_Frame]:
+    if not video.is_available():
+        failed[path] = video.INSTALL
+        return
+    try:
+        source = video.Video(path)
+        for number, frame in enumerate(source):
+            again = itertools.islice(video.Video(path), number, None)
+            yield _Frame(path, number, frame.image, lambda again=again: next(again).image)
+    except UserError as error:
+        failed[path] = str(error)
+        return
+    if source.complaint:
+        failed[path] = source.complaint
+
+
+def _look_at(
+    predictor: Predictor, sources: Sequence[Callable[[], Iterator[_Frame]]], batch_size: int
+) -> Iterator[Prediction]:
+    """Yields what is found, a batch after another."""
+    waiting: dict[int, _Frame] = {}  # until it has been looked at
+
+    def read() -> Iterator[dict[str, Any]]:
+        frames = itertools.chain.from_iterable(source() for source in sources)
+        for index, frame in enumerate(frames):
+            waiting[index] = frame
+            yield {"image": frame.image, "image_index": index}
+
+    pictures = tf.data.Dataset.from_generator(
+        read,
+        output_signature={
+            "image": tf.TensorSpec([None, None, 3], tf.uint8),
+            "image_index": tf.TensorSpec([], tf.int32),
+        },
+    )
+    predict = prediction_on(tf.distribute.get_strategy(), predictor)
+    for found in predict(
+        lambda _: make_window_dataset(
+            pictures, predictor.model, batch_size, windows=predictor.windows
+        )
+    ):
+        for row, index in enumerate(found.pop("image_index").tolist()):
+            one = {name: value[row] for name, value in found.items()}
+            yield _prediction(predictor, waiting.pop(index), one)
+
+
+def _prediction(predictor: Predictor, frame: _Frame, found: Mapping[str, np.ndarray]) -> Prediction:
+    labels = {name: head.labels for name, head in predictor.heads.items()}
+    count, mask = int(found.get("num_detections", 0)), None
+    boxes = found.get("boxes", np.zeros([0, 4], np.float32))[:count]
+    class_ids = found.get("classes", np.zeros([0], np.int32))[:count]
+    names = [labels["detection"][int(class_id)] for class_id in class_ids]
+    if "class_maps" in found:
+        mask = unfit(found["class_maps"], frame.image.shape[:2])
+    return Prediction(
+        frame.path, frame.frame, *frame.image.shape[:2], boxes,
+        found.get("scores", np.zeros([0], np.float32))[:count], class_ids, names, mask,
+        labels.get("detection", {}), labels.get("segmentation", {}), frame.read,
+    )  # fmt: skip

@@ -1,0 +1,137 @@
+"""A loaded model as one object: what it predicts, evaluates, exports and trains."""
+
+import json
+import sys
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edet
+from edet.config.loading import save_config
+from edet.config.schema import Config, replace
+from edet.errors import UserError
+from edet.export.saved_model import export_saved_model
+from edet.inference.detector import Detector
+from edet.models.efficientdet import build_network
+from edet.records.sources.synthetic import SyntheticSet
+from edet.records.writing import write_records
+from edet.training.checkpoints import Checkpoints
+from edet.training.variables import TrainingVariables
+from edet.workdir import Workdir
+from tests.small import small_model
+
+CONFIG = replace(
+    Config(),
+    model=vars(small_model(labels={1: "a", 2: "b", 3: "c"})),
+    data={"eval_batch_size": 2},
+)
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), "uint8")
+
+
+@pytest.fixture(scope="module")
+def network():
+    return build_network(CONFIG.model)
+
+
+@pytest.fixture(scope="module")
+def saved_model(network, tmp_path_factory):
+    return export_saved_model(network, CONFIG, str(tmp_path_factory.mktemp("e") / "model"))
+
+
+@pytest.fixture(scope="module")
+def model(saved_model):
+    return edet.load(saved_model)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "000000000139.png"
+    Image.fromarray(PIXELS).save(path)
+    return str(path)
+
+
+def test_files_arrays_and_bytes_give_what_the_detector_finds_in_their_order(
+    model, network, picture
+):
+    other = PIXELS[::-1].copy()
+    expected = Detector(network, CONFIG)([PIXELS, other])
+    with open(picture, "rb") as file:
+        found = model.predict([picture, other, file.read()])
+    assert [(one.path, one.height, one.width) for one in found] == [
+        (picture, 40, 60), ("", 40, 60), ("", 40, 60),
+    ]  # fmt: skip
+    for one, row in zip(found, (0, 1, 0), strict=True):
+        count = expected["num_detections"][row]
+        assert len(one) == count == len(one.names)
+        np.testing.assert_allclose(one.scores, expected["scores"][row][:count], atol=1e-5)
+        assert [model.labels[i] for i in one.class_ids] == one.names
+    np.testing.assert_array_equal(found[0].boxes, found[2].boxes)
+    np.testing.assert_array_equal(found[-1].image, PIXELS)
+
+
+def test_pictures_are_looked_at_when_they_are_asked_for_and_bad_ones_are_listed(
+    model, tmp_path, picture
+):
+    (tmp_path / "z.jpg").write_bytes(b"no picture")
+    found = model.predict(str(tmp_path))
+    assert found[0].path == picture
+    assert [one.path for one in found] == [picture]
+    assert "decoded" in found.failed[str(tmp_path / "z.jpg")]
+    with pytest.raises(IndexError):
+        found[1]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "why"),
+    [
+        ("no/such/*.jpg", "matches no picture"),
+        ([np.zeros((4, 4))], "image 0 is float64"),
+        ([b"no picture"], "image 0 cannot be decoded"),
+    ],
+)
+def test_what_is_no_picture_is_refused_at_once(model, pictures, why):
+    with pytest.raises(UserError, match=why):
+        model.predict(pictures)
+
+
+def test_a_prediction_becomes_coco_rows_and_a_drawing(model, picture, tmp_path):
+    (one,) = model.predict(picture)
+    ymin, xmin, ymax, xmax = one.boxes[0]
+    first = one.to_coco()[0]
+    assert (first["image_id"], first["category_id"]) == (139, one.class_ids[0])
+    np.testing.assert_allclose(first["bbox"], [xmin, ymin, xmax - xmin, ymax - ymin], atol=0.011)
+    row = model.predict(picture).to_rows()[0]
+    assert (row["file"], row["name"], row["ymin"]) == (picture, one.names[0], float(ymin))
+    drawn = one.draw(str(tmp_path / "drawn.png"), threshold=2.0)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "drawn.png")), drawn)
+
+
+def test_other_libraries_get_their_own_types(model, picture, monkeypatch):
+    """Stand-ins: neither library is a dependency."""
+    monkeypatch.setitem(sys.modules, "supervision", types.SimpleNamespace(Detections=dict))
+    monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=list))
+    found = model.predict(picture)
+    given = found[0].to_supervision()
+    np.testing.assert_array_equal(given["xyxy"][0], found[0].boxes[0][[1, 0, 3, 2]])
+    assert given["data"]["class_name"].tolist() == found[0].names
+    assert len(found.to_pandas()) == len(found[0])
+
+
+def test_a_workdir_predicts_as_its_network_evaluates_and_exports(network, tmp_path, picture):
+    save_config(CONFIG, str(tmp_path / "config.yaml"))
+    Checkpoints(Workdir(str(tmp_path)), TrainingVariables(network), 1).save()
+    write_records(SyntheticSet(3, 64), str(tmp_path / "val"), num_shards=1)
+    model = edet.load(str(tmp_path))
+    (expected,) = Detector(network, CONFIG)([PIXELS])["scores"]
+    np.testing.assert_allclose(model.predict(PIXELS)[0].scores, expected[expected > 0], atol=1e-6)
+    result = model.evaluate(f"{tmp_path}/val-*", workdir=str(tmp_path))
+    assert 0 <= result["AP"] <= 1
+    assert json.loads((tmp_path / "eval.json").read_text())["AP"] == result["AP"]
+    path = model.export(format="litert", outputs="boxes")
+    assert path == str(tmp_path / "efficientdet-d0-boxes-float32.tflite")
+    again = edet.load(path).predict(picture)[0]
+    np.testing.assert_allclose(again.scores, expected[expected > 0], atol=1e-4)
+    with pytest.raises(UserError, match=r"export\.presision.*precision"):
+        model.export(presision="int8")
