@@ -10,6 +10,7 @@ from absl import app, flags, logging
 
 from edet.errors import UserError
 from edet.files import bucket_errors
+from edet.terminal import accept_every_sign
 
 DefineFlags = Callable[[flags.FlagValues], None]
 Tool = Callable[[flags.FlagValues], None]
@@ -23,6 +24,7 @@ def run(define_flags: DefineFlags, tool: Tool) -> None:
 
 def call(tool: Tool, options: flags.FlagValues, rest: list[str]) -> int:
     """Returns 0, or after a UserError its exit code; its message goes to stderr."""
+    accept_every_sign()
     logging.set_verbosity(logging.WARNING)
     try:
         if rest:

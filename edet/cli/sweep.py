@@ -32,7 +32,6 @@ from typing import Any
 import tensorflow as tf
 from absl import flags
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
@@ -43,6 +42,7 @@ from edet.config.yaml_text import parse_yaml
 from edet.errors import UserError
 from edet.evaluation.plots import save_figure
 from edet.files import read_text, write_json
+from edet.terminal import Console
 from edet.workdir import Workdir
 from edet.workflows.configuration import run_config
 

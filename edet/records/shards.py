@@ -15,6 +15,7 @@ import tensorflow as tf
 from edet.errors import UserError
 from edet.files import failure
 from edet.records.schema import checked_features, classes_of, mask_of
+from edet.terminal import Console
 
 _FRAME_BYTES = 16  # of a record besides its own: uint64 length, uint32 crc, and uint32 crc behind
 
@@ -169,6 +170,7 @@ def count_records(files: list[str]) -> RecordSet:
             description="Counting records",
             total=len(files),
             transient=True,
+            console=Console(),
             disable=len(files) < 64,
         )
         return RecordSet(files, list(counts))

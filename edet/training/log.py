@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
 
 from edet.errors import StorageError
 from edet.files import reason
 from edet.step_log import StepLog
+from edet.terminal import Console
 from edet.training.fusion_log import FusionLog
 from edet.workdir import Workdir
 

@@ -18,10 +18,10 @@ from collections.abc import Iterator
 
 import pooch
 import requests
-from rich.console import Console
 
 from edet.errors import UserError
 from edet.files import read_text, reason, write_json
+from edet.terminal import Console
 from edet.weights.archives import extract
 from edet.weights.zoo import Release
 

@@ -93,14 +93,14 @@ def benchmark(options: flags.FlagValues) -> None:
         "scaled_decode": options.scaled_decode,
         **needed_cores(figures, sizes[0], options.global_batch, options.step_time_ms),
     }
+    if options.output:
+        write_json(options.output, figures)
     rich.print(_table(figures))
     rich.print(
         f"A step of {options.global_batch} images in {options.step_time_ms:g} ms takes "
         f"{figures['needed_images_per_second']:.0f} images/s: {figures['needed_cores']:.1f} cores "
         f"like these at {sizes[0]} x {sizes[0]}."
     )
-    if options.output:
-        write_json(options.output, figures)
 
 
 def _size(text: str) -> int:

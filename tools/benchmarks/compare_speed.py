@@ -38,7 +38,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -56,6 +55,7 @@ from edet.geometry.anchors import make_anchors
 from edet.inference.postprocess import Postprocess
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
+from edet.terminal import Console
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 PEERS = os.path.join(os.path.dirname(os.path.dirname(_HERE)), ".venv-peers", "bin", "python")
@@ -112,9 +112,9 @@ def compare(options: flags.FlagValues) -> None:
         "load": os.getloadavg()[0],
         "rows": rows,
     }
-    Console().print(_table(summary))
     if options.output:
         write_json(options.output, summary)
+    Console().print(_table(summary))
 
 
 def _network(config: Config) -> keras.Model:

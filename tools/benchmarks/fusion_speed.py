@@ -79,9 +79,9 @@ def fusion_speed(options: flags.FlagValues) -> None:
         config = load_config(name, overrides=[*size, f"data.batch_size={options.batch}"])
         found = measure(config, options.rounds)
         result["models"][name] = {"image_size": list(config.model.image_size)} | found
-        print(table(name, found), flush=True)
         if options.output:
             write_json(options.output, result)
+        print(table(name, found), flush=True)
 
 
 def measure(config: Config, rounds: int) -> dict[str, dict[str, dict[str, float]]]:

@@ -70,9 +70,9 @@ def measure(options: flags.FlagValues) -> None:
                 )  # fmt: skip
                 print(figures[-1], flush=True)
     table.title += f"; {figures[0]['measure']}" if figures else ""
-    rich.print(table)
     if options.output:
         write_json(options.output, {"batch_size": options.batch_size, "steps": figures})
+    rich.print(table)
 
 
 def measure_step(config: Config, device: str) -> dict[str, float | str]:

@@ -150,11 +150,11 @@ def kill_check(options: flags.FlagValues) -> None:
                 rich.print(kill)
         Life(command, runs[-1]).finish()
     results = [_result(folder, output / "undisturbed", options.steps) for folder in runs]
+    report = {"kills": [dataclasses.asdict(kill) for kill in kills], "runs": results}
+    (output / "kill_check.json").write_text(json.dumps(report, indent=2) + "\n")
     rich.print(_table(kills))
     for result in results:
         rich.print(result)
-    report = {"kills": [dataclasses.asdict(kill) for kill in kills], "runs": results}
-    (output / "kill_check.json").write_text(json.dumps(report, indent=2) + "\n")
     worst = max(kill.difference for kill in kills)
     if (
         worst > _TOLERANCE

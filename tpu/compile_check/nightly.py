@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from absl import flags
-from rich.console import Console
 
 from edet.cli.common import run
 from edet.config.loading import load_config
+from edet.terminal import Console
 from tpu.compile_check.__main__ import NoVerdict, check, configured, installed_versions
 from tpu.compile_check.report import USABLE, Row, describe
 from tpu.compile_check.results import find_row, read_rows, save_row, with_row, write_table
