@@ -23,6 +23,7 @@ import numpy as np
 import pycocotools.coco
 import pycocotools.cocoeval
 
+from edet.dataset_check.limits import COCO_LIMIT
 from edet.errors import UserError
 from edet.evaluation.coco_format import (
     Dataset,
@@ -67,6 +68,8 @@ class EvaluationResult:
         are left out, as pycocotools does.
       dropped: detections left out because a coordinate or the score is not finite.
       precision: class name -> [T, R] over IoU 0.5:0.05:0.95 and recall 0:0.01:1.
+      own_limit: where more detections count than COCO's 100: "max_detections" and, with so many,
+        "AP", "AP50" and "AP75".
     """
 
     metrics: dict[str, float]
@@ -78,11 +81,14 @@ class EvaluationResult:
     unknown_classes: dict[int, int]
     dropped: int
     precision: dict[str, np.ndarray]
+    own_limit: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns everything but the curves, ready for JSON."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del fields["precision"]
+        if not self.own_limit:
+            del fields["own_limit"]
         return fields
 
 
@@ -168,29 +174,34 @@ class CocoEvaluator:
         self._seen |= new
         self.detections += detections
 
-    def result(self, backend: Backend = "faster_coco_eval") -> EvaluationResult:
+    def result(
+        self, backend: Backend = "faster_coco_eval", max_detections: int = COCO_LIMIT
+    ) -> EvaluationResult:
         """Returns the numbers for everything added so far; more may be added afterwards."""
-        return evaluate_coco(self.dataset, self.detections, backend)
+        return evaluate_coco(self.dataset, self.detections, backend, max_detections)
 
 
 def evaluate_json(
-    annotations: str, detections: str, backend: Backend = "faster_coco_eval"
-) -> EvaluationResult:
-    """Evaluates a file of COCO results against a file of COCO annotations.
+    annotations: str, detections: str, backend: Backend = "faster_coco_eval",
+    max_detections: int = COCO_LIMIT,
+) -> EvaluationResult:  # fmt: skip
+    """Evaluates a file of COCO results against a file of COCO annotations; see `evaluate_coco`.
 
     Raises:
       UserError: a file is missing or is not what its name says, or they do not belong together.
     """
-    return evaluate_coco(*read_coco_json(annotations, detections), backend)
+    return evaluate_coco(*read_coco_json(annotations, detections), backend, max_detections)
 
 
 def evaluate_coco(
-    dataset: Dataset, detections: Results, backend: Backend = "faster_coco_eval"
-) -> EvaluationResult:
+    dataset: Dataset, detections: Results, backend: Backend = "faster_coco_eval",
+    max_detections: int = COCO_LIMIT,
+) -> EvaluationResult:  # fmt: skip
     """Evaluates results against a data set, both in COCO's structures; neither is changed.
 
     Detections that are not finite are left out and counted: pycocotools scores a NaN box as a
-    perfect one.
+    perfect one. The twelve numbers keep COCO's limit of 100 detections whatever `max_detections`
+    is; a larger one gives "own_limit" too.
 
     Raises:
       UserError: an annotation or detection is of an image that is not in the data set.
@@ -215,7 +226,20 @@ def evaluate_coco(
         unknown_classes={k: n for k, n in sorted(found.items()) if k not in names},
         dropped=len(detections) - len(finite),
         precision=curves,
+        own_limit=_own_limit(dataset, finite, backend, max_detections),
     )
+
+
+def _own_limit(
+    dataset: Dataset, detections: Results, backend: Backend, limit: int
+) -> dict[str, float]:
+    if limit <= COCO_LIMIT:
+        return {}
+    precision = run_cocoeval(
+        dataset, detections, backend, areaRng=[ALL_AREAS], maxDets=[limit]
+    ).eval["precision"]
+    parts = {"AP": precision, "AP50": precision[:1], "AP75": precision[5:6]}
+    return {"max_detections": limit} | {name: mean_precision(p) for name, p in parts.items()}
 
 
 def run_cocoeval(
@@ -318,7 +342,7 @@ def _indexed(coco: Any, dataset: Dataset, entries: Results) -> Any:
                 "category_id": entry["category_id"],
                 "bbox": entry["bbox"],
                 "area": _area(entry),
-                "iscrowd": int(entry.get("iscrowd", 0)),
+                "iscrowd": int(bool(entry.get("iscrowd"))),
                 "score": entry.get("score"),
             }
             for number, entry in enumerate(entries, start=1)

@@ -173,6 +173,8 @@ def read_coco_json(annotations: str, detections: str) -> tuple[Dataset, Results]
     _check_entries(results, "detections", f"detections {detections}")
     # Whatever else a detection carries (an area, a crowd flag) is not COCO's to read.
     results = [{field: entry[field] for field in _FIELDS["detections"]} for entry in results]
+    for category in dataset["categories"]:
+        category["name"] = str(category.get("name") or "")
     for image in dataset["images"]:
         image["id"] = parse_image_id(image["id"])
     for entry in (*dataset["annotations"], *results):
@@ -239,16 +241,28 @@ def _check_entries(entries: Any, kind: str, source: str) -> None:
         if missing:
             raise UserError(f"{source}: entry {i} of {kind} has no {missing[0]}.")
         class_id = entry.get("category_id", entry.get("id") if kind == "categories" else 0)
-        if not isinstance(class_id, int):
+        if not isinstance(class_id, int) or abs(class_id) >= 2**63:
             raise UserError(
                 f"{source}: entry {i} of {kind} has the class id {class_id!r}; it must be a whole "
                 "number."
             )
         box = entry.get("bbox", (0, 0, 0, 0))
         numbers = [*box, entry.get("score", 0)] if isinstance(box, list | tuple) else []
-        if len(numbers) != 5 or not all(isinstance(x, int | float) for x in numbers):
+        if len(numbers) != 5 or not all(map(_is_number, numbers)):
             raise UserError(
                 f"{source}: entry {i} of {kind} has the bbox {box!r} and score "
                 f"{entry.get('score')!r}; bbox must be [xmin, ymin, width, height] and every "
                 "value a number."
             )
+        # null is as good as missing. Text would be a number to one library and none to the other.
+        for field in ("area", "iscrowd"):
+            if entry.get(field) is not None and not _is_number(entry[field]):
+                raise UserError(
+                    f"{source}: entry {i} of {kind} has the {field} {entry[field]!r}; it must be a "
+                    "number, or be left out."
+                )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that a float holds; NaN is one in Python's JSON."""
+    return isinstance(value, int | float) and (isinstance(value, float) or abs(value) < 2**63)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from edet.dataset_check.limits import COCO_LIMIT, limits, share_beyond_coco
 from edet.evaluation.coco import ALL_AREAS, EvaluationResult, mean_precision, run_cocoeval
 from edet.evaluation.coco_format import Dataset, Results, class_names, finite_detections
 from edet.geometry.boxes import xywh_to_yxyx, yxyx_to_xywh
@@ -37,32 +38,39 @@ _ORDERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def diagnose(dataset: Dataset, detections: Results, result: EvaluationResult) -> list[str]:
+def diagnose(
+    dataset: Dataset, detections: Results, result: EvaluationResult,
+    max_detections: int | None = None,
+) -> list[str]:  # fmt: skip
     """Returns what is wrong, one sentence each.
 
-    Broken numbers are always told; the rest is looked for when AP50 is below LOW_AP50.
+    Broken numbers and images with more objects than can be found or counted are always told; the
+    rest is looked for when AP50 is below LOW_AP50.
 
     Args:
       dataset: COCO annotations, as CocoEvaluator.dataset.
       detections: COCO results, as CocoEvaluator.detections.
       result: the evaluation of these two.
+      max_detections: `detect.max_detections` of what has detected, if that is known.
     """
     reasons = _broken_numbers(dataset, detections, result)
-    if result.metrics["AP50"] >= LOW_AP50:
-        return reasons
+    told = limits(dataset["annotations"], max_detections)
+    if result.own_limit.get("AP50", result.metrics["AP50"]) >= LOW_AP50:
+        return reasons + told
     finite = finite_detections(detections)
     truth = [a for a in dataset["annotations"] if not a.get("iscrowd")]
     if not truth or not finite:
-        return reasons + _missing(dataset, truth, detections)
+        return reasons + told + _missing(dataset, truth, detections)
     reasons += _ids(truth, finite, result) + _scores(finite)
     hypotheses = _hypotheses(*_sample(dataset, finite))
-    if not reasons and not hypotheses:
+    if not reasons and not hypotheses and share_beyond_coco(truth) < 0.2:
         return [
+            *told,
             f"Ids, classes and box format agree, yet AP50 is {result.metrics['AP50']:.3f}: the "
             "boxes do not lie on the objects or the classes are wrong; train longer, check the "
-            "loss, and look at the drawn detections."
+            "loss, and look at the drawn detections.",
         ]
-    return reasons + hypotheses
+    return reasons + told + hypotheses
 
 
 def _broken_numbers(dataset: Dataset, detections: Results, result: EvaluationResult) -> list[str]:
@@ -255,7 +263,7 @@ def _renamings(
 
 def _ap50(dataset: Dataset, detections: Results) -> float:
     evaluation = run_cocoeval(
-        dataset, detections, iouThrs=[0.5], areaRng=[ALL_AREAS], maxDets=[100]
+        dataset, detections, iouThrs=[0.5], areaRng=[ALL_AREAS], maxDets=[COCO_LIMIT]
     )
     return mean_precision(evaluation.eval["precision"])
 

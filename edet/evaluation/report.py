@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import rich.box
 import rich.markup
-from rich.console import Console
 from rich.table import Table
 
 from edet.evaluation.coco import EvaluationResult
+from edet.terminal import Console
 
 _MEANINGS = {
     "AP": "IoU 0.50:0.95",
@@ -54,6 +54,11 @@ def metrics_table(result: EvaluationResult) -> Table:
     table.add_column("of")
     for name, value in result.metrics.items():
         table.add_row(name, percent(value), _MEANINGS[name])
+    own = dict(result.own_limit)
+    limit = own.pop("max_detections", 0)
+    for name, value in own.items():
+        meaning = f"{_MEANINGS[name]}, with {limit} detections per image and class instead of 100"
+        table.add_row(name, percent(value), meaning)
     return table
 
 

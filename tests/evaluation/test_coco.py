@@ -472,3 +472,53 @@ def test_detections_of_an_image_that_the_data_set_lacks_are_refused():
     stray = [{"image_id": 99, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1.0}]
     with pytest.raises(UserError, match="image id 99"):
         run_cocoeval(dataset, stray)
+
+
+def dense(images=1, objects=150, classes=(1,)):
+    """Images full of objects side by side, each found exactly."""
+    boxes = [[10 * (i % 20), 10 * (i // 20), 8, 8] for i in range(objects)]
+    entries = [
+        {"image_id": image, "category_id": classes[i % len(classes)], "bbox": box}
+        for image in range(images)
+        for i, box in enumerate(boxes)
+    ]
+    dataset = {
+        "images": [{"id": image, "width": 230, "height": 230} for image in range(images)],
+        "categories": [{"id": k, "name": f"class {k}"} for k in classes],
+        "annotations": entries,
+    }
+    return dataset, [{**entry, "score": 0.9 - i / 1000} for i, entry in enumerate(entries)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ap_at_a_limit_of_ones_own_stands_beside_cocos(backend):
+    result = evaluate_coco(*dense(), backend, max_detections=200)
+    assert result.metrics["AP50"] == pytest.approx(67 / 101)  # recall points up to 100 of 150
+    assert result.own_limit == {"max_detections": 200, "AP": 1, "AP50": 1, "AP75": 1}
+    assert result.as_dict()["own_limit"] == result.own_limit
+    assert evaluate_coco(*dense(), backend, max_detections=100).own_limit == {}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "fields", [{"iscrowd": None}, {"area": None}, {"iscrowd": None, "area": 64}]
+)
+def test_null_in_a_file_is_as_good_as_missing(tmp_path, fields, backend):
+    dataset, detections = dense(objects=4)
+    for entry in dataset["annotations"]:
+        entry |= fields
+    (tmp_path / "truth.json").write_text(json.dumps(dataset))
+    (tmp_path / "found.json").write_text(json.dumps(detections))
+    paths = str(tmp_path / "truth.json"), str(tmp_path / "found.json")
+    assert evaluate_json(*paths, backend).metrics["AP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("field", "value"), [("area", "400"), ("iscrowd", "0")])
+def test_text_for_a_number_is_refused_by_both_libraries_alike(tmp_path, field, value):
+    dataset, detections = dense(objects=4)
+    dataset["annotations"][2][field] = value
+    (tmp_path / "truth.json").write_text(json.dumps(dataset))
+    (tmp_path / "found.json").write_text(json.dumps(detections))
+    sentence = f"entry 2 of annotations has the {field} '{value}'; it must be a number"
+    with pytest.raises(UserError, match=sentence):
+        evaluate_json(str(tmp_path / "truth.json"), str(tmp_path / "found.json"))

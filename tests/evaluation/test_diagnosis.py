@@ -222,3 +222,38 @@ def test_ground_truth_without_area_is_told():
         return GroundTruth(image.image_id, image.height, image.width, boxes, image.class_ids)
 
     assert "ground-truth boxes have no area" in diagnosis(change_truth=flatten)[0]
+
+
+def crowded(objects, score=0.9, offset=0):
+    """The sentences on one image with that many objects side by side, each found exactly."""
+    places = np.stack(np.unravel_index(np.arange(objects), (50, 20)), axis=1) * 10.0
+    boxes = np.concatenate([places, places + 8], axis=1)
+    row = GroundTruth("shelf.jpg", 500, 200, boxes, np.ones(objects, np.int64))
+    evaluator = CocoEvaluator([row], LABELS)
+    scores, classes = np.full((1, objects), score), np.ones((1, objects), np.int64)
+    evaluator.add(["shelf.jpg"], boxes[None] + offset, scores, classes, [objects])
+
+    def told(max_detections=None):
+        result = evaluator.result(max_detections=max_detections or 100)
+        return diagnose(evaluator.dataset, evaluator.detections, result, max_detections)
+
+    return told
+
+
+def test_more_objects_than_coco_counts_are_the_reason_and_not_the_training():
+    (sentence,) = crowded(500)()
+    assert sentence.startswith(
+        "Images with more than 100 objects of a class: 1, such as 'shelf.jpg'"
+    )
+    assert "cannot reward 400 of 500 objects" in sentence
+    assert crowded(500)(500) == [sentence]
+    found, counted = crowded(500)(100)
+    assert "detect.max_detections=100: 1, such as 'shelf.jpg' with 500" in found
+    assert "400 of 500 objects cannot be found; set detect.max_detections to 500" in found
+    assert counted == sentence
+
+
+def test_a_few_objects_beyond_the_limit_are_told_but_are_not_the_reason():
+    limit, other = crowded(101, offset=4)()
+    assert "cannot reward 1 of 101 objects" in limit
+    assert other.startswith("Ids, classes and box format agree, yet AP50 is")

@@ -1,5 +1,6 @@
 """Tables in percent, JSON in fractions."""
 
+import dataclasses
 import io
 import json
 
@@ -56,3 +57,11 @@ def test_json_holds_fractions_and_counts(result):
         "unknown_classes": {"7": 1},
         "dropped": 1,
     }
+
+
+def test_ap_at_a_limit_of_ones_own_is_printed_beside_cocos(result):
+    out = io.StringIO()
+    own = {"max_detections": 300, "AP": 0.5, "AP50": 0.75, "AP75": 0.25}
+    print_report(dataclasses.replace(result, own_limit=own), (), Console(file=out, width=120))
+    lines = [" ".join(line.split()) for line in out.getvalue().splitlines()]
+    assert "AP50 75.0 IoU 0.50, with 300 detections per image and class instead of 100" in lines
