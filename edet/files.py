@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -28,14 +29,17 @@ _PERMANENT_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 UNAVAILABLE = (
     tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError,
 )  # fmt: skip
-_NODE_NAMES = re.compile(r"\{\{.*?\}\} | \[Op:\w+\]")  # TensorFlow's, which tell a user nothing
+# TensorFlow's names and its marks of an assertion, which tell a user nothing.
+_NODE_NAMES = re.compile(r"\{\{.*?\}\} | \[Op:\w+\]( name: $)?", re.M)
+_ASSERTION = re.compile(r"^assertion failed: \[(.*)\]$")
 
 
-def find_files(pattern: str, what: str) -> list[str]:
-    """Returns the sorted files that match a glob, or several globs separated by commas.
+def find_files(pattern: str | Sequence[str], what: str) -> list[str]:
+    """Returns the sorted files that match a glob, or several.
 
     Args:
-      pattern: for example "records/train-*.tfrecord" or "gs://bucket/train-*".
+      pattern: for example "records/train-*.tfrecord" or "gs://bucket/train-*"; or a list of such.
+        A comma belongs to a name, but where nothing has this name, globs may lie between commas.
       what: what the files are for, in the error ("data.train_records").
 
     Raises:
@@ -44,12 +48,21 @@ def find_files(pattern: str, what: str) -> list[str]:
     if not pattern:
         raise UserError(f"{what} is not set; give a glob such as 'records/train-*.tfrecord'.")
     files: list[str] = []
-    for glob in pattern.split(","):
-        found = match_files(glob.strip())
-        if not found:
-            raise UserError(f"{what} = {glob.strip()!r} matches no file; check the path.")
-        files += found
+    for glob in [pattern] if isinstance(pattern, str) else pattern:
+        found = {part: match_files(part) for part in _parts(glob)}
+        missing = [part for part, matches in found.items() if not matches]
+        if missing:
+            which = glob if len(missing) == len(found) else missing[0]
+            raise UserError(f"{what} = {which!r} matches no file; check the path.")
+        files += itertools.chain(*found.values())
     return sorted(set(files))
+
+
+def _parts(glob: str) -> list[str]:
+    """Returns the globs between the commas of one that matches nothing itself."""
+    if "," not in glob or match_files(glob):
+        return [glob]
+    return [part.strip() for part in glob.split(",")]
 
 
 def match_files(pattern: str) -> list[str]:
@@ -166,7 +179,7 @@ def reason(error: BaseException) -> str:
     """The system's own words for a failed read or write, on one line."""
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
     text = _NODE_NAMES.sub("", text)
-    return text.splitlines()[0] if text else type(error).__name__
+    return _ASSERTION.sub(r"\1", text.splitlines()[0]) if text else type(error).__name__
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:

@@ -135,3 +135,20 @@ def test_names_of_tensorflow_nodes_are_not_told():
         None, None, "{{function_node __wrapped__SaveV2}} ckpt-3; File too large [Op:SaveV2]"
     )
     assert reason(error) == "ckpt-3; File too large"
+
+
+def test_a_comma_belongs_to_a_name_and_parts_only_where_nothing_has_that_name(tmp_path):
+    folder = tmp_path / "cats, dogs"
+    folder.mkdir()
+    for name in ("a-1", "a-2", "b,c"):
+        (folder / name).write_text("")
+    (tmp_path / "b-1").write_text("")
+    names = lambda pattern: [path[-3:] for path in find_files(pattern, "data.train_records")]  # noqa: E731
+    assert names(f"{folder}/a-*") == ["a-1", "a-2"]
+    assert names(f"{folder}/b,c") == ["b,c"]
+    assert names([f"{folder}/a-*", f"{tmp_path}/b-*"]) == ["b-1", "a-1", "a-2"]
+    assert names(f"{tmp_path}/b-*,{tmp_path}/b-1") == ["b-1"]
+    with pytest.raises(UserError, match=rf"= '{tmp_path}/c-\*' matches no file"):
+        find_files(f"{tmp_path}/b-*, {tmp_path}/c-*", "data.train_records")
+    with pytest.raises(UserError, match=rf"= '{folder}/c-\*' matches no file"):
+        find_files(f"{folder}/c-*", "data.train_records")

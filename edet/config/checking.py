@@ -89,7 +89,8 @@ def _sentence(cls: type, path: str, error: dict[str, Any], value: Any) -> str:
     if isinstance(parts[0], int):  # a setting given by its place
         parts = (list(cls.__pydantic_fields__)[parts[0]], *parts[1:])
     for part in parts:
-        if isinstance(part, int):  # of a list, which is shown whole
+        # Of a list, which is shown whole, or one of the kinds that a value may have.
+        if isinstance(part, int) or not hasattr(cls, "__pydantic_fields__"):
             break
         fields, prefix = cls.__pydantic_fields__, f"{path}." if path else ""
         path, value = f"{prefix}{part}", value[part]

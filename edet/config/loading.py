@@ -19,6 +19,8 @@ from edet.config.sizes import as_dict, sized_config
 from edet.config.yaml_text import parse_yaml
 from edet.files import read_text, write_text
 
+_MAY_BE_LISTS = ("data.train_records", "data.eval_records")  # of text, or text
+
 
 def load_config(
     model: str | None = None,
@@ -133,7 +135,8 @@ def _parse_value(key: str, text: str, what: str) -> Any:
         value = parse_yaml(text, what)
     except ConfigError:  # such as *.tfrecord
         return text.strip()
-    return value if isinstance(value, str) else text.strip()
+    is_list = isinstance(value, list) and key in _MAY_BE_LISTS
+    return value if is_list or isinstance(value, str) else text.strip()
 
 
 def _read_label_maps(layers: Sequence[dict[str, Any]]) -> None:

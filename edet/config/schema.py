@@ -54,6 +54,10 @@ Labels = Annotated[
     AfterValidator(lambda labels: dict(sorted(labels.items()))),
     Field(description="load it with edet.load_config, which reads names and files"),
 ]
+# Files by glob; a list is of several.
+Globs = Annotated[
+    str | tuple[str, ...], Field(description="give a glob of TFRecord shards, or a list of globs")
+]
 
 
 @section("model.anchors")
@@ -154,6 +158,11 @@ class ModelConfig:
     # What is right of and below a fitted image, in normalised units: 0 is the mean colour
     # (reference). Its Det-AdvProp weights scale to [-1, 1] after padding and expect -1, black.
     padding: Number = 0.0
+    # The value of a PNG of 16 bits that becomes 255: 65535, or 4095 for a camera of 12 bits. One
+    # number for all pictures, in training, evaluation, prediction and exports; check_data names it.
+    white_level: Annotated[int, Field(ge=255, le=65535, description="it must be 255 to 65535")] = (
+        65535
+    )
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
 
     @property
@@ -222,8 +231,8 @@ def _require_agreement(path: str, num_classes: int, labels: dict[int, str]) -> N
 class DataConfig:
     """Where the examples come from and how they are batched."""
 
-    train_records: str = ""  # glob of TFRecord shards; gs:// works
-    eval_records: str = ""  # glob of TFRecord shards
+    train_records: Globs = ""  # glob of TFRecord shards, or a list of globs; gs:// works
+    eval_records: Globs = ""  # likewise
     batch_size: Count = 64  # images of one training step over all replicas
     eval_batch_size: Count = 8  # images of one evaluation step over all replicas
     max_boxes: Count = 100  # ground-truth boxes kept per image (reference: max_instances_per_image)

@@ -22,12 +22,15 @@ import tensorflow as tf
 
 from edet.errors import UserError
 from edet.files import reason
+from edet.image.decode import WHITE_LEVEL
+from edet.image.sixteen_bits import brightest_value
 from edet.input.ground_truth import Annotations, decoding_error, ground_truth
 from edet.input.reading import decode_parsed
 from edet.records.masks import IGNORED, BadMask, load_mask
 from edet.records.schema import Mask, checked_features, classes_of, mask_of, parse_example
 from edet.records.shards import read_records
 from edet.records.sources.example_set import Tally
+from edet.terminal import Console
 
 OUTSIDE = "box outside of the image"
 _GRACE = 2  # pixels that a box may stick out: annotation tools count from 1, and round up
@@ -42,6 +45,7 @@ class CheckedImage(Annotations):
     record: int  # its number within the file
     digest: bytes  # of the encoded image
     has_mask: bool = False
+    brightest: int = -1  # the largest value, if it has 16 bits a channel
 
     @property
     def name(self) -> str:
@@ -90,7 +94,7 @@ def read_set(
         rich.progress.TimeRemainingColumn(),
     )
     with (
-        rich.progress.Progress(*columns, transient=True) as bar,
+        rich.progress.Progress(*columns, console=Console(), transient=True) as bar,
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
         task = bar.add_task(f"Checking {what}", total=sum(map(_num_bytes, files)))
@@ -110,10 +114,10 @@ def read_set(
     return found
 
 
-def read_image(image: CheckedImage) -> np.ndarray:
-    """Reads the pixels of a checked image again: [height, width, 3] uint8."""
+def read_image(image: CheckedImage, white_level: int = WHITE_LEVEL) -> np.ndarray:
+    """Reads the pixels of a checked image again: [height, width, 3] uint8, see `decode_image`."""
     record = next(itertools.islice(read_records(image.file), image.record, None))
-    return decode_parsed(parse_example(tf.constant(record)))["image"].numpy()
+    return decode_parsed(parse_example(tf.constant(record)), white_level)["image"].numpy()
 
 
 def _num_bytes(file: str) -> int:
@@ -155,11 +159,12 @@ def _check_record(
         found.class_names.setdefault(class_id, set()).add(name)
     recorded = (int(example["height"]), int(example["width"]))
     example["height"], example["width"] = example["size"].tolist()
-    digest = hashlib.blake2b(features["image/encoded"].bytes_list.value[0], digest_size=16).digest()
+    (encoded,) = features["image/encoded"].bytes_list.value
+    digest = hashlib.blake2b(encoded, digest_size=16).digest()
     mask = mask_of(features)
     image = CheckedImage(
         **vars(ground_truth(example)), file=file, record=record, digest=digest,
-        has_mask=mask is not None,
+        has_mask=mask is not None, brightest=brightest_value(encoded),
     )  # fmt: skip
     found.images.append(image)
     _check_size(image, recorded, found.tally)

@@ -19,7 +19,9 @@ from edet.dataset_check.anchor_recall import (
     try_scales,
 )
 from edet.dataset_check.check import OUTSIDE, CheckedImage, CheckedSet
+from edet.dataset_check.limits import limits
 from edet.dataset_check.statistics import Statistics, Summary, statistics_tables
+from edet.image.sixteen_bits import white_level_advice
 from edet.records.sources.example_set import Tally
 
 _NAMED = 5  # examples in a sentence
@@ -49,6 +51,9 @@ def report_on(sets: dict[str, CheckedSet], config: Config) -> DataReport:
         problems.add(found.tally)
         sentences += _problems(name, found) + _names(name, found, labels)
         sentences += _repetitions(name, summary[name])
+        if config.model.detects:
+            sentences += _beyond_limits(name, found, config)
+        sentences += _sixteen_bits(name, found, config)
         if config.model.segments:
             sentences += _without_mask(name, found)
     train = sets["train"].images
@@ -138,6 +143,12 @@ def _names(name: str, found: CheckedSet, labels: dict[int, str]) -> list[str]:
     return [f"{name}: {clashes}"] if clashes else []
 
 
+def _sixteen_bits(name: str, found: CheckedSet, config: Config) -> list[str]:
+    brightest = [image.brightest for image in found.images if image.brightest >= 0]
+    advice = white_level_advice(brightest, config.model.white_level)
+    return [f"{name}: {advice}"] if advice else []
+
+
 def _without_mask(name: str, found: CheckedSet) -> list[str]:
     bare = [image.name for image in found.images if not image.has_mask]
     if not bare:
@@ -159,6 +170,16 @@ def _repetitions(name: str, summary: Summary) -> list[str]:
                 f"{' and '.join(groups[0][:2])}{refused}."
             )
     return sentences
+
+
+def _beyond_limits(name: str, found: CheckedSet, config: Config) -> list[str]:
+    objects = (
+        {"image_id": image.name, "category_id": class_id, "iscrowd": is_crowd}
+        for image in found.images
+        for class_id, is_crowd in zip(image.class_ids.tolist(), image.is_crowd, strict=True)
+    )
+    sentences = limits(objects, config.detect.max_detections)
+    return [f"{name}: {sentence[0].lower()}{sentence[1:]}" for sentence in sentences]
 
 
 def _crowded(train: Sequence[CheckedImage], config: Config) -> list[str]:

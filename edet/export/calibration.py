@@ -35,7 +35,7 @@ def calibration_pixels(config: Config, inputs: Sequence[str]) -> Iterator[np.nda
             raise UserError(f"{inputs[0]} holds no picture; int8 is calibrated with pictures.")
         for path in pictures[:: math.ceil(len(pictures) / count)]:
             try:
-                image = read_picture(path)
+                image = read_picture(path, config.model.white_level)
             except UserError as error:
                 raise UserError(f"cannot calibrate with {path}: {error}") from error
             model = config.model

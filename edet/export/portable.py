@@ -146,7 +146,8 @@ def metadata(config: Config, precision: str, input_type: str) -> dict[str, Any]:
             "name": "images",
             "type": input_type,
             "shape": [1, height, width, 3],
-            "pixels": "red, green, blue, 0-255",
+            "pixels": "red, green, blue, 0-255; values v of 16 bits are v * 256 // "
+            f"{model.white_level + 1}, at most 255",
             "fitting": "resize bilinearly (half-pixel centres, no antialias) by scale = "
             f"min({height} / height, {width} / width), then pad at the bottom and at the right; "
             "boxes of the file / scale are boxes in the picture",

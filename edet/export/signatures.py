@@ -194,7 +194,7 @@ def _prepare(
     def prepare(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         decoded = tf.constant(True)
         if image.dtype == tf.string:
-            image, decoded = _decode_or_blank(image)
+            image, decoded = _decode_or_blank(image, model.white_level)
         shape = tf.shape(image)
         size = fit(shape[0], shape[1], tf.constant(model.image_size))[1]
         return (*letterbox(image, model.image_size, model.pad_color), size, decoded)
@@ -213,12 +213,14 @@ def _some(images: tf.Tensor) -> tf.Tensor:
         return tf.identity(images)
 
 
-def _decode_or_blank(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _decode_or_blank(encoded: tf.Tensor, white_level: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns (image [H, W, 3], True), or (one black pixel, False) for what cannot be decoded.
 
     A graph cannot catch the error of an op; a tf.data pipeline of one element can.
     """
-    decoded = tf.data.Dataset.from_tensors(encoded).map(lambda data: (decode_image(data), True))
+    decoded = tf.data.Dataset.from_tensors(encoded).map(
+        lambda data: (decode_image(data, white_level), True)
+    )
     blank = tf.data.Dataset.from_tensors((tf.zeros([1, 1, 3], tf.uint8), False))
     # Rewriting and tuning so short a pipeline would cost more than running it.
     options = tf.data.Options()

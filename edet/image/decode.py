@@ -10,6 +10,7 @@ import functools
 
 import tensorflow as tf
 
+from edet.image.header import checked, is_16_bit_png, starts_with
 from edet.image.letterbox import fit
 
 _JPEG = b"\xff\xd8\xff"
@@ -17,29 +18,38 @@ _JPEG = b"\xff\xd8\xff"
 _EXIF_SEARCH_BYTES = 3 * 65536
 _ORIENTATION_TAG = 0x0112
 _TYPE_SHORT = 3
+WHITE_LEVEL = 65535  # the 16-bit value that becomes 255, if not `model.white_level` says otherwise
 
 
-def decode_image(encoded: tf.Tensor) -> tf.Tensor:
+def decode_image(encoded: tf.Tensor, white_level: int = WHITE_LEVEL) -> tf.Tensor:
     """Decodes an image as a person sees it: three channels, 8 bits, turned upright.
 
     JPEG (grey, CMYK and progressive too), PNG (palette, alpha, 1 to 16 bits), BMP, WebP and the
-    first frame of a GIF. Alpha is dropped, as Pillow's convert("RGB") does. 16-bit values are
-    scaled to 8 bits. TensorFlow's default JPEG decoder is kept (fast integer DCT), because the
-    reference's numbers come from it.
+    first frame of a GIF. Alpha is dropped, as Pillow's convert("RGB") does. TensorFlow's default
+    JPEG decoder is kept (fast integer DCT), because the reference's numbers come from it.
+
+    16-bit values v become v * 256 // (white_level + 1), at most 255: the range is one number for
+    all pictures. A range of each file's own would make the same light another pixel value as soon
+    as something brighter is in view, and noise of dark pictures as bright as daylight.
 
     Args:
       encoded: string scalar, the bytes of the file.
+      white_level: of PNGs with 16 bits, such as 4095 for a camera of 12 bits.
 
     Returns:
       uint8 [H, W, 3].
 
     Raises:
-      tf.errors.InvalidArgumentError: when the op runs on bytes that are no readable image.
+      tf.errors.InvalidArgumentError: when the op runs on bytes that are no readable image, or one
+        that `header.checked` refuses.
     """
-    return turn_upright(decode_stored_pixels(encoded), exif_orientation(encoded))
+    stored = decode_stored_pixels(encoded, white_level=white_level)
+    return turn_upright(stored, exif_orientation(encoded))
 
 
-def decode_stored_pixels(encoded: tf.Tensor, target: tf.Tensor | None = None) -> tf.Tensor:
+def decode_stored_pixels(
+    encoded: tf.Tensor, target: tf.Tensor | None = None, white_level: int = WHITE_LEVEL
+) -> tf.Tensor:
     """Decodes like `decode_image` but leaves the pixels as they are stored in the file.
 
     Args:
@@ -48,22 +58,20 @@ def decode_stored_pixels(encoded: tf.Tensor, target: tf.Tensor | None = None) ->
         is decoded at a half, a quarter or an eighth of its size (sides rounded up) where that
         still fills the target. Such pixels are means of those that they stand for, so a later
         bilinear resize passes fewer over: they are not the pixels of the whole image resized.
+      white_level: as of `decode_image`.
     """
+    encoded = checked(encoded)
     image = tf.case(
         [
-            (_starts_with(encoded, _JPEG), lambda: _decode_jpeg(encoded, target)),
-            (_starts_with(encoded, b"BM"), lambda: _decode_bmp(encoded)),
+            (starts_with(encoded, _JPEG), lambda: _decode_jpeg(encoded, target)),
+            (starts_with(encoded, b"BM"), lambda: _decode_bmp(encoded)),
             # TensorFlow refuses channels=3 for a WebP with alpha, and gives 3 or 4 when not asked.
-            (_starts_with(encoded, b"RIFF"), lambda: _decode_any(encoded, channels=0)[..., :3]),
+            (starts_with(encoded, b"RIFF"), lambda: _decode_any(encoded, channels=0)[..., :3]),
         ],
-        default=lambda: _decode_any(encoded, channels=3),
+        default=lambda: _decode_others(encoded, white_level),
         exclusive=True,
     )
     return tf.ensure_shape(image, [None, None, 3])
-
-
-def _starts_with(encoded: tf.Tensor, signature: bytes) -> tf.Tensor:
-    return tf.equal(tf.strings.substr(encoded, 0, len(signature)), signature)
 
 
 def _decode_jpeg(encoded: tf.Tensor, target: tf.Tensor | None) -> tf.Tensor:
@@ -81,6 +89,16 @@ def _decode_jpeg(encoded: tf.Tensor, target: tf.Tensor | None) -> tf.Tensor:
 
 def _decode_any(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+
+
+def _decode_others(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
+    def scaled() -> tf.Tensor:
+        values = tf.cast(tf.io.decode_png(encoded, channels=3, dtype=tf.uint16), tf.int32)
+        return tf.cast(tf.minimum(values * 256 // (white_level + 1), 255), tf.uint8)
+
+    if white_level == WHITE_LEVEL:  # TensorFlow's own scaling is this, by the upper byte
+        return _decode_any(encoded, channels=3)
+    return tf.cond(is_16_bit_png(encoded), scaled, lambda: _decode_any(encoded, channels=3))
 
 
 def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
@@ -140,13 +158,13 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
 
     # The files without EXIF that nearly all programs write: one JFIF segment and then the tables.
     after_jfif = tf.strings.substr(encoded, tf.minimum(20, tf.strings.length(encoded)), 2)
-    is_plain = _starts_with(encoded, _JPEG + b"\xe0\0\x10") & (after_jfif == b"\xff\xdb")
+    is_plain = starts_with(encoded, _JPEG + b"\xe0\0\x10") & (after_jfif == b"\xff\xdb")
 
     def search() -> tf.Tensor:
         data = tf.io.decode_raw(tf.strings.substr(encoded, 0, _EXIF_SEARCH_BYTES), tf.uint8)
         return _orientation_of_tiff(_find_exif(data))
 
-    return tf.cond(_starts_with(encoded, _JPEG) & ~is_plain, search, lambda: tf.constant(1))
+    return tf.cond(starts_with(encoded, _JPEG) & ~is_plain, search, lambda: tf.constant(1))
 
 
 def _find_exif(data: tf.Tensor) -> tf.Tensor:

@@ -13,30 +13,30 @@ from PIL import Image
 
 from edet.errors import UserError
 from edet.files import content_of, reason, write_bytes
-from edet.image.decode import decode_image
+from edet.image.decode import WHITE_LEVEL, decode_image
 
 
-def decode_picture(encoded: bytes | tf.Tensor) -> tf.Tensor:
-    """Decodes a picture file's bytes to uint8 [H, W, 3], upright.
+def decode_picture(encoded: bytes | tf.Tensor, white_level: int = WHITE_LEVEL) -> tf.Tensor:
+    """Decodes a picture file's bytes to uint8 [H, W, 3], upright; see `decode_image`.
 
     Raises:
       UserError: they cannot be decoded; the message is the decoder's own words, without a name.
     """
     try:
-        return decode_image(tf.convert_to_tensor(encoded))
+        return decode_image(tf.convert_to_tensor(encoded), white_level)
     except tf.errors.OpError as error:
         raise UserError(f"cannot be decoded: {reason(error)}") from error
 
 
-def read_picture(path: str) -> tf.Tensor:
-    """Reads a picture file (gs:// works) to uint8 [H, W, 3], upright.
+def read_picture(path: str, white_level: int = WHITE_LEVEL) -> tf.Tensor:
+    """Reads a picture file (gs:// works) to uint8 [H, W, 3], upright; see `decode_image`.
 
     Raises:
       UserError: it cannot be read or decoded; the message says why, and leaves the name to the
         caller, who may go on with other pictures.
     """
     try:
-        return decode_picture(content_of(path))
+        return decode_picture(content_of(path), white_level)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(reason(error)) from error
 

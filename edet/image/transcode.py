@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from edet.files import reason
 from edet.image.decode import decode_stored_pixels, exif_orientation, turn_upright
+from edet.image.header import is_16_bit_png
 
 # `make_plain` refuses above the limit; between one and two times of it Pillow would only warn.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -59,6 +60,8 @@ def make_plain(encoded: bytes, height: int = -1, width: int = -1) -> PlainImage:
         if is_plain:
             pixels, found = (tensor.numpy() for tensor in _decode(encoded))
             orientation = found if kind == "jpeg" else orientation
+            if orientation > 1 and is_16_bit_png(encoded):
+                pixels = tf.io.decode_png(encoded, channels=3, dtype=tf.uint16).numpy()
         else:
             pixels = _pillow_pixels(encoded, mode)
     except tf.errors.OpError as error:
@@ -110,17 +113,19 @@ def _decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _pillow_pixels(encoded: bytes, mode: str) -> np.ndarray:
-    """Returns uint8 [height, width, 3]: the first frame, alpha dropped, 16 bits scaled to 8."""
+    """Returns [height, width, 3] of the first frame, alpha dropped; uint16 of grey in 16 bits."""
     if mode in ("I", "F"):
         raise ValueError("32-bit pixels of an unknown range; convert it to 8 or 16 bits")
     with Image.open(io.BytesIO(encoded)) as image:
         if mode.startswith("I;16"):  # convert("RGB") would clip at 255 instead
-            grey = (np.asarray(image) >> 8).astype(np.uint8)
+            grey = np.asarray(image).astype(np.uint16)
             return np.repeat(grey[:, :, None], 3, axis=2)
         return np.asarray(image.convert("RGB"))
 
 
 def _encode(pixels: np.ndarray, kind: str) -> tuple[str, bytes]:
+    if pixels.dtype == np.uint16:  # kept, so that model.white_level can still choose the range
+        return "png", tf.io.encode_png(pixels).numpy()
     file = io.BytesIO()
     options = {"quality": 95, "subsampling": 0} if kind == "jpeg" else {}
     Image.fromarray(pixels).save(file, kind, **options)

@@ -49,7 +49,7 @@ class DetectorHandler(ModelHandler[str, list[dict], Predictor]):
         images: dict[str, tf.Tensor] = {}
         for path in batch:
             try:
-                images[path] = read_picture(path)
+                images[path] = read_picture(path, model.model.white_level)
             except UserError as error:
                 answers[path] = [{"file_name": path, "failed": str(error)}]
         if images:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edet.errors import UserError
@@ -27,6 +26,7 @@ from edet.inference.results import (
 )
 from edet.inference.run import prediction_on
 from edet.input.windows import make_window_dataset
+from edet.terminal import Console
 
 _NO_VIDEOS = "segmentation takes pictures, not videos"
 
@@ -183,7 +183,7 @@ class _Run:
             """Returns a picture, uint8 [h, w, 3]; without pixels where it cannot be read."""
             path = paths[int(number)]
             try:
-                image = read_picture(path)
+                image = read_picture(path, self._predictor.model.white_level)
             except UserError as error:
                 failed[path] = str(error)
                 return tf.zeros([0, 0, 3], tf.uint8)

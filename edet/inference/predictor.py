@@ -144,7 +144,7 @@ class Predictor:
         Raises:
           UserError: a picture cannot be decoded or is not uint8 [H, W, 3]; it names its place.
         """
-        pictures = picture_pixels(images)
+        pictures = picture_pixels(images, self.model.white_level)
         pixels, scales = map(tf.stack, zip(*map(self._prepare, pictures), strict=True))
         found = {name: value.numpy() for name, value in self._predict(pixels, scales).items()}
         return with_masks(found, pictures)
@@ -180,7 +180,7 @@ class Predictor:
             yield {name: found[name].numpy()[real] for name in names}
 
 
-def picture_pixels(images: Images) -> list[tf.Tensor]:
+def picture_pixels(images: Images, white_level: int) -> list[tf.Tensor]:
     """Returns uint8 [H, W, 3] of each of the pictures that a Predictor is called with.
 
     Raises:
@@ -188,14 +188,16 @@ def picture_pixels(images: Images) -> list[tf.Tensor]:
     """
     if len(images) == 0:
         raise UserError("there are no images to look at; give at least one.")
-    return [picture_of(image, place) for place, image in enumerate(images)]
+    return [picture_of(image, place, white_level) for place, image in enumerate(images)]
 
 
-def picture_of(image: np.ndarray | tf.Tensor | bytes, place: int) -> tf.Tensor:
+def picture_of(
+    image: np.ndarray | tf.Tensor | bytes, place: int, white_level: int
+) -> tf.Tensor:
     """Returns uint8 [H, W, 3] of one of them; `place` is its number, for the error."""
     if isinstance(image, bytes):
         try:
-            return decode_picture(image)
+            return decode_picture(image, white_level)
         except UserError as error:
             raise UserError(f"image {place} {error}") from error
     image = tf.convert_to_tensor(image)

@@ -48,7 +48,7 @@ class AugmentedPredictor(Predictor):
 
     def __call__(self, images: Images) -> dict[str, np.ndarray | list[np.ndarray]]:
         """As `Predictor.__call__`; the windows of a picture are looked at some at once."""
-        pictures = picture_pixels(images)
+        pictures = picture_pixels(images, self.model.white_level)
         found = [next(self.collect(self._steps(picture))) for picture in pictures]
         names = [name for name in found[0] if name != "image_index"]
         joined = {name: np.concatenate([one[name] for one in found]) for name in names}

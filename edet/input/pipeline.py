@@ -82,8 +82,8 @@ def make_train_dataset(
     masks = "none"
     if config.model.segments:
         masks = "optional" if config.model.detects else "required"
-    serialized = serialized.skip(skipped_records)
-    examples = decode_examples(serialized, host.records.files, warn=True, masks=masks)
+    serialized, white = serialized.skip(skipped_records), config.model.white_level
+    examples = decode_examples(serialized, host.records.files, True, masks, white)
     examples = examples.map(
         lambda example: _training_example(example, config, host.records.files),
         num_parallel_calls=tf.data.AUTOTUNE,

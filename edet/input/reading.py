@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from edet.errors import StorageError, UserError
 from edet.files import UNAVAILABLE, reason
-from edet.image.decode import decode_stored_pixels, exif_orientation, turn_upright
+from edet.image.decode import WHITE_LEVEL, decode_stored_pixels, exif_orientation, turn_upright
 from edet.records.masks import decode_mask
 from edet.records.schema import parse_example
 from edet.records.shards import check_records
@@ -75,6 +75,7 @@ def decode_examples(
     files: Sequence[str],
     warn: bool,
     masks: Literal["none", "optional", "required"] = "none",
+    white_level: int = WHITE_LEVEL,
 ) -> tf.data.Dataset:
     """Parses records and decodes their images, in order and in parallel.
 
@@ -86,6 +87,7 @@ def decode_examples(
       warn: names each undecodable image on stderr.
       masks: whether records' masks are decoded too, as "mask", see `records.masks.decode_mask`. A
         record without a required one ends the iteration with a sentence.
+      white_level: `model.white_level`, see `decode_image`.
 
     Returns:
       The same dicts, without "serialized" and "target", with the entries of `parse_example`, but
@@ -105,7 +107,7 @@ def decode_examples(
             return {**example, "mask": tf.identity(example["mask"])}
 
     def decode(example: Tensors) -> Tensors:
-        decoded = decode_parsed(example)
+        decoded = decode_parsed(example, white_level)
         return decoded if masks == "none" else {**decoded, "mask": decode_mask(example["mask"])}
 
     def decode_or_blank(example: Tensors) -> tf.data.Dataset:
@@ -119,7 +121,7 @@ def decode_examples(
     )
 
 
-def decode_parsed(example: Tensors) -> Tensors:
+def decode_parsed(example: Tensors, white_level: int = WHITE_LEVEL) -> Tensors:
     """Decodes what `parse_example` returns: "image" and "is_decoded" take the place of "encoded".
 
     With a "target", see `decode_examples`, the image may be a half, a quarter or an eighth as high
@@ -130,7 +132,7 @@ def decode_parsed(example: Tensors) -> Tensors:
     """
     example = dict(example)
     encoded, target = example.pop("encoded"), example.pop("target", None)
-    stored = decode_stored_pixels(encoded, target)
+    stored = decode_stored_pixels(encoded, target, white_level)
     upright = turn_upright(stored, exif_orientation(encoded))
     # A record whose size is that of the stored pixels was annotated without regard to EXIF.
     annotated = tf.stack([example["height"], example["width"]])

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from edet.config.schema import DetectConfig, ModelConfig
+from edet.image.decode import WHITE_LEVEL
 from edet.image.letterbox import fit, letterbox
 from edet.input.reading import (
     Tensors,
@@ -164,7 +165,7 @@ def make_eval_dataset(
     """
     context = input_context or tf.distribute.InputContext()
     check_not_empty(files)
-    pictures = read_pictures(files, context)
+    pictures = read_pictures(files, context, model.white_level)
     return make_window_dataset(pictures, model, batch_size, context, windows)
 
 
@@ -240,8 +241,9 @@ def _full_steps(
 
 
 def read_pictures(
-    files: Sequence[str], input_context: tf.distribute.InputContext
-) -> tf.data.Dataset:
+    files: Sequence[str], input_context: tf.distribute.InputContext,
+    white_level: int = WHITE_LEVEL,
+) -> tf.data.Dataset:  # fmt: skip
     """Reads one host's pictures of records as `make_window_dataset` takes them.
 
     They are numbered over all files and hosts; of n hosts each decodes every n-th.
@@ -261,4 +263,4 @@ def read_pictures(
         lambda index, record: {**record, "image_index": tf.cast(index, tf.int32)}
     )
     own = numbered.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
-    return decode_examples(own, files, warn=False).map(checked)
+    return decode_examples(own, files, False, white_level=white_level).map(checked)

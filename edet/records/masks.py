@@ -19,6 +19,7 @@ from PIL import Image
 from edet.errors import UserError
 from edet.files import content_of, list_filled_folder, reason
 from edet.image.files import encode_png
+from edet.image.header import checked
 from edet.records.schema import Mask, parse_example
 
 IGNORED = 255
@@ -97,7 +98,7 @@ def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
     nothing = tf.fill([1, 1], tf.constant(IGNORED, tf.uint8))
 
     def decode() -> tf.Tensor:
-        return tf.io.decode_png(encoded, channels=1)[:, :, 0]
+        return tf.io.decode_png(checked(encoded), channels=1)[:, :, 0]
 
     mask = tf.cond(tf.equal(encoded, ""), lambda: nothing, decode)
     return tf.ensure_shape(mask, [None, None])

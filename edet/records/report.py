@@ -11,7 +11,10 @@ from rich.table import Table
 
 from edet.errors import UserError
 from edet.files import write_json
+from edet.image.sixteen_bits import white_level_advice
 from edet.records.sources.example_set import Source, Tally
+
+SIXTEEN_BITS = "written in 16 bits, values below "
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,14 @@ class Report:
         ]
         problems = tally.pop("problems")
         return {"shards": self.shards, **tally, "classes": classes, "problems": problems}
+
+    def advice(self) -> str:
+        """Says what `model.white_level` should be for the pictures of 16 bits; "" if nothing."""
+        brightest: list[int] = []
+        for what, count in self.tally.images.items():
+            if what.startswith(SIXTEEN_BITS):
+                brightest += [int(what.removeprefix(SIXTEEN_BITS)) - 1] * count
+        return white_level_advice(brightest)
 
     def tables(self) -> list[Table]:
         """Returns the figures as tables for rich."""

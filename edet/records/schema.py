@@ -16,6 +16,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from edet.errors import UserError
+from edet.image.decode import decode_stored_pixels
 
 _BBOX = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
 _LABEL = "image/object/class/label"
@@ -222,8 +223,7 @@ def _box_pixels(boxes: tf.Tensor, size: tuple[tf.Tensor, tf.Tensor], encoded: tf
     """Areas [n] in pixels of boxes [n, 4] in shares; a record without a size is decoded for it."""
 
     def decoded():
-        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-        return tf.size(image, out_type=tf.int64) // 3
+        return tf.size(decode_stored_pixels(encoded), out_type=tf.int64) // 3
 
     pixels = tf.cond((size[0] > 0) & (size[1] > 0), lambda: size[0] * size[1], decoded)
     sides = tf.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)

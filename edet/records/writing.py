@@ -28,14 +28,16 @@ import yaml
 
 from edet.errors import UserError
 from edet.files import content_of, read_text, reason, write_json, write_text, written_aside
+from edet.image.sixteen_bits import brightest_value
 from edet.image.transcode import BadImage, make_plain
 from edet.records.masks import BadMask, encode_mask, load_mask
-from edet.records.report import Report, nothing_read, refuse_nothing
+from edet.records.report import SIXTEEN_BITS, Report, nothing_read, refuse_nothing
 from edet.records.schema import Example, Mask, box_areas, encode_example
 from edet.records.sources.example_set import Source, Tally
+from edet.terminal import Console
 
 SHARD_BYTES = 100e6  # aimed at where the number of shards is left open
-_VERSION = 1  # of the bytes this module writes; a new one makes old fingerprints void
+_VERSION = 2  # of the bytes this module writes; a new one makes old fingerprints void
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,8 @@ def prepare_record(example: Example, labels: dict[int, str]) -> tuple[bytes | No
         example, image=image.encoded, height=image.height, width=image.width
     )
     example = _clean_boxes(example, labels, tally)
+    if (brightest := brightest_value(image.encoded)) >= 0:
+        tally.images[f"{SIXTEEN_BITS}{2 ** brightest.bit_length()}"] += 1
     tally.images["written"] += 1
     tally.images["written without boxes"] += not len(example.boxes)
     tally.boxes["written"] += len(example.boxes)
@@ -288,6 +292,6 @@ def _progress_bar(total: int, shown: bool) -> Iterator[Callable[[int], None]]:
         rich.progress.MofNCompleteColumn(),
         rich.progress.TimeRemainingColumn(),
     )
-    with rich.progress.Progress(*columns, disable=not shown) as bar:
+    with rich.progress.Progress(*columns, console=Console(), disable=not shown) as bar:
         task = bar.add_task("Writing records", total=total)
         yield functools.partial(bar.advance, task)

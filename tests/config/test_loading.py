@@ -222,3 +222,21 @@ def test_differences_name_key_and_both_values():
         ("model.anchors.scale", 4.0, 2.0),
         ("train.steps", 0, 3),
     ]
+
+
+def test_records_are_a_glob_or_a_list_of_globs_in_yaml_and_set(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("data:\n  train_records: [cats, dogs/train-*, 'a, b']\n")
+    config = load_config(path=path, overrides=["data.eval_records=[a, b/val-*]"])
+    assert config.data.train_records == ("cats", "dogs/train-*", "a, b")
+    assert config.data.eval_records == ("a", "b/val-*")
+    save_config(config, tmp_path / "saved.yaml")
+    assert load_config(path=tmp_path / "saved.yaml") == config
+    with pytest.raises(ConfigError, match=r"data.train_records is \[1\]; give a glob"):
+        load_config(overrides=["data.train_records=[1]"])
+
+
+def test_the_white_level_is_bounded():
+    assert load_config(overrides=["model.white_level=4095"]).model.white_level == 4095
+    with pytest.raises(ConfigError, match="model.white_level is 12; it must be 255 to 65535"):
+        load_config(overrides=["model.white_level=12"])

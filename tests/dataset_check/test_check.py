@@ -168,3 +168,14 @@ def test_masks_are_decoded_and_their_values_compared_with_the_labels(tmp_path):
     assert problems["strange"]["detail"] == "7, 9"
     assert problems["small"]["detail"] == "the mask has 30x10 pixels, the image 30x20"
     assert check(file).tally.problems == []  # who detects only does not care
+
+
+def test_the_brightest_value_of_16_bit_pictures_is_kept_and_read_again(tmp_path):
+    values = np.full(SIZE, 800, np.uint16)
+    values[3, 4] = 3520
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, "PNG")
+    found = check(write(tmp_path / "0", record("a", image=stream.getvalue()), record("b")))
+    assert [image.brightest for image in found.images] == [3520, -1]
+    assert read_image(found.images[0], 65535).max() == 13
+    assert read_image(found.images[0], 4095).max() == 220

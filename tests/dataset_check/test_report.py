@@ -163,3 +163,27 @@ def test_a_network_of_pixels_asks_for_masks_and_not_for_boxes():
     masked = dataclasses.replace(image("a", []), has_mask=True)
     (sentence,) = report([masked, image("b", [])], config=config).sentences
     assert sentence.startswith("train: 1 of 2 images have no mask and say nothing about pixels")
+
+
+def test_images_with_more_objects_than_can_be_found_or_counted_are_told():
+    full = image("b", [1] * 130)
+    config = replace(CONFIG, data={"max_boxes": 500}, detect={"max_detections": 120})
+    train = [image("a"), full, image("c", [1] * 130, is_crowd=True)]
+    found, counted = report(train, [image("d")], config).sentences
+    assert found.startswith("train: images with more objects than detect.max_detections=120: 1,")
+    assert f"such as {full.name!r} with 130, so that 10 of 132 objects" in found
+    assert counted.startswith("train: images with more than 100 objects of a class: 1,")
+    (sentence,) = report(
+        train[:1], [full], replace(config, detect={"max_detections": 130})
+    ).sentences
+    assert sentence.startswith("eval: images with more than 100 objects of a class: 1,")
+
+
+def test_twelve_bits_in_sixteen_are_told_until_the_white_level_fits():
+    dark = [dataclasses.replace(image(name), brightest=3520) for name in "ab"]
+    (sentence,) = report(dark, [image("c")]).sentences
+    assert sentence.startswith(
+        "train: the 2 pictures of 16 bits hold no value above 3520, a 16th of"
+    )
+    assert "set model.white_level=4095" in sentence
+    assert report(dark, config=replace(CONFIG, model={"white_level": 4095})).sentences == []

@@ -1,5 +1,6 @@
 """The SavedModel gives what the Detector gives, loads without edet, and appears whole."""
 
+import io
 import json
 import os
 import subprocess
@@ -11,14 +12,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
+from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 from edet.config.schema import Config, replace
 from edet.errors import UserError
 from edet.export.saved_model import export_saved_model
 from edet.export.serving_protos import PredictionLog, arrays_of
+from edet.export.signatures import signatures_of
 from edet.files import read_text
 from edet.inference.detector import Detector
+from edet.input.reading import decode_parsed
 from edet.models.efficientdet import build_network
 from tests.conftest import REPOSITORY
 from tests.inference.test_detector import png
@@ -314,3 +318,20 @@ def test_an_export_that_is_killed_leaves_the_old_version(tmp_path):
     assert len(names) == 2
     assert names[0].startswith(".8.") and names[0].endswith(".part")
     assert (folder / "7" / "saved_model.pb").read_bytes() == b"old"
+
+
+def test_the_white_level_is_one_rule_in_detector_saved_model_and_records():
+    detector = small_detector()
+    detector = Detector(detector.network, replace(detector.config, model={"white_level": 4095}))
+    values = np.random.default_rng(0).integers(0, 4096, (64, 96), np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "PNG")
+    picture = buffer.getvalue()
+    expected = np.repeat((values >> 4)[..., None], 3, axis=2)
+    np.testing.assert_array_equal(detector.decode(picture), expected)
+    found = signatures_of(detector)["tolerant"].function(tf.constant([picture]))
+    same = signatures_of(detector)["images"].function(tf.constant(expected[None], tf.uint8))
+    np.testing.assert_allclose(found["scores"], same["scores"], rtol=0, atol=1e-6)
+    record = {"encoded": tf.constant(picture), "height": 64, "width": 96}
+    np.testing.assert_array_equal(decode_parsed(record, 4095)["image"], expected)
+    assert np.asarray(detector([picture])["scores"]).max() > 0

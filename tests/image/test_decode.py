@@ -194,6 +194,19 @@ def test_16_bit_png_is_scaled_to_8_bits():
     np.testing.assert_array_equal(decoded[..., 1], values // 256)
 
 
+@pytest.mark.parametrize(("white_level", "shift"), [(4095, 4), (1023, 2), (16383, 6), (65535, 8)])
+@pytest.mark.parametrize("kind", ["PNG", "RGB"])
+def test_the_white_level_scales_16_bits_and_nothing_else(white_level, shift, kind):
+    values = np.arange(0, 65536, 97, np.uint16)[None]
+    data = encode(Image.fromarray(values), "PNG")
+    if kind == "RGB":
+        data = tf.io.encode_png(np.repeat(values[..., None], 3, axis=2)).numpy()
+    expected = np.minimum(values >> shift, 255)
+    np.testing.assert_array_equal(decode_image(data, white_level)[..., 1], expected)
+    plain = encode(Image.fromarray(picture()), "PNG")
+    np.testing.assert_array_equal(decode_image(plain, white_level), picture())
+
+
 def test_jpeg_pixels_are_those_of_the_decoder_that_the_reference_calls():
     encoded = encode(Image.fromarray(picture(40, 60)), "JPEG")
     expected = tf.io.decode_image(encoded, channels=3, expand_animations=False)

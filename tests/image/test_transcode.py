@@ -125,3 +125,16 @@ def test_odd_files_from_the_world_are_read_or_refused(shared):
         "broken.png", "empty.jpg", "garbage.jpg", "html_error.jpg", "truncated.bmp",
         "truncated.jpg", "truncated.png", "truncated_photo_half.jpg", "zero_width.gif",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["tiff", "png"])
+def test_grey_of_16_bits_stays_so_that_the_white_level_can_scale_it(kind):
+    values = np.arange(24, dtype=np.uint16).reshape(4, 6) * 150
+    options = {}
+    if kind == "png":  # lies on its side
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = 3
+    plain = make_plain(encoded(kind, Image.fromarray(values), **options))
+    upright = values[::-1, ::-1] if kind == "png" else values
+    assert plain.format == "png" and plain.changes
+    np.testing.assert_array_equal(decode_image(plain.encoded, 4095)[..., 0], upright >> 4)

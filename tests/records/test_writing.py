@@ -261,3 +261,18 @@ def test_the_tables_show_each_problem_and_how_many_more(tmp_path):
     *_, problems = write_records(source, str(tmp_path / "train")).tables()
     assert problems.row_count == 21
     assert list(problems.columns[0].cells)[-1] == "and 5 more"
+
+
+def test_twelve_bits_in_sixteen_are_told_with_the_setting_that_scales_them(tmp_path):
+    stream = io.BytesIO()
+    Image.fromarray(np.full((10, 20), 3520, np.uint16)).save(stream, "PNG")
+    dark = [Example(stream.getvalue(), str(k), [[1, 1, 5, 5]], [1]) for k in range(3)]
+    other = Example(jpeg(), "other", [[1, 1, 5, 5]], [1])
+    for _ in range(2):  # the second run keeps the shards and what was said of them
+        report = write_records(ExampleSet([*dark, other], {1: "cat"}), str(tmp_path / "train"))
+        assert report.advice().startswith(
+            "the 3 pictures of 16 bits hold no value above 4095, a 16th"
+        )
+        assert report.tally.images["written in 16 bits, values below 4096"] == 3
+    bright = write_records(ExampleSet([other], {1: "cat"}), str(tmp_path / "other"))
+    assert bright.advice() == ""
