@@ -23,6 +23,7 @@ from edet.workdir import Workdir
 from edet.workflows.common import checked_records
 from edet.workflows.configuration import run_config
 from edet.workflows.serving import published_latency
+from edet.workflows.training import refuse_fewer_steps
 from tests import small
 from tests.conftest import REPOSITORY
 
@@ -385,3 +386,12 @@ def test_a_check_survives_bad_records_and_needs_no_eval_set(config, records, tmp
 def test_published_latency_is_that_of_the_released_size_alone(model, weights, overrides, latency):
     config = load_config(model, overrides=overrides)
     assert list(published_latency(config, weights).values()) == latency
+
+
+def test_fewer_steps_than_a_run_has_done_are_refused(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "ckpt-40.index").write_text("")
+    refuse_fewer_steps(Workdir(str(tmp_path)), 40)
+    refuse_fewer_steps(Workdir(str(tmp_path / "new")), 10)
+    with pytest.raises(UserError, match=r"has done 40 steps, and train.steps .* asks for 30; ask"):
+        refuse_fewer_steps(Workdir(str(tmp_path)), 30)

@@ -17,9 +17,9 @@ from absl import app, flags, logging
 from edet import workflows
 from edet.config.schema import Config
 from edet.errors import Interrupted, UserError
-from edet.files import bucket_errors, write_json
+from edet.files import bucket_errors
 from edet.runtime.devices import STRATEGIES, make_strategy
-from edet.workdir import Workdir
+from edet.terminal import accept_every_sign
 from edet.workflows.configuration import run_config
 
 MODES = (
@@ -58,6 +58,7 @@ def main(argv: Sequence[str]) -> int:
     cannot be read or written for now, 143 after a training was stopped from outside: after the last
     two the same command goes on with it.
     """
+    accept_every_sign()
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("ERROR")  # its warnings are about TensorFlow, not about the user
     try:
@@ -74,9 +75,7 @@ def _run_mode(inputs: Sequence[str]) -> None:
         flags.FLAGS[flag.name].value = flag.value and os.path.expanduser(flag.value)
     _refuse_what_is_not_for_the_mode(inputs)
     config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value, _WEIGHTS.value)
-    result = _run(config, inputs)
-    if _WORKDIR.value and result:
-        write_json(Workdir(_WORKDIR.value).result_file(_MODE.value), result)
+    _run(config, inputs)
 
 
 def _refuse_what_is_not_for_the_mode(inputs: Sequence[str]) -> None:
@@ -104,7 +103,7 @@ def _refuse_what_is_not_for_the_mode(inputs: Sequence[str]) -> None:
 def _run(config: Config, inputs: Sequence[str]) -> dict:
     mode, workdir, weights = _MODE.value, _WORKDIR.value, _WEIGHTS.value
     if mode == "inspect":
-        return workflows.inspect(config)
+        return workflows.inspect(config, workdir)
     if mode == "check_data":
         return workflows.check_data(config, workdir)
     if mode == "benchmark":

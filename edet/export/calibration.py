@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -16,18 +17,38 @@ from edet.inference.files import find_inputs
 from edet.input.reading import user_errors
 from edet.input.windows import make_eval_dataset
 
+_FEW = 10  # different pictures; below, whatever one of them lacks is missing in the ranges
 
-def calibration_pixels(config: Config, inputs: Sequence[str]) -> Iterator[np.ndarray]:
+
+def calibration_pixels(
+    config: Config, inputs: Sequence[str], warn: Callable[[str], None] = lambda _: None
+) -> Iterator[np.ndarray]:
     """Yields pictures as the network sees them, float32 [h, w, 3], fitted pixels in 0-255.
 
     Args:
       config: `export.calibration_images` is the number at most.
       inputs: files, folders and globs, of which evenly spread ones are taken. If there are none,
         equally many of each shard of `data.train_records`.
+      warn: told after the last picture if fewer than ten differ and show more than one colour.
 
     Raises:
       UserError: there are no pictures, or one cannot be read or decoded; it is named.
     """
+    model, different = config.model, set()
+    for pixels in _all_pixels(config, inputs):
+        is_picture = np.any(np.abs(pixels - pixels[0, 0]) > 1, axis=-1)
+        if np.any(is_picture & np.any(np.abs(pixels - model.pad_color) > 1, axis=-1)):
+            different.add(hashlib.sha256(pixels.tobytes()).digest())
+        yield pixels
+    if len(different) < _FEW:
+        warn(
+            f"int8 takes its ranges from {len(different)} different pictures of more than one "
+            "colour; calibrate with about a hundred such as it will see, named after the flags or "
+            "in data.train_records, or what it finds may be far off."
+        )
+
+
+def _all_pixels(config: Config, inputs: Sequence[str]) -> Iterator[np.ndarray]:
     count = config.export.calibration_images
     if inputs:
         pictures = find_inputs(inputs).pictures

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import keras
-from rich.console import Console
 
 from edet.config.labels import class_ids, labels_of
 from edet.config.schema import Config
 from edet.dataset_check.report import name_clashes
 from edet.errors import UserError
 from edet.export.exported import is_exported, load_exported
-from edet.files import find_files
+from edet.files import find_files, write_json
 from edet.inference.detector import make_predictor
 from edet.inference.predictor import Predictor, of_pixels
 from edet.models.efficientdet import build_network
 from edet.records.shards import RecordSet, check_records
+from edet.terminal import Console
 from edet.weights.loading import load_weights
+from edet.workdir import Workdir
 
 console = Console(soft_wrap=True)
+
+
+def keep(workdir: str | Workdir, mode: str, summary: dict) -> dict:
+    """Writes <workdir>/<mode>.json, if there is a workdir, and returns the summary.
+
+    It comes before printing: what a mode has worked out for hours is not lost to a terminal.
+    """
+    if workdir:
+        write_json(Workdir(str(workdir)).result_file(mode), summary)
+    return summary
 
 
 def load_predictor(config: Config, weights: str) -> Predictor:

@@ -37,7 +37,7 @@ from edet.runtime.devices import check_batch_size
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory
 from edet.workdir import Workdir
-from edet.workflows.common import checked_records, console, load_predictor
+from edet.workflows.common import checked_records, console, keep, load_predictor
 
 _GALLERY = 8  # pictures on the page that an evaluation draws
 
@@ -69,7 +69,9 @@ def _evaluate(
     with strategy.scope():
         predictor = load_predictor(config, weights or workdir.path)
     summary = Evaluation(config, workdir, strategy, predictor, in_full=True).run()
-    return summary.entries if strategy.extended.should_checkpoint else {}
+    if not strategy.extended.should_checkpoint:
+        return {}
+    return keep(workdir, "eval", summary.entries)
 
 
 def evaluate_predictor(config: Config, workdir: str, predictor: Predictor) -> dict:
@@ -90,6 +92,7 @@ def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
     if workdir and workdir.checkpoint():
         network = load_predictor(config, workdir.path)
         entries["network"] = Evaluation(config, Workdir(""), here, network).run().metrics
+        keep(workdir, "eval", entries)
         for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in summary.metrics):
             of_file, of_network = 100 * summary.metrics[name], 100 * entries["network"][name]
             console.print(
@@ -97,7 +100,7 @@ def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
                 f"{of_file - of_network:+.2f}",
                 markup=False,
             )
-    return entries
+    return keep(workdir, "eval", entries)
 
 
 class Summary(NamedTuple):
@@ -182,11 +185,11 @@ class Evaluation:
         return Summary(metrics, entries, goal, page)
 
     def _report_detection(self, extra: dict) -> tuple[dict[str, float], dict[str, Any]]:
-        """Returns metrics and entries after printing and writing them."""
-        evaluator = self._evaluators["detection"]
-        dataset, detections, result = evaluator.dataset, evaluator.detections, evaluator.result()
-        reasons = diagnose(dataset, detections, result)
-        print_report(result, reasons, console)
+        """Returns metrics and entries after writing and printing them."""
+        evaluator, limit = self._evaluators["detection"], self._config.detect.max_detections
+        dataset, detections = evaluator.dataset, evaluator.detections
+        result = evaluator.result(max_detections=limit)
+        reasons = diagnose(dataset, detections, result, limit)
         entries = {**result.as_dict(), "diagnosis": reasons}
         if self._workdir:
             write_json(self._workdir.result_file("eval"), extra | entries)
@@ -198,17 +201,18 @@ class Evaluation:
             names = list(class_names(dataset).values())
             matrix = confusion_matrix(dataset, detections, self._config.detect.draw_threshold)
             plot_confusion_matrix(matrix, names, self._workdir.confusion_plot)
+        print_report(result, reasons, console)
         return dict(result.metrics), entries
 
     def _report_segmentation(self, extra: dict) -> Any:
-        """Returns the result after printing and writing it."""
+        """Returns the result after writing and printing it."""
         result = self._evaluators["segmentation"].result()
-        console.print(*result.tables())
         if self._workdir:
             write_json(self._workdir.result_file("segmentation"), {**extra, **result.as_dict()})
             if pictures := list(self._masked_pictures()):
                 labels = self._labels["segmentation"]
                 save_mask_gallery(pictures, labels, self._workdir.segmentation_page)
+        console.print(*result.tables())
         return result
 
     def _pictures(self) -> Iterator[Picture]:
@@ -241,6 +245,6 @@ class Evaluation:
         records = tf.data.TFRecordDataset(self._files).take(1 + max(numbers, default=-1))
         for index, record in enumerate(records):
             if index in numbers:
-                example = decode_parsed(parse_example(record))
+                example = decode_parsed(parse_example(record), self._config.model.white_level)
                 title = example["source_id"].numpy().decode(errors="replace")
                 yield title, example["image"].numpy()

@@ -18,12 +18,12 @@ from edet.files import find_files
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
 from edet.workdir import Workdir
-from edet.workflows.common import console
+from edet.workflows.common import console, keep
 
 _GALLERY = 8  # pictures on the page that a check draws
 
 
-def inspect(config: Config) -> dict:
+def inspect(config: Config, workdir: str = "") -> dict:
     """Prints and returns parameters, multiply-adds, memory and anchors of a network by part."""
     network = build_network(config.model)
     costs = count_cost(network)
@@ -36,20 +36,22 @@ def inspect(config: Config) -> dict:
             f"{cost.multiply_adds / 1e9:.3f} B", f"{cost.weight_bytes / 2**20:.1f} MiB",
             f"{cost.activation_bytes / 2**20:.1f} MiB",
         )  # fmt: skip
-    console.print(table)
-    anchors = 0
+    anchors, lines = 0, []
     if config.model.detects:
         anchors = network.output["box_deltas"].shape[1]
-        console.print(f"{anchors:,} anchors, {config.model.num_classes} class logits each")
+        lines.append(f"{anchors:,} anchors, {config.model.num_classes} class logits each")
     if config.model.segments:
         _, rows, columns, classes = network.output["segmentation_logits"].shape
-        console.print(f"{rows} x {columns} pixels are classified, {classes} logits each")
-    return {
+        lines.append(f"{rows} x {columns} pixels are classified, {classes} logits each")
+    summary = {
         "model": config.model.name,
         "image_size": list(config.model.image_size),
         "anchors": anchors,
         "parts": {part: dataclasses.asdict(cost) for part, cost in costs.items()},
     }
+    keep(workdir, "inspect", summary)
+    console.print(table, *lines, sep="\n")
+    return summary
 
 
 def check_data(config: Config, workdir: str) -> dict:
@@ -72,14 +74,15 @@ def check_data(config: Config, workdir: str) -> dict:
                 mask_labels_of(config.model) if config.model.segments else None,
             )  # fmt: skip
     report = report_on(sets, config)
-    console.print(*report.tables)
-    for sentence in report.sentences:
-        console.print(f"• {sentence}", style="yellow", markup=False, highlight=False)
+    keep(workdir, "check_data", report.summary)
     if workdir:
         save_gallery(
             _anchor_pictures(config, sets["train"].images),
             Workdir(workdir).check_data_page, list(labels.values()),
         )  # fmt: skip
+    console.print(*report.tables)
+    for sentence in report.sentences:
+        console.print(f"• {sentence}", style="yellow", markup=False, highlight=False)
     return report.summary
 
 
@@ -100,8 +103,8 @@ def _anchor_pictures(config: Config, images: Sequence[CheckedImage]) -> list[Pic
         scale = image_scales([image], config.model.image_size)
         pictures.append(
             Picture(
-                image.source_id, read_image(image), image.boxes, names, anchors / scale,
-                anchor_names, overlaps, "best anchors and their IoU",
+                image.source_id, read_image(image, config.model.white_level), image.boxes, names,
+                anchors / scale, anchor_names, overlaps, "best anchors and their IoU",
             )
         )  # fmt: skip
     return pictures

@@ -29,7 +29,7 @@ from edet.runtime.devices import check_batch_size
 from edet.weights.loading import load_weights
 from edet.weights.zoo import ZOO
 from edet.workdir import Workdir
-from edet.workflows.common import console, load_network, load_predictor
+from edet.workflows.common import console, keep, load_network, load_predictor
 
 _BENCHMARK_BATCHES = (1, 8)
 
@@ -58,6 +58,7 @@ def predict(
     )  # fmt: skip
     frames = f", {summary['frames']} frames of {summary['videos']} videos"
     written = f"{summary['images']} pictures{frames if summary['videos'] else ''} -> {output}"
+    keep(workdir, "predict", summary)
     console.print(written, markup=False)
     for verb, key in (("skipped", "failed"), ("incomplete", "incomplete")):
         for path, why in summary[key].items():
@@ -94,8 +95,9 @@ def export(
     network = load_network(config, weights or workdir)
     if wanted.format == "saved_model":
         folder = export_saved_model(network, config, output or Workdir(workdir).saved_model)
+        summary = keep(workdir, "export", {"saved_model": folder})
         console.print(f"SavedModel -> {folder}", markup=False)
-        return {"saved_model": folder}
+        return summary
     ending = {"litert": "tflite", "onnx": "onnx"}[wanted.format]
     name = f"{config.model.name}-{wanted.outputs}-{wanted.precision}.{ending}"
     path = output or Workdir(workdir).at(name)
@@ -103,12 +105,17 @@ def export(
         export_onnx(network, config, path)
     else:
         is_int8 = wanted.precision == "int8"
-        pixels = calibration_pixels(config, inputs) if is_int8 else ()
+        pixels = calibration_pixels(config, inputs, _warn) if is_int8 else ()
         export_litert(network, config, path, pixels)
     size = tf.io.gfile.stat(path).length
     written = f"{wanted.format} {wanted.precision} {wanted.outputs}, {size:,} bytes -> {path}"
+    summary = keep(workdir, "export", {wanted.format: path, "bytes": size})
     console.print(written, markup=False)
-    return {wanted.format: path, "bytes": size}
+    return summary
+
+
+def _warn(why: str) -> None:
+    console.print(f"warning: {why}", style="yellow", markup=False)
 
 
 def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] = ()) -> dict:
@@ -160,6 +167,7 @@ def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] 
             for row in rows
         ],
     }
+    keep(workdir, "benchmark", summary)
     console.print(benchmark_table(summary))
     return summary
 

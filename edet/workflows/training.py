@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from edet.config.loading import config_table
 from edet.config.schema import Config
+from edet.errors import UserError
 from edet.evaluation.plots import plot_history
 from edet.files import read_json, write_json
 from edet.inference.detector import make_predictor
@@ -33,7 +34,7 @@ from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import holds_detector, load_weights
 from edet.workdir import Workdir
-from edet.workflows.common import checked_records, console
+from edet.workflows.common import checked_records, console, keep
 from edet.workflows.evaluation import Evaluation
 
 
@@ -82,7 +83,8 @@ def _train(
     checkpoints = Checkpoints(workdir, variables, config.train.keep, is_chief)
     if checkpoints.restore_last(tell=lambda why: console.print(why, style="yellow", markup=False)):
         step = int(variables.step.numpy())
-        console.print(f"going on from step {step} of {workdir}", markup=False)
+        done = ", all there are to do" if step == recipe.total_steps else ""
+        console.print(f"going on from step {step} of {workdir}{done}", markup=False)
     elif config.train.init:
         report = load_weights(network, config.train.init)
         console.print(str(report), highlight=False, markup=False)
@@ -110,7 +112,9 @@ def _train(
     if not is_chief:
         return {}
     plot_history(workdir.history(), workdir.history_plot)
-    return {"steps": int(variables.step.numpy()), "best": checkpoints.best(), **reporter.summary()}
+    steps = int(variables.step.numpy())
+    summary = {"steps": steps, "best": checkpoints.best(), **reporter.summary()}
+    return keep(workdir, "train_and_eval" if evaluate_too else "train", summary)
 
 
 def _plan(
@@ -128,6 +132,7 @@ def _plan(
         _starts_from_detector(config, workdir),
         is_tpu(strategy),
     )
+    refuse_fewer_steps(workdir, recipe.total_steps)
     if not strategy.extended.should_checkpoint:
         return records, recipe
     notes = workdir.prepare(config)
@@ -136,6 +141,17 @@ def _plan(
     for note in notes:
         console.print(f"changed since this run was started: {note}", style="yellow", markup=False)
     return records, recipe
+
+
+def refuse_fewer_steps(workdir: Workdir, wanted: int) -> None:
+    """Raises UserError if a run has done more steps than it is asked for."""
+    last = workdir.checkpoint("last")
+    done = int(last.rpartition("-")[2]) if last else 0
+    if done > wanted:
+        raise UserError(
+            f"{workdir} has done {done} steps, and train.steps or train.epochs asks for {wanted}; "
+            "ask for more to go on, or use another --workdir."
+        )
 
 
 def _starts_from_detector(config: Config, workdir: Workdir) -> bool:

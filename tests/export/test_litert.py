@@ -319,3 +319,24 @@ def test_a_full_disk_keeps_the_old_file(network, exported, monkeypatch):
         export_litert(*parts_of(network, outputs="network"), exported)
     with open(exported, "rb") as file:
         assert file.read() == before
+
+
+def test_pictures_that_say_nothing_of_the_ranges_are_told(network, tmp_path):
+    detector = detector_of(network, precision="int8")
+    rng = np.random.default_rng(0)
+
+    def told(*pictures):
+        for old in tmp_path.glob("*.png"):
+            old.unlink()
+        for k, picture in enumerate(pictures):
+            (tmp_path / f"{k}.png").write_bytes(png(picture))
+        words = []
+        list(calibration_pixels(detector, [str(tmp_path)], words.append))
+        return words
+
+    noise = [rng.integers(0, 255, (64, 96, 3), "uint8") for _ in range(10)]
+    assert told(*noise) == []
+    for pictures in (noise[:1], [noise[0]] * 12):
+        assert told(*pictures)[0].startswith("int8 takes its ranges from 1 different pictures")
+    plain = [np.full((40, 40, 3), 20 * k, "uint8") for k in range(12)]  # padded at the right
+    assert told(*plain)[0].startswith("int8 takes its ranges from 0 different pictures")
