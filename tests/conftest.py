@@ -24,8 +24,8 @@ SLOW = {
     "input": "masks pipeline",
     "models": "efficientdet parity resnet segmentation",
     "tools": (
-        "benchmark_input compare_speed fusion_speed kill_check measure_memory measure_networks "
-        "paper_tables serve_check"
+        "benchmark_input compare_speed fusion_speed fuzz kill_check measure_memory "
+        "measure_networks paper_tables serve_check"
     ),
     "tpu": "compile_check cost nightly scripts",
     "training": "checkpoints feature_networks parity replicas step tasks",
