@@ -191,9 +191,7 @@ def picture_pixels(images: Images, white_level: int) -> list[tf.Tensor]:
     return [picture_of(image, place, white_level) for place, image in enumerate(images)]
 
 
-def picture_of(
-    image: np.ndarray | tf.Tensor | bytes, place: int, white_level: int
-) -> tf.Tensor:
+def picture_of(image: np.ndarray | tf.Tensor | bytes, place: int, white_level: int) -> tf.Tensor:
     """Returns uint8 [H, W, 3] of one of them; `place` is its number, for the error."""
     if isinstance(image, bytes):
         try:

@@ -192,7 +192,9 @@ def predict_pictures(
     """
     is_one = isinstance(pictures, str | bytes) or getattr(pictures, "ndim", 4) == 3
     failed: dict[str, str] = {}
-    sources = list(_sources([pictures] if is_one else pictures, failed))
+    sources = list(
+        _sources(predictor.model.white_level, [pictures] if is_one else pictures, failed)
+    )
     return Predictions(_look_at(predictor, sources, batch_size), failed)
 
 
@@ -207,28 +209,28 @@ class _Frame:
 
 
 def _sources(
-    pictures: Sequence[Picture], failed: dict[str, str]
+    white_level: int, pictures: Sequence[Picture], failed: dict[str, str]
 ) -> Iterator[Callable[[], Iterator[_Frame]]]:
     """Yields what reads each source, after all of them have been looked for."""
     for place, picture in enumerate(pictures):
         if not isinstance(picture, str):
-            image = picture_of(picture, place).numpy()
+            image = picture_of(picture, place, white_level).numpy()
             yield lambda image=image: iter([_Frame("", None, image, lambda: image)])
             continue
         found = find_inputs([picture])
         for path in found.pictures:
-            yield lambda path=path: _picture_of(path, failed)
+            yield lambda path=path: _picture_of(path, white_level, failed)
         for path in found.videos:
             yield lambda path=path: _frames_of(path, failed)
 
 
-def _picture_of(path: str, failed: dict[str, str]) -> Iterator[_Frame]:
+def _picture_of(path: str, white_level: int, failed: dict[str, str]) -> Iterator[_Frame]:
     try:
-        image = read_picture(path).numpy()
+        image = read_picture(path, white_level).numpy()
     except UserError as error:
         failed[path] = str(error)
         return
-    yield _Frame(path, None, image, lambda: read_picture(path).numpy())
+    yield _Frame(path, None, image, lambda: read_picture(path, white_level).numpy())
 
 
 def _frames_of(path: str, failed: dict[str, str]) -> Iterator[_Frame]:

@@ -21,6 +21,7 @@ from edet.export.saved_model import export_saved_model
 from edet.export.serving_protos import PredictionLog, arrays_of
 from edet.export.signatures import signatures_of
 from edet.files import read_text
+from edet.image.files import decode_picture
 from edet.inference.detector import Detector
 from edet.input.reading import decode_parsed
 from edet.models.efficientdet import build_network
@@ -321,17 +322,18 @@ def test_an_export_that_is_killed_leaves_the_old_version(tmp_path):
 
 
 def test_the_white_level_is_one_rule_in_detector_saved_model_and_records():
-    detector = small_detector()
-    detector = Detector(detector.network, replace(detector.config, model={"white_level": 4095}))
+    network, config = small_network()
+    config = replace(config, model={"white_level": 4095})
     values = np.random.default_rng(0).integers(0, 4096, (64, 96), np.uint16)
     buffer = io.BytesIO()
     Image.fromarray(values).save(buffer, "PNG")
     picture = buffer.getvalue()
     expected = np.repeat((values >> 4)[..., None], 3, axis=2)
-    np.testing.assert_array_equal(detector.decode(picture), expected)
-    found = signatures_of(detector)["tolerant"].function(tf.constant([picture]))
-    same = signatures_of(detector)["images"].function(tf.constant(expected[None], tf.uint8))
+    np.testing.assert_array_equal(decode_picture(picture, 4095), expected)
+    signatures = signatures_of(network, config)
+    found = signatures["tolerant"].function(tf.constant([picture]))
+    same = signatures["images"].function(tf.constant(expected[None], tf.uint8))
     np.testing.assert_allclose(found["scores"], same["scores"], rtol=0, atol=1e-6)
     record = {"encoded": tf.constant(picture), "height": 64, "width": 96}
     np.testing.assert_array_equal(decode_parsed(record, 4095)["image"], expected)
-    assert np.asarray(detector([picture])["scores"]).max() > 0
+    assert np.asarray(Detector(network, config)([picture])["scores"]).max() > 0
