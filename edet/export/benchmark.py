@@ -171,7 +171,7 @@ def _rows(
     for batch in batches:
         pictures = [picture] * batch
         prepared = [fit(decode_picture(p)) for p in pictures]
-        pixels, scales = (tf.stack(part) for part in zip(*prepared, strict=True))
+        pixels, scales, _ = (tf.stack(part) for part in zip(*prepared, strict=True))
         outputs = {name: tf.constant(value) for name, value in network(pixels).items()}
         times = (
             measure(call, seconds)

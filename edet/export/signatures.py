@@ -18,7 +18,7 @@ import tensorflow as tf
 from edet.config.schema import Config, ModelConfig
 from edet.export.fold import fold
 from edet.image.decode import decode_image
-from edet.image.letterbox import fit, letterbox, normalize_images
+from edet.image.letterbox import letterbox, normalize_images
 from edet.inference.predictor import DetectionHead, class_maps
 
 Outputs = dict[str, tf.Tensor]
@@ -167,7 +167,7 @@ def _raw(run: Callable[[tf.Tensor], Outputs], model: ModelConfig) -> Signature:
     return Signature(
         run, tf.TensorSpec([None, *model.image_size, 3], tf.float32, "images"),
         "The network alone.",
-        "pictures fitted into the input and normalised: (pixels - mean_rgb) / stddev_rgb",
+        "pictures letterboxed into the input and normalised: (pixels - mean_rgb) / stddev_rgb",
         about,
     )  # fmt: skip
 
@@ -195,9 +195,7 @@ def _prepare(
         decoded = tf.constant(True)
         if image.dtype == tf.string:
             image, decoded = _decode_or_blank(image, model.white_level)
-        shape = tf.shape(image)
-        size = fit(shape[0], shape[1], tf.constant(model.image_size))[1]
-        return (*letterbox(image, model.image_size, model.pad_color), size, decoded)
+        return (*letterbox(image, model.image_size, model.pad_color), decoded)
 
     prepared = (
         tf.TensorSpec([*model.image_size, 3], tf.float32), tf.TensorSpec([], tf.float32),

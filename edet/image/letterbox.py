@@ -12,8 +12,9 @@ Image scale = network pixels / original pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -85,26 +86,51 @@ def pad_bottom_right(
     return tf.ensure_shape(tf.concat([tf.concat([image, right], 1), bottom], 0), [*output_size, 3])
 
 
+class Letterbox(NamedTuple):
+    """A picture in the network input, and where it is there."""
+
+    image: tf.Tensor  # float32 [h, w, 3] raw pixels, 0-255
+    scale: tf.Tensor  # float32 scalar, network pixels / picture pixels
+    size: tf.Tensor  # int32 [2], rows and columns that show the picture; the rest is padding
+
+
 def letterbox(
     image: tf.Tensor, output_size: tuple[int, int], pad_color: Sequence[float]
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> Letterbox:
     """Resizes an image to fit and pads it at the bottom and at the right.
 
-    The values are not rounded, so that evaluation and serving equal the reference.
+    The values are not rounded, so that evaluation and serving equal the reference. The way back is
+    `boxes_to_picture` and `mask_to_picture`.
 
     Args:
       image: [H, W, 3] raw pixels, 0-255, any number type.
       output_size: (h, w) of the network input.
       pad_color: red, green, blue of the padding, 0-255: the model's `pad_color`. The mean becomes
         exactly 0 under `normalize_images`, which is the reference's padding.
-
-    Returns:
-      (float32 [h, w, 3] raw pixels, image scale as a float32 scalar). Boxes in original pixels are
-      boxes in network pixels / image scale.
     """
     shape = tf.shape(image)
     scale, size = fit(shape[0], shape[1], tf.constant(output_size))
-    return pad_bottom_right(resize(image, size), output_size, pad_color), scale
+    padded = pad_bottom_right(resize(image, size), output_size, pad_color)
+    return Letterbox(padded, scale, size)
+
+
+def boxes_to_picture(boxes: tf.Tensor, scales: tf.Tensor) -> tf.Tensor:
+    """Brings boxes [B, N, 4] of the network input to pixels of their pictures.
+
+    Args:
+      scales: float32 [B], `Letterbox.scale` of each picture.
+    """
+    return boxes / scales[:, None, None]
+
+
+def mask_to_picture(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Brings a class map [h, w] of the network input to the pixels [H, W] of a picture."""
+    shown = fit(*(tf.constant(side) for side in size), tf.constant(mask.shape))[1].numpy()
+    rows, columns = (
+        ((np.arange(side) + 0.5) * count / side).astype(int)
+        for side, count in zip(size, shown, strict=True)
+    )
+    return mask[np.ix_(rows, columns)]
 
 
 def normalize_images(images: tf.Tensor, model: Normalization) -> tf.Tensor:

@@ -29,6 +29,7 @@ from edet.geometry.nms import (
     suppress_at_once,
     suppress_by_class,
 )
+from edet.image.letterbox import boxes_to_picture
 
 # any: fixed shapes, for TPUs and all else. cpu: half of the time, by operations that only CPUs
 # have. portable: one image, by operations that LiteRT and ONNX have too. All find the same.
@@ -138,7 +139,7 @@ class Postprocess:
     def named(self, found: Detections, scales: Tensor | None) -> dict[str, tf.Tensor]:
         """Gives detections in network pixels the pixels of the picture and the data set's ids."""
         return {
-            "boxes": found.boxes if scales is None else found.boxes / scales[:, None, None],
+            "boxes": found.boxes if scales is None else boxes_to_picture(found.boxes, scales),
             "scores": found.scores,
             "classes": tf.gather(self._ids, found.classes + 1),
             "num_detections": found.num_detections,

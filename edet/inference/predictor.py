@@ -22,7 +22,12 @@ from edet.config.labels import labels_of, mask_labels_of
 from edet.config.schema import Config, DetectConfig, ModelConfig
 from edet.errors import UserError
 from edet.image.files import decode_picture
-from edet.image.letterbox import fit, letterbox, normalize_images
+from edet.image.letterbox import (
+    boxes_to_picture,
+    letterbox,
+    mask_to_picture,
+    normalize_images,
+)
 from edet.inference.postprocess import Postprocess
 
 Images = np.ndarray | tf.Tensor | Sequence[np.ndarray] | Sequence[bytes]
@@ -56,7 +61,7 @@ class DetectionHead:
         """As `Head`; an exported file may have done some or all of it."""
         if "num_detections" in outputs:
             found = {n: outputs[n] for n in ("boxes", "scores", "classes", "num_detections")}
-            return found | {"boxes": found["boxes"] / scales[:, None, None]}
+            return found | {"boxes": boxes_to_picture(found["boxes"], scales)}
         if "scores" in outputs:
             return self.postprocess.of_boxes(outputs["boxes"], outputs["scores"], scales)
         return self.postprocess(outputs["class_logits"], outputs["box_deltas"], scales)
@@ -151,7 +156,7 @@ class Predictor:
 
     def prepare(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Letterboxes raw pixels [H, W, 3]: float32 [h, w, 3] in 0-255, and the image scale."""
-        return letterbox(image, self.model.image_size, self.model.pad_color)
+        return letterbox(image, self.model.image_size, self.model.pad_color)[:2]
 
     def predict(self, pixels: tf.Tensor, scales: tf.Tensor) -> dict[str, tf.Tensor]:
         """Runs the network once and all heads; in a graph, on any device.
@@ -213,15 +218,7 @@ def with_masks(
     """Puts masks in the pictures' own pixels, "masks", in the place of "class_maps"."""
     if "class_maps" in found:
         maps = found.pop("class_maps").astype(np.uint8)
-        found["masks"] = [unfit(m, p.shape[:2]) for m, p in zip(maps, pictures, strict=True)]
+        found["masks"] = [
+            mask_to_picture(m, p.shape[:2]) for m, p in zip(maps, pictures, strict=True)
+        ]
     return found
-
-
-def unfit(letterboxed: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Brings a class map [h, w] back to the picture's own pixels [H, W]."""
-    shown = fit(*(tf.constant(side) for side in size), tf.constant(letterboxed.shape))[1].numpy()
-    rows, columns = (
-        ((np.arange(side) + 0.5) * count / side).astype(int)
-        for side, count in zip(size, shown, strict=True)
-    )
-    return letterboxed[np.ix_(rows, columns)]

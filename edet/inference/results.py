@@ -15,7 +15,7 @@ from edet.errors import UserError
 from edet.files import reason, write_bytes, written_aside
 from edet.geometry.boxes import yxyx_to_xywh
 from edet.image.files import save_png
-from edet.inference.predictor import unfit
+from edet.image.letterbox import mask_to_picture
 from edet.records.masks import encode_colored
 
 Found = Mapping[str, np.ndarray]  # what `Predictor.predict` returns of one picture, without B
@@ -111,7 +111,7 @@ class MaskWriter:
         self, path: str, name: str, image: np.ndarray, found: Found
     ) -> Callable[[], None]:
         """Writes the line of a picture, uint8 [H, W, 3]; returns what saves it, in any thread."""
-        mask = unfit(found["class_maps"], image.shape[:2]).astype(np.uint8)
+        mask = mask_to_picture(found["class_maps"], image.shape[:2]).astype(np.uint8)
         values, counts = np.unique(mask, return_counts=True)
         names = distinct_names(self._labels)
         shares = {

@@ -87,16 +87,15 @@ def cut_view(image: tf.Tensor, window: tf.Tensor, model: ModelConfig) -> Tensors
       "placements": float32 [4], for `place_boxes`.
       "limits": float32 [4], for `is_uncut`: the part of the frame whose boxes are whole.
     """
-    size, target = tf.shape(image)[:2], tf.constant(model.image_size)
-    frame_scale, _ = fit(size[0], size[1], target)
+    size = tf.shape(image)[:2]
+    frame_scale, _ = fit(size[0], size[1], tf.constant(model.image_size))
     corners, is_mirrored = window[:4], window[4] == 1
     shown = image[corners[0] : corners[2], corners[1] : corners[3]]
     shown = tf.cond(is_mirrored, lambda: tf.reverse(shown, [1]), lambda: shown)
-    pixels, scale = letterbox(shown, model.image_size, model.pad_color)
-    _, fitted = fit(tf.shape(shown)[0], tf.shape(shown)[1], target)
+    pixels, scale, size_shown = letterbox(shown, model.image_size, model.pad_color)
     factor = frame_scale / scale
     edges = tf.cast(corners, tf.float32) * frame_scale
-    mirror = tf.where(is_mirrored, tf.cast(fitted[1], tf.float32), 0.0)
+    mirror = tf.where(is_mirrored, tf.cast(size_shown[1], tf.float32), 0.0)
     margin = CUT_MARGIN * factor
     return {
         "images": pixels,

@@ -26,7 +26,8 @@ from edet.evaluation.segmentation import SegmentationEvaluator
 from edet.export.exported import is_exported
 from edet.files import find_files, write_json
 from edet.geometry.boxes import xywh_to_yxyx
-from edet.inference.predictor import Predictor, unfit
+from edet.image.letterbox import mask_to_picture
+from edet.inference.predictor import Predictor
 from edet.inference.run import prediction_on
 from edet.input.ground_truth import read_ground_truth
 from edet.input.reading import decode_parsed, user_errors
@@ -149,7 +150,7 @@ class Evaluation:
             self._evaluators["detection"] = CocoEvaluator(self._truth, self._labels["detection"])
         if "segmentation" in predictor.heads:
             self._evaluators["segmentation"] = SegmentationEvaluator(
-                self._labels["segmentation"], lambda: read_masks(files), unfit, _GALLERY
+                self._labels["segmentation"], lambda: read_masks(files), mask_to_picture, _GALLERY
             )
         model, windows, size = predictor.model, predictor.windows, config.data.eval_batch_size
         predict = prediction_on(strategy, predictor)

@@ -15,9 +15,10 @@ from edet.errors import UserError
 from edet.evaluation.overlays import draw_overlay
 from edet.evaluation.plots import draw_boxes
 from edet.image.files import read_picture, save_png
+from edet.image.letterbox import mask_to_picture
 from edet.inference import video
 from edet.inference.files import find_inputs
-from edet.inference.predictor import Predictor, picture_of, unfit
+from edet.inference.predictor import Predictor, picture_of
 from edet.inference.results import picture_lines, to_coco
 from edet.inference.run import prediction_on
 from edet.input.windows import make_window_dataset
@@ -286,7 +287,7 @@ def _prediction(predictor: Predictor, frame: _Frame, found: Mapping[str, np.ndar
     class_ids = found.get("classes", np.zeros([0], np.int32))[:count]
     names = [labels["detection"][int(class_id)] for class_id in class_ids]
     if "class_maps" in found:
-        mask = unfit(found["class_maps"], frame.image.shape[:2])
+        mask = mask_to_picture(found["class_maps"], frame.image.shape[:2])
     return Prediction(
         frame.path, frame.frame, *frame.image.shape[:2], boxes,
         found.get("scores", np.zeros([0], np.float32))[:count], class_ids, names, mask,

@@ -22,7 +22,7 @@ def test_letterbox_then_normalize_equals_the_reference_that_normalizes_first(
     figures, case, key, model
 ):
     size = tuple(figures[f"letterbox/{case}/out_size"])
-    image, scale = letterbox(figures[f"letterbox/{case}/image"], size, model.mean_rgb)
+    image, scale, _ = letterbox(figures[f"letterbox/{case}/image"], size, model.mean_rgb)
     normalized = normalize_images(image, model).numpy()
     # The stored figures are every fifth pixel. 1e-6: float32 noise of the other order.
     np.testing.assert_allclose(normalized[::5, ::5], figures[f"letterbox/{case}/{key}"], atol=1e-6)
@@ -51,7 +51,7 @@ def test_scaled_sizes_of_4000_shapes_equal_the_reference_exactly(figures):
 
 
 def test_padding_is_the_mean_color_and_zero_after_normalization():
-    image, scale = letterbox(np.full((10, 20, 3), 255, np.uint8), (8, 8), MODEL.mean_rgb)
+    image, scale, _ = letterbox(np.full((10, 20, 3), 255, np.uint8), (8, 8), MODEL.mean_rgb)
     assert float(scale) == pytest.approx(0.4)  # 8 / 20
     np.testing.assert_array_equal(image[:4], np.full((4, 8, 3), 255.0))  # 10 * 0.4 = 4 rows
     assert not normalize_images(image, MODEL).numpy()[4:].any()
@@ -60,7 +60,7 @@ def test_padding_is_the_mean_color_and_zero_after_normalization():
 def test_advprop_s_padding_is_black_and_minus_one_after_normalization():
     """Its pixels are x * 2 / 255 - 1, scaled after the image was padded with 0 (reference)."""
     model = ModelConfig(mean_rgb=(127.5,) * 3, stddev_rgb=(127.5,) * 3, padding=-1.0)
-    image, _ = letterbox(np.full((10, 20, 3), 255, np.uint8), (8, 8), model.pad_color)
+    image, *_ = letterbox(np.full((10, 20, 3), 255, np.uint8), (8, 8), model.pad_color)
     normalized = normalize_images(image, model).numpy()
     np.testing.assert_array_equal(normalized[:4], np.ones((4, 8, 3)))
     np.testing.assert_array_equal(normalized[4:], -np.ones((4, 8, 3)))
@@ -73,7 +73,7 @@ def test_padding_of_uint8_is_rounded_by_less_than_a_pixel_value():
 
 
 def test_a_strip_keeps_one_pixel():
-    image, scale = letterbox(np.full((3, 6400, 3), 9, np.uint8), (64, 64), (0, 0, 0))
+    image, scale, _ = letterbox(np.full((3, 6400, 3), 9, np.uint8), (64, 64), (0, 0, 0))
     assert float(scale) == pytest.approx(0.01)  # 3 * 0.01 would be 0 rows
     assert image.numpy()[0].all()
     assert not image.numpy()[1:].any()
@@ -82,8 +82,8 @@ def test_a_strip_keeps_one_pixel():
 def test_the_same_pixels_inside_a_dataset(figures):
     picture = figures["letterbox/0/image"]
     dataset = tf.data.Dataset.from_tensors(picture)
-    in_map, _ = next(iter(dataset.map(lambda x: letterbox(x, (64, 64), MODEL.mean_rgb))))
-    eager, _ = letterbox(picture, (64, 64), MODEL.mean_rgb)
+    in_map, *_ = next(iter(dataset.map(lambda x: letterbox(x, (64, 64), MODEL.mean_rgb))))
+    eager, *_ = letterbox(picture, (64, 64), MODEL.mean_rgb)
     np.testing.assert_array_equal(in_map, eager)
 
 

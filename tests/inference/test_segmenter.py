@@ -12,8 +12,9 @@ from edet.errors import UserError
 from edet.export.exported import load_exported
 from edet.export.litert import export_litert
 from edet.export.saved_model import export_saved_model
+from edet.image.letterbox import mask_to_picture
 from edet.inference.detector import Detector, Segmenter, make_predictor
-from edet.inference.predictor import of_pixels, unfit
+from edet.inference.predictor import of_pixels
 from edet.models.efficientdet import build_network
 from tests.small import small_model
 
@@ -46,11 +47,12 @@ def joint():
     return build_network(config.model), config
 
 
-def test_a_fitted_map_comes_back_in_the_pictures_own_pixels():
-    fitted = np.array([[1, 2, 9], [3, 4, 9], [9, 9, 9]], np.uint8)
-    assert unfit(fitted[:, :2], (2, 4)).tolist() == [[1, 1, 2, 2]] * 2  # only a row shows it
-    # Only a column shows this one.
-    assert unfit(fitted, (6, 3)).tolist() == [[1] * 3, [1] * 3, [3] * 3, [3] * 3, [9] * 3, [9] * 3]
+def test_a_letterboxed_map_comes_back_in_the_pictures_own_pixels():
+    letterboxed = np.array([[1, 2, 9], [3, 4, 9], [9, 9, 9]], np.uint8)
+    # Only a row shows the first picture, only a column the second.
+    assert mask_to_picture(letterboxed[:, :2], (2, 4)).tolist() == [[1, 1, 2, 2]] * 2
+    tall = [[1] * 3, [1] * 3, [3] * 3, [3] * 3, [9] * 3, [9] * 3]
+    assert mask_to_picture(letterboxed, (6, 3)).tolist() == tall
 
 
 def test_masks_have_the_pictures_sizes_and_the_data_sets_values(segmenter):
@@ -76,7 +78,7 @@ def test_a_saved_model_gives_the_same_masks(parts, segmenter, tmp_path):
     found = loaded.signatures["serving_default"](image_bytes=tf.constant(encoded))
     assert found["sizes"].numpy().tolist() == [[35, 64], [64, 40]]
     for k, mask in enumerate(segmenter(PICTURES)):
-        served = unfit(found["class_maps"][k].numpy(), mask.shape)
+        served = mask_to_picture(found["class_maps"][k].numpy(), mask.shape)
         assert (served == mask).mean() > 0.999
     spoilt = loaded.signatures["tolerant"](image_bytes=tf.constant([encoded[0], b"x"]))
     assert spoilt["decoded"].numpy().tolist() == [True, False]

@@ -75,7 +75,7 @@ def test_every_pixel_of_an_evaluation_batch_equals_the_reference(golden, shared)
 def test_every_pixel_of_a_letterbox_equals_the_reference(case, key, model, shared):
     figures = np.load(shared / "golden" / "preprocess.npz")
     size = tuple(int(side) for side in figures[f"{case}/out_size"])
-    image, _ = letterbox(figures[f"{case}/image"], size, model.mean_rgb)
+    image, *_ = letterbox(figures[f"{case}/image"], size, model.mean_rgb)
     found = normalize_images(image, model)
     np.testing.assert_allclose(found, figures[f"{case}/{key}"], rtol=0, atol=2e-6)
 
@@ -113,7 +113,7 @@ def test_a_picture_of_the_photos_mean_color_has_the_photos_mean_after_preprocess
     """
     figures = np.load(golden / "photo.npz")
     image = np.broadcast_to(figures["decoded_mean"].astype("f4"), figures["decoded_shape"])
-    fitted, _ = letterbox(image, (512, 512), MODEL.mean_rgb)
+    fitted, *_ = letterbox(image, (512, 512), MODEL.mean_rgb)
     found = normalize_images(fitted, MODEL).numpy().mean((0, 1), dtype="f8")
     # The reference's mean of 262,144 pixels is a sum in float32.
     np.testing.assert_allclose(found, figures["512/channel_mean"], rtol=0, atol=1e-5)
