@@ -113,7 +113,7 @@ def test_two_replicas_go_on_where_one_has_stopped(config, whole, tmp_path):
         path.unlink()
     process = start(workdir, config, "--strategy=mirrored", "--devices=2")
     assert process.wait() == 0, (tmp_path / "run.log").read_text()
-    assert f"going on from step 8 of {workdir}" in (tmp_path / "run.log").read_text()
+    assert f"resuming from step 8 of {workdir}" in (tmp_path / "run.log").read_text()
     assert_same_run(workdir, whole, rtol=1e-3)
 
 

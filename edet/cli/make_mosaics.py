@@ -8,7 +8,7 @@
 Writes records of side x side pictures each, in the order of the given ones, with all their boxes;
 stored as PNG, so that no pixel changes. Pictures that are left over are counted. gs:// paths work.
 
-Letters: n boxes of one picture.
+Shapes: n boxes of one picture.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ class ModelConfig:
     mean_rgb: tuple[Number, Number, Number] = (123.675, 116.28, 103.53)  # ImageNet mean, 0-255
     # ImageNet deviation, 0-255.
     stddev_rgb: tuple[Positive, Positive, Positive] = (58.395, 57.12, 57.375)
-    # What is right of and below a fitted image, in normalised units: 0 is the mean colour
+    # What is right of and below a letterboxed image, in normalised units: 0 is the mean colour
     # (reference). Its Det-AdvProp weights scale to [-1, 1] after padding and expect -1, black.
     padding: Number = 0.0
     # The value of a PNG of 16 bits that becomes 255: 65535, or 4095 for a camera of 12 bits. One
@@ -250,7 +250,9 @@ class AugmentConfig:
 
     horizontal_flip: bool = True  # with probability 0.5
     vertical_flip: bool = False  # with probability 0.5; for pictures without an up
-    jitter_min: Positive = 0.1  # smallest scale, relative to the fitted size (paper appendix 1.1)
+    jitter_min: Positive = (
+        0.1  # smallest scale, relative to the letterboxed size (paper appendix 1.1)
+    )
     jitter_max: Positive = 2.0
     # A box stays ground truth after the crop when this share of its area is still visible.
     min_visible: ShareBelowOne = 0.0  # 0 keeps every sliver, as the reference

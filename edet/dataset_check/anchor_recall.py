@@ -114,7 +114,7 @@ def _candidates(boxes: np.ndarray, model: ModelConfig) -> np.ndarray:
     return np.concatenate(candidates, axis=1)
 
 
-def measure_reach(found: NetworkBoxes, config: Config, names: dict[int, str]) -> Row:
+def measure_recall(found: NetworkBoxes, config: Config, names: dict[int, str]) -> Row:
     """Returns the recall and the mean best IoU of all boxes and of each class, also by side.
 
     "mean over classes" counts every class alike, as AP does. No boxes give None.
@@ -148,7 +148,7 @@ def measure_reach(found: NetworkBoxes, config: Config, names: dict[int, str]) ->
 
 
 def try_scales(found: NetworkBoxes, config: Config) -> list[Row]:
-    """Measures the reach of several `model.anchors.scale`, the configured one among them."""
+    """Measures the recall of several `model.anchors.scale`, the configured one among them."""
     rows = []
     for scale in sorted({*SCALES, config.model.anchors.scale}):
         anchors = dataclasses.replace(config.model.anchors, scale=scale)
@@ -168,18 +168,18 @@ def suggest_scale(rows: Sequence[Row], configured: float) -> float:
     return configured if configured in good else max(good, key=good.get)
 
 
-def reach_advice(
-    images: Sequence[Annotations], reach: Row, scales: Sequence[Row], config: Config
+def recall_advice(
+    images: Sequence[Annotations], measured: Row, scales: Sequence[Row], config: Config
 ) -> list[str]:
     """Returns sentences on what to change, none where every class is reached well.
 
     Args:
       images: the training images.
-      reach: `measure_reach` of their boxes.
+      measured: `measure_recall` of their boxes.
       scales: `try_scales` of the same boxes.
       config: the experiment.
     """
-    low = [row for row in reach["classes"] if row["recall"] < LOW_RECALL]
+    low = [row for row in measured["classes"] if row["recall"] < LOW_RECALL]
     if not low:
         return []
     low.sort(key=lambda row: row["recall"])
@@ -188,7 +188,7 @@ def reach_advice(
     found = network_boxes(images, config.model)
     causes, ratio = _causes(found, config)
     sentences = [
-        f"Anchors reach only {', '.join(named)}{more} by IoU {reach['positive_iou']}; boxes "
+        f"Anchors reach only {', '.join(named)}{more} by IoU {measured['positive_iou']}; boxes "
         "out of reach: "
         + ", ".join(f"{count} {cause}" for cause, count in causes.items() if count)
         + "."
@@ -283,24 +283,26 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f}".replace("100.0", "100")
 
 
-def reach_tables(reach: Row, scales: Sequence[Row]) -> list[Table]:
+def recall_tables(measured: Row, scales: Sequence[Row]) -> list[Table]:
     """Returns recall by class and side, and by anchor scale, as tables in percent."""
-    sides = [name for name in SIDE_NAMES if name in reach["all"]["sides"]]
-    table = simple_table(f"Boxes that an anchor reaches by IoU {reach['positive_iou']}, %", "class")
+    sides = [name for name in SIDE_NAMES if name in measured["all"]["sides"]]
+    table = simple_table(
+        f"Boxes that an anchor reaches by IoU {measured['positive_iou']}, %", "class"
+    )
     for heading in ("boxes", "mean IoU", "all", *sides):
         table.add_column(heading, justify="right")
-    rows = {"all classes": reach["all"]}
-    rows |= {f"{row['id']} {escape(row['name'])}": row for row in reach["classes"]}
+    rows = {"all classes": measured["all"]}
+    rows |= {f"{row['id']} {escape(row['name'])}": row for row in measured["classes"]}
     for name, row in rows.items():
         by_side = (row["sides"].get(side, {}).get("recall") for side in sides)
         recalls = map(_percent, (row["mean IoU"], row["recall"], *by_side))
         table.add_row(name, f"{row['boxes']:,}", *recalls)
-    counts = (f"{reach['all']['sides'][side]['boxes']:,}" for side in sides)
+    counts = (f"{measured['all']['sides'][side]['boxes']:,}" for side in sides)
     table.add_row("boxes", "", "", "", *counts)
     tried = simple_table("Mean over classes by anchor scale, %", "model.anchors.scale")
     for heading in ("reached", "mean IoU"):
         tried.add_column(heading, justify="right")
     for row in scales:
-        here = " (configured)" if row["scale"] == reach["scale"] else ""
+        here = " (configured)" if row["scale"] == measured["scale"] else ""
         tried.add_row(f"{row['scale']:g}{here}", _percent(row["recall"]), _percent(row["mean IoU"]))
     return [table, tried]

@@ -1,4 +1,4 @@
-"""What a check of a data set says: figures, anchor reach, and what a person should look at."""
+"""What a check of a data set says: figures, anchor recall, and what a person should look at."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from edet.config.labels import labels_of
 from edet.config.schema import Config
 from edet.dataset_check.anchor_recall import (
     image_scales,
-    measure_reach,
+    measure_recall,
     network_boxes,
-    reach_advice,
-    reach_tables,
+    recall_advice,
+    recall_tables,
     try_scales,
 )
 from edet.dataset_check.check import OUTSIDE, CheckedImage, CheckedSet
@@ -64,10 +64,10 @@ def report_on(sets: dict[str, CheckedSet], config: Config) -> DataReport:
         sentences += _overlap_sentences(summary["overlap"])
     boxes = network_boxes(train, config.model)
     if config.model.detects and len(boxes.boxes):
-        reach, scales = measure_reach(boxes, config, labels), try_scales(boxes, config)
-        summary["anchors"] = {**reach, "scales": scales}
-        tables += reach_tables(reach, scales)
-        sentences += reach_advice(train, reach, scales, config)
+        measured, scales = measure_recall(boxes, config, labels), try_scales(boxes, config)
+        summary["anchors"] = {**measured, "scales": scales}
+        tables += recall_tables(measured, scales)
+        sentences += recall_advice(train, measured, scales, config)
     if problems.problems:
         tables.append(problems.problem_table("in check_data.json"))
     return DataReport({**summary, "sentences": sentences}, tables, sentences)

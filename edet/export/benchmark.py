@@ -1,4 +1,4 @@
-"""How long each part of the second road takes on this machine, in every format.
+"""How long each part of inference takes on this machine, in every format.
 
     prepare     decode pictures and fit them into the input
     network     pixels -> class logits and box deltas, or as far as an exported file goes

@@ -23,7 +23,7 @@ _FEW = 10  # different pictures; below, whatever one of them lacks is missing in
 def calibration_pixels(
     config: Config, inputs: Sequence[str], warn: Callable[[str], None] = lambda _: None
 ) -> Iterator[np.ndarray]:
-    """Yields pictures as the network sees them, float32 [h, w, 3], fitted pixels in 0-255.
+    """Yields pictures as the network sees them, float32 [h, w, 3], letterboxed pixels in 0-255.
 
     Args:
       config: `export.calibration_images` is the number at most.

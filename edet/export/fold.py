@@ -5,7 +5,7 @@ offset by channel: conv(x) * s + t. The scale goes into the kernel and the offse
 the same function needs fewer operations. A head's convolution, shared by the levels but with a
 batch norm for each, becomes one convolution a level.
 
-Letters: s scale and t offset of a batch norm, [C].
+Shapes: s scale and t offset of a batch norm, [C].
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def outputs_of(config: Config) -> dict[str, str]:
 
 
 def image_spec(model: ModelConfig) -> tf.TensorSpec:
-    """Returns the input of every file: "images" float32 [1, h, w, 3], fitted pixels in 0-255."""
+    """Returns every file's input: "images" float32 [1, h, w, 3], letterboxed pixels in 0-255."""
     return tf.TensorSpec([1, *model.image_size, 3], tf.float32, "images")
 
 

@@ -1,6 +1,6 @@
 """The anchors: reference boxes tiled over every level of the pyramid (paper 5.1).
 
-Letters used below:  A anchors of all levels · h, w rows and columns of one level
+Shapes: A anchors of all levels · h, w rows and columns of one level
 Anchors are [ymin, xmin, ymax, xmax] in pixels of the network input. Their order is
 level -> y -> x -> octave -> aspect, the order in which the heads' outputs are flattened.
 """

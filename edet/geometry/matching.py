@@ -1,6 +1,6 @@
 """Which anchor answers for which ground-truth box.
 
-Letters used below:  A anchors · N ground-truth boxes, padded
+Shapes: A anchors · N ground-truth boxes, padded
 Boxes are [ymin, xmin, ymax, xmax] in pixels of the network input.
 """
 

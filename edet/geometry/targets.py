@@ -1,6 +1,6 @@
 """What the losses compare the network with: a class and a box for every anchor.
 
-Letters used below:  B images · A anchors, all levels · N ground-truth boxes, padded
+Shapes: B images · A anchors, all levels · N ground-truth boxes, padded
 Boxes are [ymin, xmin, ymax, xmax] in pixels of the network input.
 """
 

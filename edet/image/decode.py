@@ -54,8 +54,8 @@ def decode_stored_pixels(
 
     Args:
       encoded: string scalar, the bytes of the file.
-      target: int32 [2], the height and width that the image will be fitted into. Given it, a JPEG
-        is decoded at a half, a quarter or an eighth of its size (sides rounded up) where that
+      target: int32 [2], the height and width that the image will be letterboxed into. Given it, a
+        JPEG is decoded at a half, a quarter or an eighth of its size (sides rounded up) where that
         still fills the target. Such pixels are means of those that they stand for, so a later
         bilinear resize passes fewer over: they are not the pixels of the whole image resized.
       white_level: as of `decode_image`.

@@ -81,7 +81,7 @@ def decode_examples(
 
     Args:
       records: dicts with "serialized" and "image_id"; other entries are passed on. Where they
-        have a "target" (int32 [2], the height and width that the image will be fitted into), a
+        have a "target" (int32 [2], the height and width that the image will be letterboxed into), a
         large JPEG is decoded at a fraction of its size that still fills the target.
       files: what the image ids count.
       warn: names each undecodable image on stderr.

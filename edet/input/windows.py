@@ -1,9 +1,9 @@
 """Batches of evaluation and prediction: every picture whole, or also in tiles and mirrored.
 
-A view is a window of a picture, mirrored or not, fitted into the network input. What is found in a
-view is placed in the frame of its picture, the pixels that the whole picture has in the network
-input; there, one suppression serves all views. The whole picture, not mirrored, is placed by
-x * 1 + 0, so a picture that needs no other view is treated exactly as without any of this.
+A view is a window of a picture, mirrored or not, letterboxed into the network input. What is found
+in a view is placed in the frame of its picture, the pixels that the whole picture has in the
+network input; there, one suppression serves all views. The whole picture, not mirrored, is placed
+by x * 1 + 0, so a picture that needs no other view is treated exactly as without any of this.
 
 Shapes: B views of a batch · V views of a picture · H, W pixels of a picture · h, w pixels of the
 network input · M boxes of a view. Boxes and windows are [ymin, xmin, ymax, xmax].

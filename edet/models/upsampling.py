@@ -1,9 +1,9 @@
-"""Bilinear enlarging as two matrix products, for training.
+"""Bilinear upsampling as two matrix products, for training.
 
 The same numbers as `tf.image.resize`, half-pixel centres. Products of matrices and their gradients
 compile for every device; the gradient of TensorFlow's resizing does not.
 
-Letters: B images, h x w pixels before, H x W after, C channels.
+Shapes: B images, h x w pixels before, H x W after, C channels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from keras import ops
 from edet.geometry.boxes import Tensor
 
 
-def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
+def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Maps [B, h, w, C] to [B, H, W, C], H >= h and W >= w."""
     rows, columns = (
         ops.convert_to_tensor(_weights(source, target), x.dtype)

@@ -85,5 +85,5 @@ def refuse_nothing(source: Source, total: Tally, output: str) -> None:
         ((what, count),) = dropped.most_common(1)
         raise UserError(
             f"none of the {dropped.total():,} annotated boxes could be written, {count:,} of them "
-            f"{what}; mend the annotations by {output}.report.json, which names each file."
+            f"{what}; fix the annotations by {output}.report.json, which names each file."
         )

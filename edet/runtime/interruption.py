@@ -1,7 +1,7 @@
 """A run that is stopped from outside: by SIGTERM, or because another worker is gone.
 
 Clouds send SIGTERM to a machine that they take away, and kill it half a minute later. The loop asks
-`StopRequest` between two stretches, and bounds their time. With several workers, all must train
+`StopRequest` between two inner loops, and bounds their time. With several workers, all must train
 equally many steps and stop after the same one: a step waits for all of them. `Workers` is how they
 agree.
 """

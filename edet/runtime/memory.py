@@ -4,7 +4,7 @@ Numbers of one device. They are those of a runtime that keeps whatever the gradi
 TensorFlow's does on CPUs and GPUs; XLA fuses and needs less. docs/memory.md compares them with
 measured ones.
 
-Letters: B images of a micro-batch on one device, A anchors, K classes.
+Shapes: B images of a micro-batch on one device, A anchors, K classes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 # Values of the focal loss that its gradient reads, float32 for each of [B, A, K]: logits, signed
 # logits, cross entropy, modulator and products of them.
 _LOSS_COPIES = 7
-# Of [B, H, W, C], float32: enlarged logits, their softmax, and the gradient of both.
+# Of [B, H, W, C], float32: upsampled logits, their softmax, and the gradient of both.
 _PIXEL_LOSS_COPIES = 3
 # Of the largest feature map, while the gradient passes it: the gradients on both sides of a layer,
 # and the convolution's own space.

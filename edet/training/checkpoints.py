@@ -36,11 +36,11 @@ class Checkpoints:
         self._best_file = workdir.best_file
         self._saved = -1  # step of the newest whole one, as far as this process knows
 
-    def restore_last(self, tell: Callable[[str], None] = print) -> bool:
+    def restore_last(self, log: Callable[[str], None] = print) -> bool:
         """Puts the newest whole checkpoint into the variables; False if there are none at all.
 
         Args:
-          tell: gets a sentence for every damaged checkpoint that is skipped.
+          log: gets a sentence for every damaged checkpoint that is skipped.
 
         Raises:
           UserError: all are damaged, or they are of another model; StorageError: their disk or
@@ -52,7 +52,7 @@ class Checkpoints:
             if not why:
                 self._saved = int(self._step.numpy())
                 return True
-            tell(f"{path} is damaged ({why}) and was skipped")
+            log(f"{path} is damaged ({why}) and was skipped")
         if found:
             raise UserError(
                 f"no checkpoint in {self._last.path} is whole; remove that folder to start the run "

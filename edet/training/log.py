@@ -56,7 +56,7 @@ class Reporter:
     def add(
         self, last_step: int, metrics: dict[str, np.ndarray], images: np.ndarray, seconds: float
     ) -> None:
-        """Records the steps of a stretch.
+        """Records the steps of an inner loop.
 
         Args:
           last_step: updates done by now.

@@ -1,4 +1,4 @@
-"""The training loop: steps looped in the graph, and between two stretches the host's business."""
+"""The training loop: steps looped in the graph, and between two inner loops the host's business."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from edet.training.recipe import Recipe
 from edet.training.step import TrainingStep
 from edet.training.variables import TrainingVariables
 
-_LONGEST_STRETCH = 10.0  # seconds; between SIGTERM and SIGKILL clouds leave 30
+_LONGEST_INNER_LOOP = 10.0  # seconds; between SIGTERM and SIGKILL clouds leave 30
 
 
-def make_stretch(
+def make_inner_loop(
     strategy: tf.distribute.Strategy, variables: TrainingVariables, step: TrainingStep
 ) -> Callable[[Iterator, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Returns a graph that trains for some steps without coming back to Python.
@@ -40,7 +40,7 @@ def make_stretch(
         return tf.stack([metrics.get(name, tf.zeros([])) for name in METRICS[:-2]])
 
     @tf.function
-    def stretch(iterator: Iterator, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def inner_loop(iterator: Iterator, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Trains some steps; returns their metrics [steps, metrics] and image ids [steps, B]."""
         metrics = tf.TensorArray(tf.float32, steps)
         images = tf.TensorArray(tf.int64, steps)
@@ -54,7 +54,7 @@ def make_stretch(
             metrics = metrics.write(i, tf.concat([result, counts], 0))
         return metrics.stack(), images.stack()
 
-    return stretch
+    return inner_loop
 
 
 def train(
@@ -81,10 +81,10 @@ def train(
       UserError: a loss or gradient is not finite; nothing is saved, so the last checkpoint stays.
       Interrupted: SIGTERM has come, and the step that is done is saved.
     """
-    stretch = make_stretch(strategy, variables, step)
+    inner_loop = make_inner_loop(strategy, variables, step)
     workers = Workers(strategy)
     done, total = int(variables.step.numpy()), recipe.total_steps
-    seconds = _LONGEST_STRETCH  # of a step; the first stretch is one step, and compiles
+    seconds = _LONGEST_INNER_LOOP  # of a step; the first inner loop is one step, and compiles
 
     def is_due(every: int) -> bool:
         return done == total or done % every == 0
@@ -108,9 +108,9 @@ def train(
                 raise Interrupted(f"stopped by SIGTERM after step {done}, which is saved; {AGAIN}.")
             ends = (recipe.log_every, recipe.save_every, recipe.eval_every)
             count = min(*(_next_multiple(done, every) - done for every in ends), total - done)
-            count = max(1, min(count, int(_LONGEST_STRETCH / seconds)))
+            count = max(1, min(count, int(_LONGEST_INNER_LOOP / seconds)))
             started = time.monotonic()
-            values, images = (part.numpy() for part in stretch(batches, tf.constant(count)))
+            values, images = (part.numpy() for part in inner_loop(batches, tf.constant(count)))
             seconds = (time.monotonic() - started) / count
             metrics = dict(zip(METRICS, values.T, strict=True))
             _stop_if_not_finite(done, metrics, images, name_images)

@@ -1,6 +1,6 @@
 """The three terms of the loss: focal class loss, Huber box loss, L2; and optional IoU losses.
 
-Letters used below:  B images · A anchors, all levels · K classes
+Shapes: B images · A anchors, all levels · K classes
 Everything is computed in float32 whatever the network's precision. The losses are sums over the
 given images divided by a normalizer that the caller gives: with several replicas each passes the
 normalizer of the *global* batch and the results are added, so that any number of replicas means the

@@ -3,7 +3,7 @@
 Nothing is read from or assigned to a variable here, so the step can be tested on its own, gives
 the same update on any number of replicas, and compiles for a TPU without one.
 
-Letters: B images of one replica, M micro-batches.
+Shapes: B images of one replica, M micro-batches.
 """
 
 from __future__ import annotations

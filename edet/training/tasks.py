@@ -3,7 +3,7 @@
 Losses are sums over the given images divided by the count of the *global* batch (objects, or
 labelled pixels), so that any number of replicas and micro-batches means the same loss.
 
-Letters: B images of one replica, N padded boxes, A anchors, H x W pixels of the input, C classes.
+Shapes: B images of one replica, N padded boxes, A anchors, H x W pixels of the input, C classes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keras import ops
 from edet.config.schema import Config
 from edet.geometry.anchors import make_anchors
 from edet.geometry.targets import Targets, assign_targets
-from edet.models.upsampling import enlarge
+from edet.models.upsampling import upsample
 from edet.records.masks import IGNORED
 from edet.training.losses import detection_losses, loss_normalizer
 
@@ -105,12 +105,12 @@ def pixel_cross_entropy(logits: tf.Tensor, gt_masks: tf.Tensor, count: tf.Tensor
     """Returns the softmax cross-entropy of labelled pixels, summed and divided by `count`.
 
     Args:
-      logits: [B, h, w, C], any float type; enlarged to the masks' size bilinearly, so that the loss
-        sees what is shown in the end.
+      logits: [B, h, w, C], any float type; upsampled to the masks' size bilinearly, so that the
+        loss sees what is shown in the end.
       gt_masks: uint8 [B, H, W], indices of classes; pixels that are IGNORED add nothing.
       count: labelled pixels of the global batch; 0 gives 0.
     """
-    logits = enlarge(ops.cast(logits, "float32"), tuple(gt_masks.shape[1:3]))
+    logits = upsample(ops.cast(logits, "float32"), tuple(gt_masks.shape[1:3]))
     is_labelled = gt_masks != IGNORED
     classes = tf.cast(tf.where(is_labelled, gt_masks, tf.zeros_like(gt_masks)), tf.int32)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)

@@ -140,9 +140,9 @@ def _pins(cache: str) -> dict[str, str]:
     try:
         pins = json.loads(read_text(path, "pinned checksums"))
     except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON ({error}); mend or delete it.") from error
+        raise UserError(f"{path} is not JSON ({error}); fix or delete it.") from error
     if not isinstance(pins, dict):
-        raise UserError(f"{path} must hold {{name: SHA-256}}; mend or delete it.")
+        raise UserError(f"{path} must hold {{name: SHA-256}}; fix or delete it.")
     return pins
 
 

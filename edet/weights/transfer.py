@@ -1,6 +1,6 @@
 """Classes by name: a class that source and network share keeps its logits, whatever its place.
 
-Letters: A anchors of a location · K classes · W channels before the last convolution. Channel
+Shapes: A anchors of a location · K classes · W channels before the last convolution. Channel
 a * K + k of the class head is class k of anchor a (reference).
 """
 

@@ -119,7 +119,7 @@ def _warn(why: str) -> None:
 
 
 def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] = ()) -> dict:
-    """Measures the parts of the road from a picture to its detections, in every format.
+    """Measures the parts of the pipeline from a picture to its detections, in every format.
 
     Without `weights` or a trained workdir the network is untrained, which is as fast. A format
     whose packages are not installed is named and left out.
@@ -135,7 +135,7 @@ def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] 
     """
     if not config.model.detects:
         raise UserError(
-            "--mode=benchmark measures the road to detections, and model.heads has no detection."
+            "--mode=benchmark measures the way to detections, and model.heads has no detection."
         )
     picture = _picture(inputs)
     network = build_network(config.model)

@@ -81,10 +81,10 @@ def _train(
     )
     console.print(memory.table())
     checkpoints = Checkpoints(workdir, variables, config.train.keep, is_chief)
-    if checkpoints.restore_last(tell=lambda why: console.print(why, style="yellow", markup=False)):
+    if checkpoints.restore_last(log=lambda why: console.print(why, style="yellow", markup=False)):
         step = int(variables.step.numpy())
         done = ", all there are to do" if step == recipe.total_steps else ""
-        console.print(f"going on from step {step} of {workdir}{done}", markup=False)
+        console.print(f"resuming from step {step} of {workdir}{done}", markup=False)
     elif config.train.init:
         report = load_weights(network, config.train.init)
         console.print(str(report), highlight=False, markup=False)

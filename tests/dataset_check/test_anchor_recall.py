@@ -1,4 +1,4 @@
-"""Anchor reach: numbers that follow from one anchor, and the same maximum as over all anchors."""
+"""Anchor recall: numbers that follow from one anchor, and the same maximum as over all anchors."""
 
 import dataclasses
 
@@ -12,10 +12,10 @@ from edet.config.schema import AnchorConfig, Config, ModelConfig, replace
 from edet.dataset_check.anchor_recall import (
     NetworkBoxes,
     best_anchors,
-    measure_reach,
+    measure_recall,
     network_boxes,
-    reach_advice,
-    reach_tables,
+    recall_advice,
+    recall_tables,
     suggest_scale,
     try_scales,
 )
@@ -42,8 +42,8 @@ def image(boxes, class_ids=None, size=(128, 128), is_crowd=None):
 def advice(boxes, class_ids=None, config=CONFIG):
     images = [image(boxes, class_ids)]
     found = network_boxes(images, config.model)
-    reach = measure_reach(found, config, {1: "cat", 2: "dog"})
-    return reach_advice(images, reach, try_scales(found, config), config)
+    measured = measure_recall(found, config, {1: "cat", 2: "dog"})
+    return recall_advice(images, measured, try_scales(found, config), config)
 
 
 def test_a_box_like_an_anchor_overlaps_it_fully():
@@ -98,26 +98,26 @@ def test_boxes_are_letterboxed_and_those_that_training_leaves_out_are_left_out()
 
 def test_recall_is_counted_by_class_and_side():
     found = network_boxes([image([ANCHOR, ANCHOR, ANCHOR, TINY], [1, 1, 1, 2])], MODEL)
-    reach = measure_reach(found, CONFIG, {1: "cat"})
+    measured = measure_recall(found, CONFIG, {1: "cat"})
     tiny = round(4 / 1024, 4)
-    assert reach["all"]["recall"] == 0.75
-    assert reach["all"]["sides"] == {
+    assert measured["all"]["recall"] == 0.75
+    assert measured["all"]["sides"] == {
         "0-4": {"boxes": 1, "recall": 0.0},
         "32-64": {"boxes": 3, "recall": 1.0},
     }
-    assert [(row["id"], row["name"], row["boxes"]) for row in reach["classes"]] == [
+    assert [(row["id"], row["name"], row["boxes"]) for row in measured["classes"]] == [
         (1, "cat", 3),
         (2, "", 1),
     ]
-    assert [(row["recall"], row["mean IoU"]) for row in reach["classes"]] == [(1, 1), (0, tiny)]
+    assert [(row["recall"], row["mean IoU"]) for row in measured["classes"]] == [(1, 1), (0, tiny)]
     # Each class counts alike: three boxes of one weigh as much as one of the other.
-    assert reach["mean over classes"]["recall"] == 0.5
+    assert measured["mean over classes"]["recall"] == 0.5
 
 
 def test_no_boxes_have_no_recall():
-    reach = measure_reach(network_boxes([image([])], MODEL), CONFIG, {})
-    assert reach["all"] == {"boxes": 0, "recall": None, "mean IoU": None, "sides": {}}
-    assert reach["classes"] == []
+    measured = measure_recall(network_boxes([image([])], MODEL), CONFIG, {})
+    assert measured["all"] == {"boxes": 0, "recall": None, "mean IoU": None, "sides": {}}
+    assert measured["classes"] == []
 
 
 def test_recall_comes_before_mean_iou():
@@ -164,8 +164,8 @@ def test_long_boxes_need_another_aspect():
 
 def test_the_tables_name_the_configured_scale_and_only_sides_that_occur():
     found = network_boxes([image([ANCHOR, TINY], [1, 2])], MODEL)
-    reach = measure_reach(found, CONFIG, {1: "cat [x]"})
-    by_class, by_scale = reach_tables(reach, try_scales(found, CONFIG))
+    measured = measure_recall(found, CONFIG, {1: "cat [x]"})
+    by_class, by_scale = recall_tables(measured, try_scales(found, CONFIG))
     assert [c.header for c in by_class.columns][4:] == ["0-4", "32-64"]
     assert list(by_class.columns[4].cells) == ["0.0", "–", "0.0", "1"]
     assert list(by_class.columns[3].cells) == ["50.0", "100", "0.0", ""]

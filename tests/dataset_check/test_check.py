@@ -153,19 +153,19 @@ def test_masks_are_decoded_and_their_values_compared_with_the_labels(tmp_path):
 
     whole = np.zeros(SIZE)
     broken = record("broken", mask=Mask(b"no PNG"))
-    strange, small = whole.copy(), whole[:10]
-    strange[0, :3] = (7, 255, 9)
+    unknown, small = whole.copy(), whole[:10]
+    unknown[0, :3] = (7, 255, 9)
     file = write(
-        tmp_path / "f", masked("good", whole), record("bare"), broken, masked("strange", strange),
+        tmp_path / "f", masked("good", whole), record("bare"), broken, masked("unknown", unknown),
         masked("small", small),
     )  # fmt: skip
     found = read_set([file], None, "data.train_records", {0: "ground", 1: "disc"})
     assert [image.has_mask for image in found.images] == [True, False, True, True, True]
     problems = {problem["file"].split()[1]: problem for problem in found.tally.problems}
-    assert list(problems) == ["broken", "strange", "small"]
+    assert list(problems) == ["broken", "unknown", "small"]
     assert problems["broken"]["what"] == "unusable mask"
-    assert problems["strange"]["what"] == "mask with values not in model.segmentation.labels"
-    assert problems["strange"]["detail"] == "7, 9"
+    assert problems["unknown"]["what"] == "mask with values not in model.segmentation.labels"
+    assert problems["unknown"]["detail"] == "7, 9"
     assert problems["small"]["detail"] == "the mask has 30x10 pixels, the image 30x20"
     assert check(file).tally.problems == []  # who detects only does not care
 

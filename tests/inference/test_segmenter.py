@@ -1,4 +1,4 @@
-"""The road from a picture to the class of its pixels, and the same in every exported form."""
+"""The pipeline from a picture to the class of its pixels, and the same in every exported form."""
 
 import json
 

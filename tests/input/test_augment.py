@@ -221,10 +221,10 @@ def test_class_ids_become_the_indices_of_the_logits():
     assert none.shape == (0,)
 
 
-@pytest.mark.parametrize("strange", [0, 2, 91])
-def test_an_unknown_class_id_is_an_error_that_names_it_and_the_image(strange):
-    ids = tf.constant([1, strange, strange], tf.int64)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=rf"photo 7 .*lacks \({strange}\)"):
+@pytest.mark.parametrize("unknown", [0, 2, 91])
+def test_an_unknown_class_id_is_an_error_that_names_it_and_the_image(unknown):
+    ids = tf.constant([1, unknown, unknown], tf.int64)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=rf"photo 7 .*lacks \({unknown}\)"):
         augment.class_indices(ids, [1, 44, 90], lambda: tf.constant("photo 7"))
 
 

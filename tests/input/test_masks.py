@@ -60,7 +60,7 @@ def test_mask_and_box_of_a_rectangle_stay_together(seed):
     np.testing.assert_allclose(found, np.clip(expected, 0, [48, 64] * 2), atol=1.01)
 
 
-def test_values_become_indices_of_logits_and_strangers_are_named():
+def test_values_become_indices_of_logits_and_unknown_ones_are_named():
     found = index_mask(tf.constant(VALUES), [0, 1, 15, 20], lambda: tf.constant("image 5"))
     assert found.numpy().tolist() == [[0, 1, 1], [2, 3, 255]]
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"mask of image 5 has values.*\(15\)"):

@@ -1,4 +1,4 @@
-"""The road from a record to a labelled batch against the reference's reader.
+"""The pipeline from a record to a labelled batch against the reference's reader.
 
 The committed figures of pixels are every fourth to eighth pixel (test_resize, test_augment and
 test_pipeline use them); with ../shared beside the checkout all pixels are compared here.

@@ -171,9 +171,9 @@ def test_the_training_batch_has_masks_and_no_boxes_where_nothing_is_detected(tmp
     stored = list(read_masks(report.shards))
     for mask, number in zip(batch["gt_masks"].numpy(), batch["image_ids"].numpy(), strict=True):
         assert (mask == stored[number]).all()
-    strange = load_config(overrides=[*overrides, "model.segmentation.labels={0: a, 1: b}"])
+    unknown = load_config(overrides=[*overrides, "model.segmentation.labels={0: a, 1: b}"])
     with pytest.raises(UserError, match="model.segmentation.labels lacks"), user_errors(["r"]):
-        next(iter(make_train_dataset(strange, report.shards)))
+        next(iter(make_train_dataset(unknown, report.shards)))
 
 
 def test_a_record_without_mask_is_ignored_beside_boxes_and_refused_alone(tmp_path):

@@ -229,7 +229,7 @@ def test_annotations_that_are_all_unusable_are_reported_and_the_first_is_named(t
 def test_boxes_that_are_all_dropped_are_an_error_with_the_commonest_reason(tmp_path):
     boxes = [[5, 5, 5, 5], [5, 6, 5, 6], [40, 40, 50, 50]]
     words = (
-        "none of the 3 annotated boxes could be written, 2 of them dropped: zero-size box; mend "
+        "none of the 3 annotated boxes could be written, 2 of them dropped: zero-size box; fix "
         ".*train.report.json"
     )
     with pytest.raises(UserError, match=words):

@@ -23,7 +23,7 @@ from edet.input.windows import make_eval_dataset
 from edet.models.efficientnet import BACKBONES
 from edet.records.schema import Example, encode_example
 from edet.runtime.devices import make_strategy
-from edet.training.loop import METRICS, make_stretch
+from edet.training.loop import METRICS, make_inner_loop
 from edet.training.variables import TrainingVariables
 from tests.graphs import run_graphs_as_traced
 from tests.training.small import make_batch, seeded_network, small_config, small_step
@@ -73,11 +73,11 @@ def main(path: str, case: Case) -> None:
         network = seeded_network(config, case.precision)
         variables = TrainingVariables(network)
     step = small_step(network, config)
-    stretch = make_stretch(strategy, variables, step)
+    inner_loop = make_inner_loop(strategy, variables, step)
     dataset = strategy.distribute_datasets_from_function(
         lambda context: batches(context, config, case)
     )
-    values, _ = stretch(iter(dataset), tf.constant(case.steps))
+    values, _ = inner_loop(iter(dataset), tf.constant(case.steps))
     norms = values.numpy()[:, METRICS.index("gradient_norm")]
     found = {"clipped": str((norms > config.train.clip_norm).all()).lower()}
     for name, group in variables.by_name().items():

@@ -18,13 +18,13 @@ class Run:
 
     def __init__(self, monkeypatch, first=0, on_step=lambda step: None):
         self.step = tf.Variable(first)
-        self.saved, self.evaluated, self.stretches, self.seconds = [], [], [], 0.0
+        self.saved, self.evaluated, self.inner_loops, self.seconds = [], [], [], 0.0
         self.recipe = types.SimpleNamespace(
             total_steps=60, log_every=50, save_every=30, eval_every=20
         )
 
-        def stretch(_, steps):
-            self.stretches.append(int(steps))
+        def inner_loop(_, steps):
+            self.inner_loops.append(int(steps))
             for _ in range(int(steps)):
                 on_step(int(self.step))
                 self.step.assign_add(1)
@@ -32,7 +32,7 @@ class Run:
             images = tf.zeros((steps, 2), tf.int64)
             return tf.zeros((steps, len(loop.METRICS))), images
 
-        monkeypatch.setattr(loop, "make_stretch", lambda *_: stretch)
+        monkeypatch.setattr(loop, "make_inner_loop", lambda *_: inner_loop)
         monkeypatch.setattr(loop.time, "monotonic", lambda: self.seconds)
 
     def save(self):
@@ -57,16 +57,16 @@ def test_an_undisturbed_run_saves_and_evaluates_when_it_is_due(monkeypatch):
     assert run.evaluated == [20, 40, 60]
 
 
-def test_no_stretch_lasts_longer_than_ten_seconds(monkeypatch):
+def test_no_inner_loop_lasts_longer_than_ten_seconds(monkeypatch):
     """Steps of 1.5 seconds: the first alone, then six at a time, fewer before what is due."""
     run = Run(monkeypatch)
     run.train()
-    assert run.stretches[:5] == [1, 6, 6, 6, 1]
-    assert sum(run.stretches) == 60
-    assert max(run.stretches) == 6
+    assert run.inner_loops[:5] == [1, 6, 6, 6, 1]
+    assert sum(run.inner_loops) == 60
+    assert max(run.inner_loops) == 6
 
 
-def test_sigterm_saves_at_the_end_of_the_stretch_and_ends_the_run(monkeypatch):
+def test_sigterm_saves_at_the_end_of_the_inner_loop_and_ends_the_run(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     run = Run(monkeypatch, on_step=lambda step: step == 9 and terminate())
     with pytest.raises(Interrupted, match="stopped by SIGTERM after step 13, which is saved"):
@@ -94,7 +94,7 @@ def test_an_evaluation_that_was_broken_off_comes_first(monkeypatch):
     assert run.evaluated == [40, 60]
     complete = Run(monkeypatch, first=60)
     complete.train()
-    assert (complete.evaluated, complete.stretches, complete.saved) == ([60], [], [])
+    assert (complete.evaluated, complete.inner_loops, complete.saved) == ([60], [], [])
 
 
 def test_workers_at_different_steps_do_not_train_together(monkeypatch):
@@ -102,7 +102,7 @@ def test_workers_at_different_steps_do_not_train_together(monkeypatch):
     run = Run(monkeypatch, first=5)  # the other one is at step 15
     with pytest.raises(Interrupted, match="at step 5, another one is not; --workdir must be"):
         run.train()
-    assert run.stretches == []
+    assert run.inner_loops == []
 
 
 def test_all_workers_stop_when_one_has_got_the_signal(monkeypatch):

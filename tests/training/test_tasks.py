@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from edet.config.schema import Config, SegmentationConfig, replace
 from edet.models.efficientdet import build_network
-from edet.models.upsampling import enlarge
+from edet.models.upsampling import upsample
 from edet.training.recipe import resolve_recipe
 from edet.training.step import TrainingStep
 from edet.training.tasks import pixel_cross_entropy, tasks_of
@@ -19,10 +19,10 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("size", [(8, 12), (7, 9), (2, 3), (5, 3)])
-def test_enlarging_is_tensorflows_bilinear_resizing(size):
+def test_upsampling_is_tensorflows_bilinear_resizing(size):
     x = RNG.normal(size=(2, 2, 3, 4)).astype(np.float32)
     expected = tf.image.resize(x, size)
-    np.testing.assert_allclose(enlarge(tf.constant(x), size), expected, atol=1e-6)
+    np.testing.assert_allclose(upsample(tf.constant(x), size), expected, atol=1e-6)
 
 
 def test_the_cross_entropy_is_the_mean_over_labelled_pixels():

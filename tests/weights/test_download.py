@@ -263,6 +263,6 @@ def test_pins_that_cannot_be_read_are_named(cache, nowhere, text):
     cache.mkdir()
     (cache / "toy.tar.gz").write_bytes(BODY)
     (cache / "sha256.json").write_text(text)
-    with pytest.raises(UserError, match=r"sha256\.json .*mend or delete it"):
+    with pytest.raises(UserError, match=r"sha256\.json .*fix or delete it"):
         fetched(nowhere)
     assert os.path.getsize(cache / "sha256.json") == len(text)

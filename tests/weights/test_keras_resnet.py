@@ -49,7 +49,7 @@ def network():
 
 
 def test_the_feature_maps_are_those_of_keras_applications(theirs, official, network):
-    """Raw pixels through both roads; within 1e-5 of each map's maximum."""
+    """Raw pixels through both pipelines; within 1e-5 of each map's maximum."""
     report = load_weights(network, official)
     assert not any(path.startswith("backbone.") for path in report.reinitialized)
     assert report.unused == ()

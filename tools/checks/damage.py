@@ -62,7 +62,7 @@ def damaged(kind: str, seed: int, number: int) -> bytes:
         return damage(_framed(data) * 2, dice)
     value = COCO if kind == "coco" else {1: "cat", 2: "dog", 7: "a: b"}
     if dice.random() < 0.7:
-        value = _with_strange_values(value, dice)
+        value = _with_odd_values(value, dice)
     text = (json.dumps if kind == "coco" else yaml.safe_dump)(value).encode()
     return text if dice.random() < 0.5 else damage(text, dice)
 
@@ -146,7 +146,7 @@ def _framed(record: bytes) -> bytes:
             return file.read()
 
 
-def _with_strange_values(value: object, dice: random.Random) -> object:
+def _with_odd_values(value: object, dice: random.Random) -> object:
     """Replaces one or two values of a tree, or takes them away."""
     value = copy.deepcopy(value)
     for _ in range(dice.choice((1, 1, 2))):

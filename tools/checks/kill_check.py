@@ -204,7 +204,7 @@ def _live_and_die(
     elif not life.lasts_for(rng.uniform(0, 2 * start)):
         return None
     life.kill()
-    from_step = re.search(r"going on from step (\d+)", life.log.read_text())
+    from_step = re.search(r"resuming from step (\d+)", life.log.read_text())
     return Kill(
         0, kind, _where(life, every), round(life.seconds, 2),
         int(from_step[1]) if from_step else 0, len(_steps(life.workdir)),
