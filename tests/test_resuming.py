@@ -22,6 +22,7 @@ from edet.records.writing import write_records
 from edet.workdir import Workdir
 from tests import small
 from tests.conftest import REPOSITORY
+from tests.graphs import run_graphs_as_traced
 
 assert small.BACKBONES  # importing it makes its backbone known
 
@@ -33,6 +34,16 @@ SETTINGS = [
     "data.batch_size=4", "data.eval_batch_size=4", f"train.steps={STEPS}", "train.save_every=4",
     "train.log_every=2", "train.keep=3",
 ]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _graphs_as_users_run_them():
+    """Without Grappler's rewriting one and two replicas round too differently to be compared."""
+    os.environ["EDET_TESTS_OPTIMIZE"] = "1"
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    yield
+    del os.environ["EDET_TESTS_OPTIMIZE"]
+    run_graphs_as_traced()
 
 
 @pytest.fixture(scope="module")

@@ -322,7 +322,7 @@ def test_a_full_disk_keeps_the_old_file(network, exported, monkeypatch):
 
 
 def test_pictures_that_say_nothing_of_the_ranges_are_told(network, tmp_path):
-    detector = detector_of(network, precision="int8")
+    _, config = parts_of(network, precision="int8")
     rng = np.random.default_rng(0)
 
     def told(*pictures):
@@ -331,7 +331,7 @@ def test_pictures_that_say_nothing_of_the_ranges_are_told(network, tmp_path):
         for k, picture in enumerate(pictures):
             (tmp_path / f"{k}.png").write_bytes(png(picture))
         words = []
-        list(calibration_pixels(detector, [str(tmp_path)], words.append))
+        list(calibration_pixels(config, [str(tmp_path)], words.append))
         return words
 
     noise = [rng.integers(0, 255, (64, 96, 3), "uint8") for _ in range(10)]

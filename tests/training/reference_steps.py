@@ -115,7 +115,7 @@ class Runner:
                 "model.mean_rgb=[0, 0, 0]", "model.stddev_rgb=[1, 1, 1]",
             ],
         )  # fmt: skip
-        self.network = build_network(config.model)
+        self.config, self.network = config, build_network(config.model)
         fill_with_golden_weights(self.network, config.model, META)
         self.names = reference_names(self.network, config.model)
         # 100 steps an epoch. The reference's TF2 trainer scales the peak with the batch but not

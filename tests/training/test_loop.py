@@ -39,7 +39,7 @@ class Run:
         self.saved.append(int(self.step))
 
     def train(self, evaluate=None):
-        reporter = types.SimpleNamespace(add=lambda *_: None, tell=lambda: None, flush=lambda: None)
+        reporter = types.SimpleNamespace(add=lambda *_: None, log=lambda: None, flush=lambda: None)
         loop.train(
             tf.distribute.get_strategy(), self, None, self.recipe, iter(()), self, reporter,
             lambda ids: [], evaluate or (lambda step, check: self.evaluated.append(step)),

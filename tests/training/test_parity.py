@@ -14,9 +14,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edet.config.schema import LossConfig
+from edet.config.schema import LossConfig, replace
 from edet.geometry.targets import assign_targets
 from edet.training.losses import detection_losses, huber_loss
+from edet.training.tasks import tasks_of
 from tests.training import reference_steps
 from tests.training.reference_steps import ANCHORS, norms
 
@@ -198,14 +199,16 @@ def test_a_repeatable_case_gives_the_recorded_figures(runner, recorded):
 
 @pytest.mark.parametrize(
     ("part", "change"),
-    [("train", {"momentum": 0.88}), ("loss", {"box_weight": 50.01})],
+    [("recipe", {"momentum": 0.88}), ("loss", {"box_weight": 50.01})],
 )
 def test_a_small_fault_is_no_rounding(part, change, runner, recorded, monkeypatch):
-    changed = dataclasses.replace(getattr(runner.step.config, part), **change)
-    config = dataclasses.replace(runner.step.config, **{part: changed})
-    monkeypatch.setattr(
-        runner, "step", type(runner.step)(runner.network, config, runner.step.recipe)
-    )
+    step = runner.step
+    tasks, recipe = step.tasks, step.recipe
+    if part == "loss":
+        tasks = tasks_of(replace(runner.config, loss=change))
+    else:
+        recipe = dataclasses.replace(recipe, **change)
+    monkeypatch.setattr(runner, "step", type(step)(runner.network, tasks, recipe))
     steps = list(runner.take(reference_steps.repeatable_case(), 2))
     with pytest.raises(AssertionError):
         assert_recorded(reference_steps.describe(runner, steps), recorded)

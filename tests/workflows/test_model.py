@@ -127,8 +127,8 @@ def test_a_workdir_predicts_as_its_network_evaluates_and_exports(network, tmp_pa
     (expected,) = Detector(network, CONFIG)([PIXELS])["scores"]
     np.testing.assert_allclose(model.predict(PIXELS)[0].scores, expected[expected > 0], atol=1e-6)
     result = model.evaluate(f"{tmp_path}/val-*", workdir=str(tmp_path))
-    assert 0 <= result["AP"] <= 1
-    assert json.loads((tmp_path / "eval.json").read_text())["AP"] == result["AP"]
+    assert 0 <= result["metrics"]["AP"] <= 1
+    assert json.loads((tmp_path / "eval.json").read_text())["metrics"] == result["metrics"]
     path = model.export(format="litert", outputs="boxes")
     assert path == str(tmp_path / "efficientdet-d0-boxes-float32.tflite")
     again = edet.load(path).predict(picture)[0]
