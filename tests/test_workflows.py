@@ -356,7 +356,9 @@ def test_the_data_are_checked_and_drawn(config, tmp_path, capsys):
     assert json.loads(json.dumps(result)) == result
     printed = capsys.readouterr().out
     assert all(sentence[:40] in printed for sentence in result["sentences"])
-    assert [path.name for path in tmp_path.iterdir()] == ["check_data.png"]
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == ["check_data.json", "check_data.png"]  # the result before it is printed
+    assert json.loads((tmp_path / "check_data.json").read_text()) == result
     with Image.open(tmp_path / "check_data.png") as page:
         assert page.height > 8 * 480  # eight square scenes under each other
 
