@@ -13,10 +13,8 @@ import tensorflow as tf
 from edet.config.schema import Config, replace
 from edet.errors import UserError
 from edet.export.exported import is_exported
-from edet.files import write_json
 from edet.inference.predictor import Images
 from edet.runtime.devices import make_strategy
-from edet.workdir import Workdir
 from edet.workflows.common import load_predictor
 from edet.workflows.configuration import run_config
 from edet.workflows.evaluation import evaluate_predictor
@@ -158,8 +156,4 @@ def train(
     """
     if isinstance(strategy, str):
         strategy = make_strategy(strategy)
-    run = Workdir(os.path.expanduser(workdir))
-    result = train_in_workdir(config, run.path, strategy, evaluate)
-    if result:
-        write_json(run.result_file("train_and_eval" if evaluate else "train"), result)
-    return result
+    return train_in_workdir(config, os.path.expanduser(workdir), strategy, evaluate)
