@@ -101,10 +101,9 @@ def written_aside(path: str | os.PathLike) -> Iterator[str]:
         old file stays.
     """
     path = os.fspath(path)
-    folder = os.path.dirname(path)
-    aside = os.path.join(folder, f".{os.path.basename(path)}.{uuid.uuid4().hex[:8]}.part")
+    aside = aside_of(path)
     try:
-        if folder:
+        if folder := os.path.dirname(path):
             tf.io.gfile.makedirs(folder)
         yield aside
         tf.io.gfile.rename(aside, path, overwrite=True)
@@ -115,6 +114,29 @@ def written_aside(path: str | os.PathLike) -> Iterator[str]:
         with contextlib.suppress(OSError, tf.errors.OpError):
             if tf.io.gfile.exists(aside):
                 tf.io.gfile.remove(aside)
+
+
+@contextlib.contextmanager
+def folder_aside(path: str) -> Iterator[str]:
+    """As `written_aside` for a folder, which the block makes; errors are those of the system."""
+    aside = aside_of(path.rstrip("/"))
+    try:
+        yield aside
+        tf.io.gfile.rename(aside, path)
+    finally:
+        with contextlib.suppress(OSError, tf.errors.OpError):
+            if tf.io.gfile.exists(aside):
+                tf.io.gfile.rmtree(aside)
+
+
+def aside_of(path: str) -> str:
+    """Returns a path in the same folder for what becomes `path` when it is complete.
+
+    It is short wherever `path` is long: file systems limit a name, most to 255 bytes, some to 143.
+    """
+    folder, name = os.path.split(path)
+    start = name.encode(errors="ignore")[:64].decode(errors="ignore")
+    return os.path.join(folder, f".{start}.{uuid.uuid4().hex[:8]}.part")
 
 
 def failure(what: str, error: Exception) -> UserError:

@@ -10,6 +10,7 @@ from edet.errors import StorageError, UserError
 from edet.files import (
     bucket_errors,
     find_files,
+    folder_aside,
     list_folder,
     match_files,
     read_text,
@@ -29,6 +30,22 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_scrap(tmp_path):
         raise OSError(28, "No space left on device")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "ä" * 127])
+def test_a_name_of_the_file_systems_limit_is_written(name, tmp_path):
+    """255 bytes: what lies beside it until it is complete has a shorter one."""
+    write_text(tmp_path / name, "whole")
+    with folder_aside(str(tmp_path / name[:-1])) as aside:
+        os.makedirs(aside)
+    assert sorted(os.listdir(tmp_path)) == [name[:-1], name]
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path):
+    with pytest.raises(ZeroDivisionError), folder_aside(f"{tmp_path}/a") as aside:
+        os.makedirs(f"{aside}/b")
+        1 / 0  # noqa: B018
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_mistake_of_the_program_is_not_dressed_up(tmp_path):

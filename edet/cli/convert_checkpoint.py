@@ -27,7 +27,7 @@ from edet.cli.common import run
 from edet.config.loading import save_config
 from edet.config.schema import Config
 from edet.errors import UserError
-from edet.files import write_text
+from edet.files import folder_aside, write_text
 from edet.models.efficientdet import build_network
 from edet.training.checkpoints import Checkpoints
 from edet.training.variables import TrainingVariables
@@ -65,18 +65,11 @@ def convert(options: flags.FlagValues) -> None:
     rich.print(rich.markup.escape(str(load_weights(network, options.source))))
     averages = _values(network)
     load_weights(network, options.source, average=False)
-    aside = f"{options.output.rstrip('/')}.part"
-    if tf.io.gfile.exists(aside):
-        tf.io.gfile.rmtree(aside)  # left by a conversion that was killed
-    try:
+    with folder_aside(options.output) as aside:
         write = _write_own if options.to == "edet" else _write_tf1
         theirs, written = write(aside, config, network, averages)
         largest = max(float(np.abs(written[path] - averages[path]).max()) for path in averages)
         write_text(os.path.join(aside, "names.csv"), _table(averages, theirs, written))
-        tf.io.gfile.rename(aside, options.output)
-    finally:
-        if tf.io.gfile.exists(aside):
-            tf.io.gfile.rmtree(aside)
     print(f"{len(averages)} variables -> {options.output}; largest difference {largest:g}")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import uuid
 
 import keras
 import numpy as np
@@ -18,7 +17,7 @@ from edet.config.sizes import as_dict
 from edet.errors import UserError
 from edet.export.serving_protos import PredictionLog, predict_request
 from edet.export.signatures import Signature, signatures_of
-from edet.files import read_text, reason, write_json
+from edet.files import folder_aside, read_text, reason, write_json
 
 _WARMUP = "tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 
@@ -57,13 +56,8 @@ def export_saved_model(
         target = os.path.join(folder, str(version))
         if tf.io.gfile.exists(target):
             raise UserError(f"{target} exists already; give another version or remove it.")
-        aside = os.path.join(folder, f".{version}.{uuid.uuid4().hex[:8]}.part")
-        try:
+        with folder_aside(target) as aside:
             _write(network, config, aside, model_name=os.path.basename(folder.rstrip("/")))
-            tf.io.gfile.rename(aside, target)
-        finally:
-            if tf.io.gfile.exists(aside):
-                tf.io.gfile.rmtree(aside)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"cannot write the SavedModel in {folder}: {reason(error)}") from error
     return target

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -24,8 +26,7 @@ from edet.inference.results import (
     MaskWriter,
     names_of_outputs,
 )
-from edet.inference.run import prediction_on
-from edet.input.windows import make_window_dataset
+from edet.inference.run import Look, look_with, read_ahead
 from edet.terminal import Console
 
 _NO_VIDEOS = "segmentation takes pictures, not videos"
@@ -117,9 +118,9 @@ def predict_files(
         if "segmentation" in predictor.heads:
             labels = predictor.heads["segmentation"].labels
             masks = MaskWriter(stack, output, labels, draw_mask)
-        strategy = strategy or tf.distribute.get_strategy()
+        look = look_with(predictor, strategy or tf.distribute.get_strategy(), batch_size)
         progress = stack.enter_context(_progress())
-        run = _Run(predictor, strategy, batch_size, boxes, masks, progress)
+        run = _Run(look, predictor.model.white_level, boxes, masks, progress)
         num_images = run.look_at_pictures(found.pictures, failed)
         frames = {}
         for path, name in names_of_outputs(found.videos if boxes else [], ".mp4").items():
@@ -142,6 +143,13 @@ def predict_files(
     }
 
 
+class _Picture(NamedTuple):
+    """A picture that is looked at and then drawn."""
+
+    path: str
+    image: np.ndarray  # uint8 [H, W, 3]
+
+
 class _Unreadable(Exception):
     """A video that gives no frame; says why."""
 
@@ -150,71 +158,38 @@ class _Run:
     """One call of `predict_files`: how to look, and where everything goes."""
 
     def __init__(
-        self, predictor: Predictor, strategy: tf.distribute.Strategy, batch_size: int,
-        boxes: DetectionWriter | None, masks: MaskWriter | None, progress: Progress,
+        self, look: Look, white_level: int, boxes: DetectionWriter | None,
+        masks: MaskWriter | None, progress: Progress,
     ):  # fmt: skip
-        self._predictor, self._batch_size, self._progress = predictor, batch_size, progress
+        self._look, self._white_level, self._progress = look, white_level, progress
         self._boxes, self._writers = boxes, [writer for writer in (boxes, masks) if writer]
-        self._predict = prediction_on(strategy, predictor)
-        # One replica takes a smaller last batch; several need full ones.
-        self._fills_up = strategy.num_replicas_in_sync > 1
-
-    def look_at(
-        self, pictures: tf.data.Dataset
-    ) -> Iterator[list[tuple[int, dict[str, np.ndarray]]]]:
-        """Yields batches of the numbers of pictures, in order, and what is found in each."""
-        for found in self._predict(
-            lambda context: make_window_dataset(
-                pictures, self._predictor.model, self._batch_size,
-                context if self._fills_up else None, self._predictor.windows,
-            )
-        ):  # fmt: skip
-            numbers = found.pop("image_index").tolist()
-            yield [
-                (number, {name: value[row] for name, value in found.items()})
-                for row, number in enumerate(numbers)
-            ]
 
     def look_at_pictures(self, paths: Sequence[str], failed: dict[str, str]) -> int:
         """Returns the number of pictures that could be read; `failed` gets the others."""
-        held: dict[int, np.ndarray] = {}  # decoded, until its detections come and it is drawn
 
-        def decode(number: tf.Tensor) -> tf.Tensor:
-            """Returns a picture, uint8 [h, w, 3]; without pixels where it cannot be read."""
-            path = paths[int(number)]
+        def read(path: str) -> _Picture | None:
             try:
-                image = read_picture(path, self._predictor.model.white_level)
+                return _Picture(path, read_picture(path, self._white_level).numpy())
             except UserError as error:
                 failed[path] = str(error)
-                return tf.zeros([0, 0, 3], tf.uint8)
-            held[int(number)] = image.numpy()
-            return image
+                self._progress.advance(task)
+                return None
 
-        def load(number: tf.Tensor) -> dict[str, tf.Tensor]:
-            image = tf.py_function(decode, [number], tf.uint8)
-            image = tf.ensure_shape(image, [None, None, 3])
-            return {"image": image, "image_index": tf.cast(number, tf.int32)}
-
-        pictures = tf.data.Dataset.range(len(paths)).map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        pictures = pictures.filter(lambda picture: tf.size(picture["image"]) > 0)
         names = names_of_outputs(paths, ".png")
         task = self._progress.add_task("pictures", total=len(paths), visible=bool(paths))
         done = 0
         with ThreadPoolExecutor() as pool:
-            for batch in self.look_at(pictures):
-                jobs = []
-                for number, found in batch:
-                    path, image = paths[number], held.pop(number)
-                    for writer in self._writers:
-                        draw = writer.add_picture(path, names[path], image, found)
-                        # Encoding a PNG takes as long as a small network, and leaves Python's
-                        # lock free.
-                        jobs.append(pool.submit(draw))
+            for batch in self._look(read_ahead(read, paths)):
+                # Encoding a PNG takes as long as a small network, and leaves Python's lock free.
+                jobs = [
+                    pool.submit(writer.add_picture(path, names[path], image, found))
+                    for (path, image), found in batch
+                    for writer in self._writers
+                ]
                 for job in jobs:
                     job.result()
                 done += len(batch)
-                self._progress.update(task, completed=batch[-1][0] + 1)
-        self._progress.update(task, completed=len(paths))
+                self._progress.advance(task, len(batch))
         return done
 
     def look_at_video(self, path: str, name: str) -> tuple[int, str]:
@@ -229,34 +204,16 @@ class _Run:
             source = video.Video(path)
         except UserError as error:
             raise _Unreadable(str(error)) from error
-        held: dict[int, video.Frame] = {}
-
-        def read() -> Iterator[dict]:
-            for number, frame in enumerate(source):
-                held[number] = frame
-                yield {"image": frame.image, "image_index": number}
-
-        frames = tf.data.Dataset.from_generator(
-            read,
-            output_signature={
-                "image": tf.TensorSpec([None, None, 3], tf.uint8),
-                "image_index": tf.TensorSpec([], tf.int32),
-            },
-        )
         task = self._progress.add_task(os.path.basename(path), total=source.num_frames or None)
-        count, size = 0, (0, 0)
+        count = 0
         with contextlib.ExitStack() as stack:
-            add_frame = None
-            for batch in self.look_at(frames):
-                for number, found in batch:
-                    if add_frame is None:  # a video without frames leaves no file
-                        target = self._boxes.path_of_video(name)
-                        add_frame = stack.enter_context(video.drawn_video(target, source))
-                    frame = held.pop(number)
-                    size = frame.image.shape[:2]
-                    self._boxes.add_frame(path, number, found)
-                    add_frame(self._boxes.drawn(frame.image, found), frame.time)
-                    count += 1
+            for frame, found in itertools.chain.from_iterable(self._look(source)):
+                if not count:  # a video without frames leaves no file
+                    target, size = self._boxes.path_of_video(name), frame.image.shape[:2]
+                    add_frame = stack.enter_context(video.drawn_video(target, source))
+                self._boxes.add_frame(path, count, found)
+                add_frame(self._boxes.drawn(frame.image, found), frame.time)
+                count += 1
                 self._progress.update(task, completed=count)
         self._progress.update(task, total=count)
         if not count:

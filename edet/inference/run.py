@@ -1,16 +1,35 @@
-"""Prediction over a whole data set, on any strategy."""
+"""Prediction over a whole data set, or over whatever gives pictures, on any strategy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from edet.inference.predictor import Predictor
+from edet.input.windows import make_window_dataset
 
 MakeDataset = Callable[[tf.distribute.InputContext], tf.data.Dataset]
 _COUNTED = ("image_index", "image_scales", "num_views")
+_READ_AHEAD = 16  # pictures that are read while the network works
+_PICTURE = {
+    "image": tf.TensorSpec([None, None, 3], tf.uint8),
+    "image_index": tf.TensorSpec([], tf.int32),
+}
+
+
+class HasImage(Protocol):
+    """What `look_with` takes: anything that holds pixels, uint8 [H, W, 3]."""
+
+    image: np.ndarray
+
+
+Picture = TypeVar("Picture", bound=HasImage)
+Look = Callable[[Iterable[Picture]], Iterator[list[tuple[Picture, dict[str, np.ndarray]]]]]
 
 
 def prediction_on(
@@ -56,3 +75,56 @@ def _of_all_replicas(
         name: tf.concat(strategy.experimental_local_results(value), 0)
         for name, value in values.items()
     }
+
+
+def look_with(predictor: Predictor, strategy: tf.distribute.Strategy, batch_size: int) -> Look:
+    """Returns a function that looks at pictures of any sizes, a batch after another.
+
+    It may be called again; the graph is built once.
+
+    Args:
+      predictor: looks at the pictures.
+      strategy: of one machine, in whose scope its network was made.
+      batch_size: windows that are looked at together.
+
+    Returns:
+      A function of pictures, which are taken some ahead in another thread. It yields batches of
+      them, in order, each with what `Predictor.predict` finds in it, without B.
+    """
+    predict = prediction_on(strategy, predictor)
+    # One replica takes a smaller last batch; several need full ones.
+    fills_up = strategy.num_replicas_in_sync > 1
+
+    def look(pictures: Iterable[Picture]) -> Iterator[list[tuple[Picture, dict[str, np.ndarray]]]]:
+        waiting: dict[int, Picture] = {}  # until it has been looked at
+
+        def read() -> Iterator[dict]:
+            for index, picture in enumerate(pictures):
+                waiting[index] = picture
+                yield {"image": picture.image, "image_index": index}
+
+        dataset = tf.data.Dataset.from_generator(read, output_signature=_PICTURE)
+        for found in predict(
+            lambda context: make_window_dataset(
+                dataset, predictor.model, batch_size, context if fills_up else None,
+                predictor.windows,
+            )
+        ):  # fmt: skip
+            numbers = found.pop("image_index").tolist()
+            yield [
+                (waiting.pop(number), {name: value[row] for name, value in found.items()})
+                for row, number in enumerate(numbers)
+            ]
+
+    return look
+
+
+def read_ahead(read: Callable[[str], Picture | None], paths: Iterable[str]) -> Iterator[Picture]:
+    """Yields what `read` returns of each path, in order, reading some at once; None is left out."""
+    jobs: deque[Future] = deque()
+    with ThreadPoolExecutor() as pool:
+        for path in paths:
+            jobs.append(pool.submit(read, path))
+            if len(jobs) > _READ_AHEAD and (picture := jobs.popleft().result()) is not None:
+                yield picture
+        yield from (picture for job in jobs if (picture := job.result()) is not None)

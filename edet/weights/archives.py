@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import os
-import shutil
 import tarfile
-import uuid
 import zlib
 from dataclasses import dataclass
 
+import tensorflow as tf
+
 from edet.errors import UserError
-from edet.files import reason
+from edet.files import folder_aside, reason
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,13 @@ def extract(archive: str, folder: str, limits: Limits = _DEFAULT_LIMITS) -> None
       UserError: a member lies outside the folder, or is a link or a device; more comes out than
         the limits allow; the archive is damaged or no .tar.gz; the folder cannot be written.
     """
-    parent, name = os.path.split(os.path.abspath(folder))
-    aside = os.path.join(parent, f".{name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        os.makedirs(aside)
-        most = limits.of(os.path.getsize(archive))
-        if objection := _too_large(archive, most) or _unpack(archive, aside, most, limits.members):
-            raise UserError(f"{archive} is refused: {objection}.")
-        os.rename(aside, folder)
+        with folder_aside(os.path.abspath(folder)) as aside:
+            os.makedirs(aside)
+            most = limits.of(os.path.getsize(archive))
+            objection = _too_large(archive, most) or _unpack(archive, aside, most, limits.members)
+            if objection:
+                raise UserError(f"{archive} is refused: {objection}.")
     except UserError:  # it is a ValueError too, and already says what is wrong
         raise
     except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError, ValueError, OverflowError,
@@ -59,10 +58,8 @@ def extract(archive: str, folder: str, limits: Limits = _DEFAULT_LIMITS) -> None
         raise UserError(
             f"{archive} is damaged or no .tar.gz ({reason(error)}); get it again."
         ) from error
-    except OSError as error:
+    except (OSError, tf.errors.OpError) as error:
         raise UserError(f"cannot unpack {archive} into {folder}: {reason(error)}.") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _too_large(archive: str, most: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +21,7 @@ from edet.inference import video
 from edet.inference.files import find_inputs
 from edet.inference.predictor import Predictor, picture_of
 from edet.inference.results import picture_lines, to_coco
-from edet.inference.run import prediction_on
-from edet.input.windows import make_window_dataset
+from edet.inference.run import look_with
 
 if TYPE_CHECKING:
     import pandas
@@ -193,10 +193,12 @@ def predict_pictures(
     """
     is_one = isinstance(pictures, str | bytes) or getattr(pictures, "ndim", 4) == 3
     failed: dict[str, str] = {}
-    sources = list(
-        _sources(predictor.model.white_level, [pictures] if is_one else pictures, failed)
-    )
-    return Predictions(_look_at(predictor, sources, batch_size), failed)
+    pictures = [pictures] if is_one else pictures
+    sources = list(_sources(predictor.model.white_level, pictures, failed))
+    look = look_with(predictor, tf.distribute.get_strategy(), batch_size)
+    batches = look(itertools.chain.from_iterable(source() for source in sources))
+    found = itertools.chain.from_iterable(batches)
+    return Predictions(itertools.starmap(functools.partial(_prediction, predictor), found), failed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,36 +250,6 @@ def _frames_of(path: str, failed: dict[str, str]) -> Iterator[_Frame]:
         return
     if source.complaint:
         failed[path] = source.complaint
-
-
-def _look_at(
-    predictor: Predictor, sources: Sequence[Callable[[], Iterator[_Frame]]], batch_size: int
-) -> Iterator[Prediction]:
-    """Yields what is found, a batch after another."""
-    waiting: dict[int, _Frame] = {}  # until it has been looked at
-
-    def read() -> Iterator[dict[str, Any]]:
-        frames = itertools.chain.from_iterable(source() for source in sources)
-        for index, frame in enumerate(frames):
-            waiting[index] = frame
-            yield {"image": frame.image, "image_index": index}
-
-    pictures = tf.data.Dataset.from_generator(
-        read,
-        output_signature={
-            "image": tf.TensorSpec([None, None, 3], tf.uint8),
-            "image_index": tf.TensorSpec([], tf.int32),
-        },
-    )
-    predict = prediction_on(tf.distribute.get_strategy(), predictor)
-    for found in predict(
-        lambda _: make_window_dataset(
-            pictures, predictor.model, batch_size, windows=predictor.windows
-        )
-    ):
-        for row, index in enumerate(found.pop("image_index").tolist()):
-            one = {name: value[row] for name, value in found.items()}
-            yield _prediction(predictor, waiting.pop(index), one)
 
 
 def _prediction(predictor: Predictor, frame: _Frame, found: Mapping[str, np.ndarray]) -> Prediction:
