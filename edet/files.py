@@ -122,7 +122,8 @@ def folder_aside(path: str) -> Iterator[str]:
     aside = aside_of(path.rstrip("/"))
     try:
         yield aside
-        tf.io.gfile.rename(aside, path)
+        # A disk refuses a folder that holds something in its own words; a bucket would mix both.
+        tf.io.gfile.rename(aside, path, overwrite="://" not in path)
     finally:
         with contextlib.suppress(OSError, tf.errors.OpError):
             if tf.io.gfile.exists(aside):
