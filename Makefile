@@ -4,6 +4,7 @@
 # make test-beam  the tests of Apache Beam, in .venv-beam (docs/large_scale.md)
 # make tpu-env  .venv-tpu, which compiles for TPUs without one (tpu/README.md)
 # make peers  .venv-peers: what tools/compare_speed.py compares with (docs/speed.md)
+# make annotation-tools  .venv-annotations: what tools of others write, as the tests read it
 # make nightly  every compilation of tpu/README.md that these versions have not done, and make fuzz: hours
 # make fuzz   100,000 damaged pictures and 30,000 damaged records, COCO files and label maps: SEED=1
 #
@@ -13,7 +14,7 @@ TF ?= cpu
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: setup demo test quick lint test-beam tpu-env nightly fuzz peers
+.PHONY: setup demo test quick lint test-beam tpu-env nightly fuzz peers annotation-tools
 
 setup: .venv/ready-$(TF)
 
@@ -58,6 +59,9 @@ peers: .venv-peers/ready
 	.venv-peers/bin/python -m pip install --quiet --upgrade pip
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])' | xargs .venv-peers/bin/python -m pip install --quiet
 	touch $@
+
+annotation-tools: setup
+	$(BIN)/python -m tools.checks.annotation_tools --fixtures=tests/records/sources/fixtures
 
 tpu-env: .venv-tpu/ready
 

@@ -1,0 +1,131 @@
+"""The truth on the disk, and the formats that no package writes: VIA (a web page) and CSV.
+
+Nothing but the standard library: it also runs in the environments of others.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import pathlib
+import shutil
+from typing import Any
+
+_VIA_HEADER = (
+    "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,"
+    "region_attributes"
+)
+
+
+class Source:
+    """What tools/checks/annotation_truth.py wrote, and the shapes in which writers take it."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.photos = folder / "photos"
+        self.coco = folder / "coco.json"
+        truth = json.loads((folder / "truth.json").read_text())
+        self.classes: dict[int, str] = {int(key): name for key, name in truth["classes"].items()}
+        self.truth: list[dict[str, Any]] = truth["photos"]
+
+    def copy_photos(self, folder: pathlib.Path) -> None:
+        """Puts the photos where a format has them."""
+        shutil.copytree(self.photos, folder, dirs_exist_ok=True)
+
+    def objects(self, photo: dict[str, Any]) -> list[tuple[str, list[float], dict[str, Any]]]:
+        """(class name, [xmin, ymin, xmax, ymax], the object itself) of each object of a photo."""
+        return [
+            (self.classes[item["class"]], [item["box"][side] for side in (1, 0, 3, 2)], item)
+            for item in photo["objects"]
+        ]
+
+
+def via(source: Source, form: str, output: pathlib.Path) -> None:
+    """VGG Image Annotator 2.0.10: a saved project, or annotations exported as JSON or CSV.
+
+    A project has the option's id of a drop-down in its regions, and the names apart.
+    """
+    source.copy_photos(output)
+    photos = {}
+    for photo in source.truth:
+        size = (source.photos / photo["file"]).stat().st_size
+        photos[f"{photo['file']}{size}"] = {
+            "filename": photo["file"],
+            "size": size,
+            "regions": [
+                _via_region(corners, str(item["class"]) if form == "project" else name, item)
+                for name, corners, item in source.objects(photo)
+            ],
+            "file_attributes": {},
+        }
+    if form == "csv":
+        (output / "via_export_csv.csv").write_text(_via_csv(list(photos.values())))
+    elif form == "json":
+        (output / "via_export_json.json").write_text(json.dumps(photos))
+    else:
+        options = {str(key): name for key, name in source.classes.items()}
+        dropdown = {"type": "dropdown", "description": "", "options": options}
+        project = {
+            "_via_settings": {"core": {"buffer_size": 18, "filepath": {}, "default_filepath": ""}},
+            "_via_img_metadata": photos,
+            "_via_attributes": {"region": {"class": dropdown}, "file": {}},
+            "_via_data_format_version": "2.0.10",
+            "_via_image_id_list": list(photos),
+        }
+        (output / "via_project.json").write_text(json.dumps(project))
+
+
+def _via_region(corners: list[float], value: str, item: dict[str, Any]) -> dict[str, Any]:
+    """A rectangle; around the parts of one object, a polygon."""
+    xmin, ymin, xmax, ymax = corners
+    shape = {"name": "rect", "x": xmin, "y": ymin, "width": xmax - xmin, "height": ymax - ymin}
+    if "outline" in item:
+        xs, ys = [xmin, xmax, xmax, xmin], [ymin, ymin, ymax, ymax]
+        shape = {"name": "polygon", "all_points_x": xs, "all_points_y": ys}
+    return {"shape_attributes": shape, "region_attributes": {"class": value}}
+
+
+def _via_csv(photos: list[dict[str, Any]]) -> str:
+    """A line for each region; a photo without has one too."""
+
+    def text(attributes: dict[str, Any]) -> str:
+        return '"' + json.dumps(attributes, separators=(",", ":")).replace('"', '""') + '"'
+
+    lines = [_VIA_HEADER]
+    for photo in photos:
+        start, regions = f"{photo['filename']},{photo['size']},{text({})}", photo["regions"]
+        lines += [
+            f"{start},{len(regions)},{index},{text(region['shape_attributes'])},"
+            f"{text(region['region_attributes'])}"
+            for index, region in enumerate(regions)
+        ] or [f"{start},0,0,{text({})},{text({})}"]
+    return "\n".join(lines)
+
+
+def plain_csv(source: Source, form: str, output: pathlib.Path) -> None:
+    """keras-retinanet's columns, or those of TF's tutorials.
+
+    The former have no header, and empty fields where a photo has no objects; the latter have no way
+    to name such a photo.
+    """
+    rows: list[list[Any]] = []
+    if form == "retinanet":
+        source.copy_photos(output / "images")
+        for photo in source.truth:
+            found = [[*corners, name] for name, corners, _ in source.objects(photo)]
+            rows += [[f"images/{photo['file']}", *row] for row in found or [[""] * 5]]
+        classes = [[name, number] for number, name in enumerate(source.classes.values())]
+        _write_csv(output / "classes.csv", classes)
+        _write_csv(output / "annotations.csv", rows)
+    else:
+        source.copy_photos(output)
+        for photo in source.truth:
+            sides = [photo["width"], photo["height"]]
+            found = [[name, *corners] for name, corners, _ in source.objects(photo)]
+            rows += [[photo["file"], *sides, *row] for row in found]
+        header = ["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"]
+        _write_csv(output / "_annotations.csv", [header, *rows])
+
+
+def _write_csv(path: pathlib.Path, rows: list[list[Any]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
