@@ -43,7 +43,7 @@ def make_plain(encoded: bytes, height: int = -1, width: int = -1) -> PlainImage:
     """Returns an upright JPEG or PNG of an image file, decoded once to be sure of it.
 
     Annotations of a photo with an EXIF orientation may mean the stored pixels or the upright
-    ones; the annotated size tells. Where it fits both, the upright ones are meant: viewers, the
+    ones; the annotated size tells, or one that it was resized from. Where it fits both, the upright ones are meant: viewers, the
     annotation tools of today and `Detector` show the photo that way.
 
     Args:
@@ -70,7 +70,9 @@ def make_plain(encoded: bytes, height: int = -1, width: int = -1) -> PlainImage:
         raise BadImage(f"does not decode: {reason(error)}") from error
     stored = pixels.shape[:2]
     upright = stored[::-1] if orientation >= 5 else stored
-    if orientation > 1 and (height, width) == stored != upright:
+    annotated = (height, width)
+    means_stored = is_resized(annotated, stored) and not is_resized(annotated, upright)
+    if orientation > 1 and means_stored:
         changes.append("EXIF orientation dropped (boxes fit the stored pixels)")
     elif orientation > 1:
         changes.append("turned upright (EXIF orientation)")
@@ -78,6 +80,21 @@ def make_plain(encoded: bytes, height: int = -1, width: int = -1) -> PlainImage:
     if changes:
         kind, encoded = _encode(pixels, "jpeg" if kind == "jpeg" else "png")
     return PlainImage(encoded, kind, pixels.shape[0], pixels.shape[1], tuple(changes))
+
+
+def is_resized(annotated: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether one factor makes a size of the other, to within a rounding of each side.
+
+    Args:
+      annotated: height and width in pixels; -1 where unknown, which nothing is made of.
+      size: height and width of the file.
+    """
+    if min(annotated) <= 0:
+        return False
+    least, most = (
+        [(side + off) / of for side, of in zip(size, annotated, strict=True)] for off in (-1, 1)
+    )
+    return max(least) <= min(most)
 
 
 def _inspect(encoded: bytes) -> tuple[str, int, str]:

@@ -49,12 +49,14 @@ class Example:
       image: path of the image file (gs:// works), or its encoded bytes.
       source_id: the data set's own name of the image; COCO's are numbers.
       boxes: [n, 4] float32, ymin, xmin, ymax, xmax in pixels, as annotated (not clipped).
-      class_ids: [n] int64, the data set's own ids, from 1.
+      class_ids: [n] int64, the data set's own ids.
       height, width: pixels as annotated; -1 where the annotations do not say.
       is_crowd: [n] bool; COCO's regions that hold many objects. Left out: all false.
       areas: [n] float32 in pixels squared (COCO: of the mask). Left out: of the boxes.
       filename: for messages and the record; left out: the last part of the path.
       mask: the class of every pixel; None where the data set does not say.
+      relative: the boxes are shares of the upright picture's sides, 0-1; the writer, which opens
+        the picture, makes pixels of them.
     """
 
     image: str | bytes
@@ -67,6 +69,7 @@ class Example:
     areas: np.ndarray | None = None
     filename: str = ""
     mask: Mask | None = None
+    relative: bool = False
 
     def __post_init__(self):
         boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)

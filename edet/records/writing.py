@@ -29,7 +29,7 @@ import yaml
 from edet.errors import UserError
 from edet.files import content_of, read_text, reason, write_json, write_text, written_aside
 from edet.image.sixteen_bits import brightest_value
-from edet.image.transcode import BadImage, make_plain
+from edet.image.transcode import BadImage, PlainImage, is_resized, make_plain
 from edet.records.masks import BadMask, encode_mask, load_mask
 from edet.records.report import SIXTEEN_BITS, Report, nothing_read, refuse_nothing
 from edet.records.schema import Example, Mask, box_areas, encode_example
@@ -37,7 +37,7 @@ from edet.records.sources.example_set import Source, Tally
 from edet.terminal import Console
 
 SHARD_BYTES = 100e6  # aimed at where the number of shards is left open
-_VERSION = 2  # of the bytes this module writes; a new one makes old fingerprints void
+_VERSION = 3  # of the bytes this module writes; a new one makes old fingerprints void
 
 
 @dataclass(frozen=True)
@@ -224,13 +224,11 @@ def prepare_record(example: Example, labels: dict[int, str]) -> tuple[bytes | No
             return None, tally
         example = dataclasses.replace(example, mask=mask)
         tally.images["written with a mask"] += 1
-    annotated = (example.height, example.width)
-    if -1 not in annotated and annotated != (image.height, image.width):
-        detail = f"annotated {annotated[1]}x{annotated[0]}, is {image.width}x{image.height}"
-        tally.image_problem(file, "annotated size is wrong (real one kept)", detail)
-    example = dataclasses.replace(
-        example, image=image.encoded, height=image.height, width=image.width
-    )
+    try:
+        example = _fitted(example, image, tally)
+    except BadImage as error:
+        tally.image_problem(file, "dropped: annotated size does not fit", str(error))
+        return None, tally
     example = _clean_boxes(example, labels, tally)
     if (brightest := brightest_value(image.encoded)) >= 0:
         tally.images[f"{SIXTEEN_BITS}{2 ** brightest.bit_length()}"] += 1
@@ -239,6 +237,42 @@ def prepare_record(example: Example, labels: dict[int, str]) -> tuple[bytes | No
     tally.boxes["written"] += len(example.boxes)
     tally.class_boxes.update(str(class_id) for class_id in example.class_ids)
     return encode_example(example, labels, image.format), tally
+
+
+def _fitted(example: Example, image: PlainImage, tally: Tally) -> Example:
+    """Returns the example with the picture's real size and bytes, and boxes in its pixels.
+
+    Pictures that were resized after they were annotated have their boxes scaled.
+
+    Raises:
+      BadImage: the annotated size is that of another picture.
+    """
+    size = image.height, image.width
+    plain = dataclasses.replace(
+        example, image=image.encoded, height=size[0], width=size[1], relative=False
+    )
+    sides = np.array([*size, *size], np.float32)
+    if example.relative:
+        boxes = example.boxes * sides
+        return dataclasses.replace(plain, boxes=boxes, areas=box_areas(boxes))
+    annotated = example.height, example.width
+    if -1 in annotated or annotated == size:
+        return plain
+    detail = f"annotated {annotated[1]}x{annotated[0]}, is {size[1]}x{size[0]}"
+    if not is_resized(annotated, size):
+        raise BadImage(f"{detail}: its boxes cannot be placed; annotate this file, or correct it")
+    if max(abs(a - b) for a, b in zip(annotated, size, strict=True)) <= 1:
+        tally.image_problem(
+            example.filename, "annotated size is a pixel off (real one kept)", detail
+        )
+        return plain
+    tally.image_problem(example.filename, "resized after annotation (boxes scaled)", detail)
+    factors = size[0] / annotated[0], size[1] / annotated[1]
+    return dataclasses.replace(
+        plain,
+        boxes=example.boxes * np.array(factors * 2, np.float32),
+        areas=example.areas * np.float32(factors[0] * factors[1]),
+    )
 
 
 def _plain_mask(mask: Mask, height: int, width: int) -> Mask:

@@ -1,91 +1,114 @@
-"""Reads COCO instances JSON: sparse category ids, crowds, mask areas, images without objects.
+"""Reads COCO instances JSON, and LVIS and Objects365, which are written like it.
 
-COCO boxes are [x, y, width, height] in pixels; they become [ymin, xmin, ymax, xmax] here.
+Sparse category ids, crowds, mask areas, images without objects. COCO boxes are [x, y, width,
+height] in pixels; where an annotation has an outline alone, its bounds are its box.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-from absl import logging
+from pycocotools import mask as rle
 
 from edet.errors import UserError
 from edet.files import read_json
-from edet.geometry.boxes import xywh_to_yxyx
-from edet.records.schema import Example, box_areas
+from edet.records.sources.annotations import (
+    AnnotatedImage,
+    AnnotatedObject,
+    Annotations,
+    examples_of,
+)  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
+from edet.records.sources.folder import Folder, usual_split
 
 _UNREADABLE = "dropped: bbox of four numbers, class or iscrowd missing or unreadable"
+_NAMES = ("file_name", "coco_url", "flickr_url", "filename", "path")  # LVIS has a coco_url alone
+_WRONG = (AttributeError, KeyError, TypeError, ValueError, OverflowError, IndexError)
 
 
-def read_coco(annotations_json: str, images_dir: str) -> ExampleSet:
+def read_coco(
+    annotations_json: str, images_dir: str, labels: dict[int, str] | None = None,
+    keep_unused: bool = False,
+) -> ExampleSet:  # fmt: skip
     """Returns every image of the file, in its order, named by its id.
-
-    Labels are the file's own category ids and names. If they start at 0, which COCO's never do,
-    each id is written as id + 1 and a warning says so: id 0 would be a background class.
 
     Args:
       annotations_json: an instances file, such as instances_train2017.json; gs:// works.
       images_dir: the folder that the `file_name` of each image is relative to.
+      labels: {id: name} of the set, matched by name; None takes the file's own ids and names.
+      keep_unused: keeps the categories that no box has.
 
     Raises:
-      UserError: the file is not JSON, lacks images, categories or one of their fields, or has two
-        categories of one id.
+      UserError: the file is not JSON, lacks images, categories or one of their fields, has two
+        categories of one id, boxes that are not COCO's, or pictures that are not there.
     """
-    data = _load(annotations_json)
-    tally = Tally()
-    try:
-        labels = _labels(data["categories"], annotations_json)
-        images = [_Image.of(item) for item in data["images"]]
-        names = {image.id: image.name for image in images}
-        objects = _objects_by_image(data.get("annotations") or [], names, tally)
-    except UserError:  # which is a ValueError, and says already what is wrong
-        raise
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(
-            f"{annotations_json} is not a COCO instances file: an entry of its images, categories "
-            f"or annotations is wrong ({error!r})."
-        ) from error
-    shift = _shift(labels, annotations_json)
-    examples, seen = [], set()
-    for image in images:
-        if image.id in seen:
-            tally.image_problem(image.name, "dropped: image id is given twice", str(image.id))
-            continue
-        seen.add(image.id)
-        path = os.path.join(images_dir, image.name)
-        examples.append(_example(image, path, objects[image.id], shift))
-    return ExampleSet(examples, {key + shift: name for key, name in labels.items()}, tally)
+    found = read_annotations(annotations_json)
+    return examples_of([found], Folder(images_dir), labels, keep_unused)[0]
 
 
-class _Image(NamedTuple):
-    """One entry of "images"; -1 stands for a size that is not given."""
-
-    id: int
-    name: str
-    height: int
-    width: int
-
-    @classmethod
-    def of(cls, item: dict[str, Any]) -> _Image:
-        sides = (int(item.get(side) or -1) for side in ("height", "width"))
-        name = str(item["file_name"])
-        name.encode()  # refuses half of a letter ("\ud83d"), which is in no file's name
-        return cls(_id(item["id"]), name, *sides)
+def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
+    """Returns {split: its one instances file} of a folder; {} where there is none."""
+    found = [name for name in folder.matching("*.json") if _is_instances(folder, name)]
+    by_split: dict[str, tuple[str, ...]] = {}
+    for name in found:
+        # The larger names are those of keypoints and captions of the same pictures.
+        by_split.setdefault(usual_split(name), (name,))
+    return by_split
 
 
-def _load(path: str) -> dict[str, Any]:
+def _is_instances(folder: Folder, name: str) -> bool:
+    head = folder.head(name).lstrip("\ufeff \n\r\t")
+    has = {key: f'"{key}"' in head for key in ("images", "categories", "image_id", "category_id")}
+    return head.startswith("{") and (
+        (has["images"] and '"shapes"' not in head) or has["categories"]
+        or (has["image_id"] and has["category_id"])
+    )  # fmt: skip
+
+
+def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
+    """Returns the annotations of one split that `splits` has found."""
+    found = read_annotations(folder.path(files[0]))
+    found.base, found.split = files[0].rpartition("/")[0], split
+    return found
+
+
+def read_annotations(path: str) -> Annotations:
+    """Returns what one instances file says; raises as `read_coco`."""
     data = read_json(path, "COCO annotations")
     if not isinstance(data, dict) or not {"images", "categories"} <= set(data):
         raise UserError(
             f"{path} has no images and categories; give a COCO instances file, such as "
             "instances_train2017.json."
         )
-    return data
+    tally = Tally()
+    try:
+        labels = _labels(data["categories"], path)
+        images = [(_image_id(item["id"]), item) for item in data["images"]]
+        things = _objects_by_image(data.pop("annotations", None) or [], dict(images), tally)
+        read_images = [_image(key, item, things.get(key, [])) for key, item in images]
+    except UserError:  # which is a ValueError, and says already what is wrong
+        raise
+    except _WRONG as error:
+        raise UserError(
+            f"{path} is not a COCO instances file: an entry of its images, categories "
+            f"or annotations is wrong ({error!r})."
+        ) from error
+    return Annotations(path, read_images, "xywh", labels=labels, tally=tally)
+
+
+def _image(key: str, item: dict[str, Any], things: list[AnnotatedObject]) -> AnnotatedImage:
+    height, width = (int(item.get(side) or -1) for side in ("height", "width"))
+    return AnnotatedImage(_file_name(item), key, things, height, width)
+
+
+def _file_name(item: dict[str, Any]) -> str:
+    name = next((str(item[key]) for key in _NAMES if item.get(key)), "")
+    if not name:
+        raise KeyError("file_name")
+    name.encode()  # refuses half of a letter ("\ud83d"), which is in no file's name
+    return name
 
 
 def _labels(categories: list[dict[str, Any]], path: str) -> dict[int, str]:
@@ -93,6 +116,8 @@ def _labels(categories: list[dict[str, Any]], path: str) -> dict[int, str]:
     labels: dict[int, str] = {}
     for item in categories:
         category, name = _category(item["id"]), str(item["name"])
+        if category < 0:
+            raise UserError(f"{path} has the category id {category}; ids are 0 or more.")
         if labels.setdefault(category, name) != name:
             raise UserError(
                 f"{path} has two categories of id {category}, {labels[category]!r} and {name!r}; "
@@ -101,42 +126,65 @@ def _labels(categories: list[dict[str, Any]], path: str) -> dict[int, str]:
     return labels
 
 
-def _shift(labels: dict[int, str], path: str) -> int:
-    """Returns what is added to each category id: 1 where they start at 0."""
-    first = min(labels, default=1)
-    if first < 0:
-        raise UserError(f"{path} has the category id {first}; ids are 0 or more.")
-    if first == 0:
-        logging.warning("%s numbers its categories from 0; each is written as id + 1.", path)
-    return int(first == 0)
-
-
 def _objects_by_image(
-    annotations: list[dict[str, Any]], names: dict[int, str], tally: Tally
-) -> dict[int, list[tuple[list[float], int, bool, float]]]:
-    """Returns {image id: [(xywh, category id, is crowd, area)]} of the annotations that are whole.
-
-    An area of 0 stands for one that is not given.
-    """
+    annotations: list[dict[str, Any]], images: dict[str, dict[str, Any]], tally: Tally
+) -> dict[str, list[AnnotatedObject]]:
+    """Returns {image id: its objects} of the annotations that are whole."""
     objects = defaultdict(list)
     for item in annotations:
-        image_id = _known(item.get("image_id"), names)
+        image_id = _known(item.get("image_id"), images)
         if image_id is None:
             file = f"annotation {item.get('id')}"
             tally.box_problem(file, "dropped: its image is not in the file")
             continue
-        file = names[image_id]
+        file = _file_name(images[image_id])
         try:
-            xywh = [float(value) for value in item["bbox"]]
-            # Of text, bool() is true whatever it says.
-            found = (xywh, _category(item["category_id"]), bool(int(item.get("iscrowd") or 0)))
-            if len(xywh) != 4:
-                raise ValueError(f"bbox {xywh}")
-            objects[image_id].append((*found, _area(item, file, tally)))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            box = _box(item, images[image_id], file, tally)
+            # Of text, bool() is true whatever it says. Open Images' groups are crowds.
+            is_crowd = bool(int(item.get("iscrowd") or item.get("group_of") or 0))
+            area = _area(item, file, tally)
+            objects[image_id].append(
+                AnnotatedObject(_category(item["category_id"]), box, is_crowd, area)
+            )
+        except _WRONG as error:
             detail = f"annotation {item.get('id')}: {error}"
             tally.box_problem(file, _UNREADABLE, detail=detail)
     return objects
+
+
+def _box(
+    item: dict[str, Any], image: dict[str, Any], file: str, tally: Tally
+) -> tuple[float, float, float, float]:
+    """Returns x, y, width, height; of an annotation without bbox those of its outline's bounds."""
+    if not item.get("bbox") and item.get("segmentation"):
+        box = outline_bounds(item["segmentation"], image)
+        tally.box_problem(file, "without bbox (bounds of the outline taken)")
+        return box
+    x, y, width, height = (float(value) for value in item["bbox"])
+    return x, y, width, height
+
+
+def outline_bounds(outline: Any, image: dict[str, Any]) -> tuple[float, float, float, float]:
+    """Returns x, y, width, height around a COCO segmentation: polygons, or an RLE of either kind.
+
+    Raises:
+      ValueError: it is neither, or empty.
+    """
+    if isinstance(outline, dict):
+        height, width = (int(side) for side in outline.get("size") or ())
+        if isinstance(outline["counts"], list):
+            outline = rle.frPyObjects(outline, height, width)
+        x, y, width, height = (float(value) for value in rle.toBbox(outline))
+    else:
+        parts = [outline] if isinstance(outline[0], (int, float)) else outline
+        points = [float(value) for part in parts for value in part]
+        if len(points) < 6 or any(len(part) % 2 for part in parts):
+            raise ValueError("the segmentation is no polygon of three points or more")
+        xs, ys = points[0::2], points[1::2]
+        x, y, width, height = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+    if not (width > 0 and height > 0):
+        raise ValueError("the segmentation is empty")
+    return x, y, width, height
 
 
 def _id(value: Any) -> int:
@@ -144,6 +192,15 @@ def _id(value: Any) -> int:
     if isinstance(value, float) and not value.is_integer():
         raise ValueError(f"id {value}")
     return int(value)
+
+
+def _image_id(value: Any) -> str:
+    """Returns an image's id as text; where it is no number it is a name."""
+    if isinstance(value, str) and not value.strip().lstrip("-").isdigit():
+        if not value:
+            raise ValueError("id ''")
+        return value
+    return str(_id(value))
 
 
 def _area(item: dict[str, Any], file: str, tally: Tally) -> float:
@@ -167,31 +224,10 @@ def _category(value: Any) -> int:
     return category
 
 
-def _known(value: Any, names: dict[int, str]) -> int | None:
+def _known(value: Any, images: dict[str, Any]) -> str | None:
     """Returns the id of an image of the file, or None where there is no such image."""
     try:
-        image_id = _id(value)
-    except (TypeError, ValueError):
+        image_id = _image_id(value)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return image_id if image_id in names else None
-
-
-def _example(
-    image: _Image,
-    path: str,
-    objects: list[tuple[list[float], int, bool, float]],
-    shift: int,
-) -> Example:
-    xywh, class_ids, crowd, areas = zip(*objects, strict=True) if objects else ((),) * 4
-    boxes = xywh_to_yxyx(np.array(xywh, np.float64).reshape(-1, 4)).astype(np.float32)
-    areas = np.array(areas, np.float32)
-    return Example(
-        image=path,
-        source_id=str(image.id),
-        boxes=boxes,
-        class_ids=np.array(class_ids, np.int64) + shift,
-        height=image.height,
-        width=image.width,
-        is_crowd=np.array(crowd, bool),
-        areas=np.where(areas > 0, areas, box_areas(boxes)),
-    )
+    return image_id if image_id in images else None

@@ -1,5 +1,7 @@
 """Reads a Pascal VOC folder: Annotations/*.xml, JPEGImages/, ImageSets/Main/<split>.txt.
 
+Folders below these two, and sets of pictures with an xml beside each, are read too.
+
 Coordinates stay as the xml has them. VOC's own files count pixels from 1 and include the last
 one, which would be [ymin - 1, xmin - 1, ymax, xmax] here; the tools that write VOC xml today
 (labelImg and its like) count from 0, and the file does not say which. The reference keeps them
@@ -10,26 +12,33 @@ from __future__ import annotations
 
 import codecs
 import concurrent.futures
-import os
+import glob
+import posixpath
 import re
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
 
-import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from edet.errors import UserError
 from edet.files import list_filled_folder, read_bytes, read_text
-from edet.records.schema import Example
+from edet.records.sources.annotations import (
+    AnnotatedImage,
+    AnnotatedObject,
+    Annotations,
+    common_labels,
+    examples_of,
+)  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
+from edet.records.sources.folder import Folder, usual_split
 
 _SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
 _DECLARATION = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([\w.:-]+)["'][^>]*\?>""")
 _UNREADABLE = (
     UserError, ParseError, DefusedXmlException, ValueError, LookupError, OverflowError,
 )  # fmt: skip
-_CORNERS = ("ymin", "xmin", "ymax", "xmax")
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(frozen=True)
@@ -51,46 +60,104 @@ def read_voc(
     """Returns the images of one split, named by the stem of their files.
 
     Args:
-      root: the folder that holds Annotations and JPEGImages; gs:// works.
+      root: the folder that holds Annotations and JPEGImages, or pictures with an xml beside each;
+        gs:// works.
       split: a file of ImageSets/Main without ".txt"; empty takes every annotation.
       labels: {id: name}. None numbers the names of all annotations, sorted, from 1, so that each
         split of a set gets the same ids. Boxes of other names are dropped and reported.
       skip_difficult: leaves out the boxes that are marked as difficult.
 
     Raises:
-      UserError: a folder or the split is missing or empty.
+      UserError: a folder or the split is missing or empty, or not one picture is there.
     """
-    annotations, images = (
-        list_filled_folder(os.path.join(root, name), "a VOC set has it, check the folder")
-        for name in ("Annotations", "JPEGImages")
-    )
-    xmls = {name[:-4]: name for name in annotations if name.lower().endswith(".xml")}
+    folder = Folder(root)
+    list_filled_folder(root, "a VOC set has Annotations and JPEGImages, check the folder")
+    xmls = folder.matching("*.xml")
     if not xmls:
-        raise UserError(f"{root}/Annotations has no .xml file; give the folder of a VOC set.")
-    stems = _read_split(root, split, set(xmls)) if split else sorted(xmls)
-    needed = sorted(xmls) if labels is None else [stem for stem in stems if stem in xmls]
+        raise UserError(f"{root} has no .xml file; give the folder of a VOC set.")
+    found = read(folder, split, tuple(xmls), skip_difficult)
+    if labels is None and split:
+        labels = common_labels([read(folder, "", tuple(xmls), skip_difficult)])[0]
+    return examples_of([found], folder, labels)[0]
+
+
+def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
+    """Returns {split: its xml files} of a folder; {} where it has none of VOC's."""
+    xmls = folder.matching("*.xml")
+    if not xmls or "<annotation>" not in folder.head(xmls[0]):
+        return {}
+    names = (posixpath.basename(name)[:-4] for name in folder.matching("*imagesets/main/*.txt"))
+    if listed := [name for name in names if name in ("train", "val", "test", "trainval")]:
+        whole = {"trainval"} if "train" in listed else set()
+        return {name: tuple(xmls) for name in listed if name not in whole}
+    by_split: dict[str, list[str]] = {}
+    for name in xmls:
+        by_split.setdefault(usual_split(posixpath.dirname(name)), []).append(name)
+    return {split: tuple(names) for split, names in by_split.items()}
+
+
+def read(
+    folder: Folder, split: str, files: tuple[str, ...], skip_difficult: bool = False
+) -> Annotations:
+    """Returns the annotations of one split.
+
+    Pictures that the split names, or that lie there, without an xml are those without objects.
+
+    Args:
+      folder: of the set.
+      split: a list of ImageSets/Main names its pictures; where there is none, they are those of
+        `files`.
+      files: the xml files, of all splits or of this one.
+      skip_difficult: leaves out the boxes that are marked as difficult.
+    """
+    xmls = {_key(name): name for name in files}
+    lists = folder.matching(f"*imagesets/main/{glob.escape(split.lower())}.txt") if split else []
+    if split and not lists and folder.matching("*imagesets/main/*.txt"):
+        lists = [f"ImageSets/Main/{split}.txt"]  # reading it says that it is missing
+    pictures = {_key(name): name for name in reversed(folder.pictures) if _is_beside(name, files)}
+    if lists:
+        keys = _read_split(folder.path(lists[0]), set(xmls) | set(pictures))
+    else:
+        own = {posixpath.dirname(name) for name in files}
+        keys = sorted({*xmls, *(k for k, name in pictures.items() if _owner(name) in own)})
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        paths = (os.path.join(root, "Annotations", xmls[stem]) for stem in needed)
-        parsed = dict(zip(needed, pool.map(_try_parse, paths), strict=True))
-    if labels is None:
-        found = {o[0] for a in parsed.values() if isinstance(a, _Annotation) for o in a.objects}
-        labels = dict(enumerate(sorted(found), start=1))
-    images = {image.rsplit(".", 1)[0]: image for image in sorted(images, reverse=True)}
-    tally = Tally()
-    examples = []
-    for stem in stems:
-        annotation = parsed.get(stem, "there is no such file")
+        paths = {key: folder.path(xmls[key]) for key in keys if key in xmls}
+        parsed = dict(zip(paths, pool.map(_try_parse, paths.values()), strict=True))
+    found = Annotations(folder.root, [], "xyxy", split=split)
+    for key in keys:
+        annotation = parsed.get(key) or _without_xml(key, pictures, found.tally)
         if isinstance(annotation, str):
             what = "dropped: annotation missing or unreadable"
-            tally.image_problem(f"{stem}.xml", what, annotation)
+            found.tally.image_problem(f"{key}.xml", what, annotation)
             continue
-        path = os.path.join(root, "JPEGImages", _image_name(stem, annotation.filename, images))
-        examples.append(_example(stem, path, annotation, labels, skip_difficult, tally))
-    return ExampleSet(examples, labels, tally)
+        name = pictures.get(key) or _by_filename(folder, annotation.filename) or f"{key}.jpg"
+        objects = _objects(key, annotation, skip_difficult, found.tally)
+        size = annotation.height, annotation.width
+        found.images.append(AnnotatedImage(name, key, objects, *size))
+    return found
 
 
-def _read_split(root: str, split: str, known: set[str]) -> list[str]:
-    path = os.path.join(root, "ImageSets", "Main", f"{split}.txt")
+def _key(name: str) -> str:
+    """Returns how lists name a file: below Annotations or JPEGImages, without ending."""
+    stem = posixpath.splitext(name)[0]
+    parts = stem.split("/")
+    for room in ("Annotations", "JPEGImages"):
+        if room in parts:
+            return "/".join(parts[parts.index(room) + 1 :])
+    return stem
+
+
+def _owner(picture: str) -> str:
+    """The folder in which the xml of a picture lies."""
+    return posixpath.dirname(picture).replace("JPEGImages", "Annotations")
+
+
+def _is_beside(picture: str, xmls: tuple[str, ...]) -> bool:
+    """Whether a picture is one of the set, and no mask of it in another folder."""
+    return "JPEGImages" in picture.split("/") or not any("Annotations" in x for x in xmls[:1])
+
+
+def _read_split(path: str, known: set[str]) -> list[str]:
     lines = read_text(path, "the split").removeprefix("\ufeff").splitlines()
     names = [line.strip() for line in lines if line.strip()]
     # The files of one class ("cat_train.txt") have a second column, which is not for detection.
@@ -99,6 +166,21 @@ def _read_split(root: str, split: str, known: set[str]) -> list[str]:
     if not stems:
         raise UserError(f"{path} names no image; choose another split.")
     return list(dict.fromkeys(stems))
+
+
+def _without_xml(key: str, pictures: dict[str, str], tally: Tally) -> _Annotation | str:
+    if key not in pictures:
+        return "there is no such file"
+    tally.image_problem(pictures[key], "without annotation file (taken as without objects)")
+    return _Annotation("", -1, -1, ())
+
+
+def _by_filename(folder: Folder, filename: str) -> str:
+    """The picture that a renamed xml still names within; "" if there is none."""
+    try:
+        return folder.find(filename) if filename else ""
+    except LookupError:
+        return ""
 
 
 def _try_parse(path: str) -> _Annotation | str:
@@ -139,39 +221,15 @@ def _parse(root: Element) -> _Annotation:
     return _Annotation(root.findtext("filename", "").strip(), height, width, tuple(objects))
 
 
-def _image_name(stem: str, filename: str, images: dict[str, str]) -> str:
-    """The image of an xml file has its stem; a renamed xml still tells the name within.
-
-    `images` maps stems to file names. An image that is not among them is reported when written.
-    """
-    return images.get(stem) or images.get(filename.rsplit(".", 1)[0]) or f"{stem}.jpg"
-
-
-def _example(
-    stem: str,
-    path: str,
-    annotation: _Annotation,
-    labels: dict[int, str],
-    skip_difficult: bool,
-    tally: Tally,
-) -> Example:
-    ids = {name: class_id for class_id, name in labels.items() if name}
-    boxes, class_ids = [], []
+def _objects(
+    key: str, annotation: _Annotation, skip_difficult: bool, tally: Tally
+) -> list[AnnotatedObject]:
+    objects = []
     for name, corners, difficult in annotation.objects:
         if skip_difficult and difficult:
-            tally.box_problem(f"{stem}.xml", "dropped: marked as difficult")
-        elif name not in ids:
-            tally.box_problem(f"{stem}.xml", "dropped: class not in the labels", detail=name)
+            tally.box_problem(f"{key}.xml", "dropped: marked as difficult")
         elif corners is None:
-            tally.box_problem(f"{stem}.xml", "dropped: object without a bndbox")
+            tally.box_problem(f"{key}.xml", "dropped: object without a bndbox")
         else:
-            boxes.append(corners)
-            class_ids.append(ids[name])
-    return Example(
-        image=path,
-        source_id=stem,
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        class_ids=np.array(class_ids, np.int64),
-        height=annotation.height,
-        width=annotation.width,
-    )
+            objects.append(AnnotatedObject(name, corners))
+    return objects

@@ -1,0 +1,218 @@
+"""What a reader of an annotation format gives, whatever the format, and the examples of it.
+
+A reader only reads: names of pictures, classes and four numbers a box, as they stand in the file.
+Here classes get the ids of the set, pictures their files, and boxes their corners.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from edet.errors import UserError
+from edet.files import reason
+from edet.records.schema import Example, box_areas
+from edet.records.sources.example_set import ExampleSet, Tally
+from edet.records.sources.folder import Folder
+from edet.records.sources.units import BoxFormat, check_units, to_yxyx
+
+
+class AnnotatedObject(NamedTuple):
+    """One object: its class by id (then `Annotations.labels` has it) or by name, and its box."""
+
+    label: int | str
+    box: tuple[float, float, float, float]  # of `Annotations.box_format`
+    is_crowd: bool = False
+    area: float = 0.0  # pixels squared; 0 stands for that of the box
+
+
+class AnnotatedImage(NamedTuple):
+    """One picture as an annotation file tells of it; a picture without objects is one too."""
+
+    name: str  # as in the file; `Folder.find` finds it
+    source_id: str  # the data set's own name of the picture
+    objects: list[AnnotatedObject]
+    height: int = -1  # pixels, as annotated; -1 where the file does not say
+    width: int = -1
+
+
+@dataclass
+class Annotations:
+    """The annotations of one split of a data set.
+
+    Attributes:
+      where: the file or folder, for messages.
+      images: in the order of the file.
+      box_format: which four numbers a box is.
+      relative: they are shares of the picture's sides, 0-1, not pixels.
+      labels: {id: name} as the set numbers its classes; {} where it only has names.
+      tally: what was dropped or changed while reading.
+      base: the folder, from the data set's root, that the names of pictures start from.
+      split: "train", "val", "test", or "" for a set without splits.
+    """
+
+    where: str
+    images: list[AnnotatedImage]
+    box_format: BoxFormat
+    relative: bool = False
+    labels: dict[int, str] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    base: str = ""
+    split: str = ""
+
+    def used(self) -> Counter[int | str]:
+        """{id or name of a class: objects}."""
+        return Counter(thing.label for image in self.images for thing in image.objects)
+
+    def check_units(self) -> None:
+        """Raises UserError where the boxes look like another format's."""
+        things = [
+            (thing.box, (image.width, image.height), thing.area)
+            for image in self.images
+            for thing in image.objects
+        ]
+        boxes, sizes, areas = zip(*things, strict=True) if things else ((), (), ())
+        check_units(
+            np.array(boxes, np.float64).reshape(-1, 4), np.array(sizes).reshape(-1, 2),
+            np.array(areas, np.float64), self.box_format, self.relative, self.where,
+        )  # fmt: skip
+
+    def examples(self, labels: dict[int, str], folder: Folder) -> ExampleSet:
+        """Returns the set with ids of `labels`, matched by name, and files of `folder`.
+
+        Boxes of other classes, and pictures that are not there, are dropped and reported.
+
+        Raises:
+          UserError: the boxes look like another format's, or not one picture is there.
+        """
+        self.check_units()
+        ids = class_ids(self, labels)
+        examples, missing, seen = [], [], set()
+        for image in self.images:
+            if image.source_id in seen:
+                what = "dropped: image id is given twice"
+                self.tally.image_problem(image.name, what, image.source_id)
+                continue
+            seen.add(image.source_id)
+            try:
+                path = folder.find(image.name, self.base, self.split)
+            except (LookupError, OSError, ValueError) as error:
+                missing.append(str(error) if isinstance(error, LookupError) else reason(error))
+                what = "dropped: image missing or unreadable"
+                self.tally.image_problem(image.name, what, missing[-1])
+                continue
+            examples.append(self._example(image, path, ids, labels))
+        if missing and not examples:
+            raise UserError(f"{self.where}: no picture was found; the first: {missing[0]}.")
+        return ExampleSet(examples, labels, self.tally)
+
+    def _example(
+        self, image: AnnotatedImage, path: str, ids: dict[int | str, int], labels: dict[int, str]
+    ) -> Example:
+        kept = [thing for thing in image.objects if thing.label in ids]
+        for label, count in Counter(o.label for o in image.objects if o.label not in ids).items():
+            name = self.labels.get(label, str(label)) if isinstance(label, int) else label
+            what = "dropped: class not in the labels"
+            self.tally.box_problem(image.name, what, count, name or f"class {label}")
+        boxes = np.array([thing.box for thing in kept], np.float64).reshape(-1, 4)
+        boxes = to_yxyx(boxes, self.box_format)
+        flipped = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+        what = "drawn from another corner (negative width or height; corners put in order)"
+        self.tally.box_problem(image.name, what, np.sum(flipped))
+        corners = np.stack([boxes[:, :2], boxes[:, 2:]])
+        boxes = np.concatenate([corners.min(0), corners.max(0)], axis=1).astype(np.float32)
+        areas = np.array([thing.area for thing in kept], np.float32)
+        return Example(
+            image=path,
+            source_id=image.source_id,
+            boxes=boxes,
+            class_ids=np.array([ids[thing.label] for thing in kept], np.int64),
+            height=image.height,
+            width=image.width,
+            is_crowd=np.array([thing.is_crowd for thing in kept], bool),
+            areas=np.where(areas > 0, areas, box_areas(boxes)),
+            relative=self.relative,
+        )
+
+
+def examples_of(
+    parts: Sequence[Annotations], folder: Folder, labels: dict[int, str] | None = None,
+    keep_unused: bool = False,
+) -> list[ExampleSet]:  # fmt: skip
+    """Returns the splits of a set with one label map, see `common_labels` and `examples`.
+
+    Args:
+      parts: the splits, the training split first.
+      folder: where the pictures are.
+      labels: {id: name}; None takes the files' own.
+      keep_unused: keeps classes that no box has.
+    """
+    if labels is None:
+        labels, notes = common_labels(parts, keep_unused)
+        for note in notes:
+            logging.warning("%s", note)
+    return [part.examples(labels, folder) for part in parts]
+
+
+def class_ids(part: Annotations, labels: dict[int, str]) -> dict[int | str, int]:
+    """Returns {id or name in one split: id in `labels`}, by name; other classes are left out."""
+    by_name = {name: class_id for class_id, name in reversed(labels.items()) if name}
+    if not part.labels:
+        return dict(by_name)
+    return {
+        class_id: class_id if labels.get(class_id) == name else by_name[name]
+        for class_id, name in part.labels.items()
+        if labels.get(class_id) == name or name in by_name
+    }
+
+
+def common_labels(
+    parts: Sequence[Annotations], keep_unused: bool = False
+) -> tuple[dict[int, str], list[str]]:
+    """Returns one label map for all splits of a set, and what had to be done for it, in words.
+
+    Where the splits agree, ids stay those of the files. Where one lists other classes or numbers
+    them anew, the first split's ids are taken and the others' classes follow by name. Classes that
+    are only named are numbered from 1 in the order of the alphabet.
+
+    Args:
+      parts: the splits, the training split first.
+      keep_unused: keeps classes that no box has.
+    """
+    used: Counter[int | str] = Counter()
+    labels: dict[int, str] = {}
+    notes = []
+    for part in parts:
+        for class_id, name in part.labels.items():
+            known = {n: i for i, n in reversed(labels.items())}
+            if labels.get(class_id, name) == name and known.get(name, class_id) == class_id:
+                labels[class_id] = name
+            elif name not in known:  # another class has its id
+                labels[max(labels) + 1] = name
+        ids = class_ids(part, labels) if part.labels else None
+        if ids is not None and (moved := {k: i for k, i in ids.items() if k != i}):
+            first = next(iter(moved))
+            notes.append(
+                f"{part.where} numbers its classes in its own way ({first} is "
+                f"{part.labels[first]!r}, {moved[first]} in the other split); they are matched by "
+                "name."
+            )
+        for label, count in part.used().items():
+            used[label if ids is None else ids.get(label, label)] += count
+    if not labels:
+        return dict(enumerate(sorted(map(str, used)), start=1)), notes
+    unused = [class_id for class_id in labels if not used[class_id]]
+    if unused and not keep_unused and len(unused) < len(labels):
+        listed = ", ".join(f"{i} {labels[i]!r}" for i in unused[:5])
+        more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
+        notes.append(
+            f"no box has the class {listed}{more}; left out of the labels (--keep_unused keeps "
+            "them)."
+        )
+        labels = {i: name for i, name in labels.items() if i not in unused}
+    return dict(sorted(labels.items())), notes

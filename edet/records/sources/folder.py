@@ -1,0 +1,175 @@
+"""The folder of a data set: its files, listed once, and the picture that an annotation means."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import functools
+import os
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import tensorflow as tf
+
+from edet.files import PICTURE_ENDINGS
+
+_PICTURES = (*PICTURE_ENDINGS, ".tif", ".tiff", ".avif", ".jfif", ".ppm", ".pgm")
+_SPLITS = {
+    "train": ("train", "training", "trn"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+_LEFT_OUT = ("__MACOSX",)
+# What tools put before a picture's own name: Label Studio's "1a2b3c4d-street.jpg".
+_PREFIX = re.compile(r"^[0-9a-f]{6,}-(?=.)")
+
+
+class Folder:
+    """A folder, local or gs://, with everything below it.
+
+    Attributes:
+      root: its path.
+    """
+
+    def __init__(self, root: str):
+        self.root = os.path.expanduser(root)
+        self._meant: dict[str, str] = {}  # {file found by likeness: the name that means it}
+
+    @functools.cached_property
+    def files(self) -> list[str]:
+        """All files, sorted, as paths from the root with "/"; hidden ones are left out."""
+        return sorted(_walk(self.root))
+
+    @functools.cached_property
+    def pictures(self) -> list[str]:
+        """The files that end as pictures do."""
+        return [name for name in self.files if name.lower().endswith(_PICTURES)]
+
+    def matching(self, *patterns: str) -> list[str]:
+        """The files whose path matches one of the globs, in any case of the letters."""
+        names = ((name, name.lower()) for name in self.files)
+        return [name for name, low in names if any(fnmatch.fnmatchcase(low, p) for p in patterns)]
+
+    def path(self, name: str) -> str:
+        """The path of a file that is named from the root; an absolute one stays as it is."""
+        return os.path.join(self.root, name)
+
+    def head(self, name: str) -> str:
+        """The first 64 KiB of a text file, by which formats are told apart."""
+        with tf.io.gfile.GFile(self.path(name), "rb") as file:
+            return file.read(65536).decode(errors="replace")
+
+    @functools.cached_property
+    def _known(self) -> set[str]:
+        return set(self.files)
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        """{last part of the path, in small letters: files}, and the same without ending."""
+        index = defaultdict(list)
+        for name in self.files:
+            last = posixpath.basename(name).lower()
+            index[last].append(name)
+            if last.endswith(_PICTURES):
+                index[posixpath.splitext(last)[0]].append(name)
+        return index
+
+    def find(self, name: str, base: str = "", split: str = "") -> str:
+        """Returns the path of the picture that an annotation names.
+
+        Tools write folders that are not there, backslashes, "%20", another case or ending, and
+        prefixes of their own. What is not found as written is found by likeness, if there is
+        exactly one candidate, and no other name has meant that one.
+
+        Args:
+          name: as in the annotations, relative to `base` or to the root.
+          base: the annotation file's own folder, from the root.
+          split: of equal names in the folders of several splits, this one's is meant.
+
+        Raises:
+          LookupError: there is none, or several; its text says so and names the nearest.
+        """
+        for reading in _readings(name):
+            for path in (posixpath.join(base, reading), reading):
+                if posixpath.normpath(path) in self._known:
+                    return self.path(posixpath.normpath(path))
+        if os.path.isabs(name) or "../" in name or name.startswith("gs://"):
+            for path in (self.path(posixpath.join(base, name)), self.path(name)):
+                if tf.io.gfile.exists(path):
+                    return path
+        found = self._alike(name)
+        if len(found) > 1:
+            of_split = [file for file in found if usual_split(posixpath.dirname(file)) == split]
+            found = [f for f in of_split if base and f.startswith(f"{base}/")] or of_split or found
+        if len(found) != 1:
+            raise LookupError(self._missing(name, found))
+        if (other := self._meant.setdefault(found[0], name)) != name:
+            raise LookupError(f"{found[0]} is the only candidate, and that of {other} too")
+        return self.path(found[0])
+
+    def _alike(self, name: str) -> list[str]:
+        """The files of the same last part that share the most folders before it."""
+        for reading in _readings(name):
+            *folders, last = reading.lower().strip("/").split("/")
+            for key in dict.fromkeys((last, _PREFIX.sub("", last))):
+                stem = posixpath.splitext(key)[0] if key.endswith(_PICTURES) else key
+                found = self._by_name.get(key) or self._by_name.get(stem)
+                if found:
+                    shared = [_shared_end(folders, file.lower().split("/")[:-1]) for file in found]
+                    return [f for f, n in zip(found, shared, strict=True) if n == max(shared)]
+        return []
+
+    def _missing(self, name: str, found: list[str]) -> str:
+        if found:
+            return f"{name} may be {found[0]} or {found[1]} in {self.root}"
+        last = {posixpath.basename(file): file for file in self.pictures}
+        near = difflib.get_close_matches(posixpath.basename(name), list(last)[:20_000], 1, 0.5)
+        nearest = f"; the nearest name is {last[near[0]]}" if near else ""
+        return f"{name} is not in {self.root}{nearest}"
+
+
+def usual_split(path: str) -> str:
+    """Returns "train", "val" or "test" where a path has a usual word for it, otherwise ""."""
+    words = re.split(r"[^a-z]+", path.lower())
+    for split, names in _SPLITS.items():
+        if any(word in names for word in words):
+            return split
+    return ""
+
+
+def _walk(root: str) -> Iterator[str]:
+    """Yields the files below a folder, links followed, each folder once."""
+    is_local = "://" not in root
+    seen: set[str] = set()
+    walk = os.walk(root, followlinks=True) if is_local else tf.io.gfile.walk(root)
+    for folder, folders, names in walk:
+        if is_local and (real := os.path.realpath(folder)) in seen:
+            folders.clear()
+            continue
+        if is_local:
+            seen.add(real)
+        folders[:] = [f for f in folders if not f.startswith(".") and f not in _LEFT_OUT]
+        below = folder[len(root) :].strip("/").replace(os.sep, "/")
+        for name in names:
+            if not name.startswith("."):
+                yield f"{below}/{name}" if below else name
+
+
+def _readings(name: str) -> Iterator[str]:
+    """Yields the ways to read a name, as it stands first."""
+    yield name
+    slashes = name.replace("\\", "/")
+    yield slashes
+    yield unquote(slashes)
+    if "?" in slashes or "://" in slashes:
+        parts = urlsplit(slashes)
+        yield unquote(parse_qs(parts.query).get("d", [parts.path])[0])
+
+
+def _shared_end(first: list[str], second: list[str]) -> int:
+    """The number of folders, from the file upwards, that two paths share."""
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return next((k for k, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))

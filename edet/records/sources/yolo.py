@@ -1,0 +1,175 @@
+"""Reads a YOLO set of Ultralytics or Roboflow: data.yaml, pictures, and a text file for each.
+
+A line is `class x y width height`, centre and sides as shares of the picture, or `class x y x y
+...`, an outline, whose bounds are taken. A picture without a text file, or with an empty one, has
+no objects. Classes are numbered from 0 in the order of data.yaml, and keep these ids.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edet.config.yaml_text import parse_yaml
+from edet.errors import UserError
+from edet.files import read_text
+from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
+from edet.records.sources.example_set import Tally
+from edet.records.sources.folder import Folder, usual_split
+
+_KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+_NAME_LISTS = ("*classes.txt", "*obj.names", "*labels/labels.txt")
+
+
+def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
+    """Returns {split: its pictures} of a folder; {} where it is no YOLO set."""
+    found = _data_yaml(folder)
+    if found:
+        name, data = found
+        by_split = {
+            split: _pictures(folder, name, data, data[key])
+            for split, keys in _KEYS.items()
+            for key in keys
+            if data.get(key)
+        }
+        return {split: pictures for split, pictures in by_split.items() if pictures}
+    if not folder.matching(*_NAME_LISTS):
+        return {}
+    groups: dict[str, list[str]] = {}
+    for picture in folder.pictures:
+        groups.setdefault(usual_split(posixpath.dirname(picture)), []).append(picture)
+    return {split: tuple(pictures) for split, pictures in groups.items()}
+
+
+def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
+    """Returns the annotations of the pictures in `files`.
+
+    Raises:
+      UserError: data.yaml does not say what the classes are called.
+    """
+    known = set(folder.matching("*.txt"))
+    labels = _names(folder)
+    found = Annotations(folder.root, [], "cxcywh", relative=True, labels=labels, split=split)
+    texts = {picture: _label_file(picture, known) for picture in files}
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        read_one = [
+            pool.submit(read_text, folder.path(text), "labels") if text else None
+            for text in texts.values()
+        ]
+    stems = [_source_id(picture) for picture in files]
+    repeated = len(set(stems)) < len(stems)
+    for picture, stem, future in zip(files, stems, read_one, strict=True):
+        source_id = posixpath.basename(picture) if repeated else stem
+        try:
+            text = future.result() if future else ""
+        except UserError as error:
+            what = "dropped: annotation missing or unreadable"
+            found.tally.image_problem(picture, what, str(error))
+            continue
+        if future is None:
+            what = "without annotation file (taken as without objects)"
+            found.tally.image_problem(picture, what)
+        lines = text.removeprefix("\ufeff").splitlines()
+        objects = [_object(line, picture, found.tally) for line in lines if line.strip()]
+        found.images.append(AnnotatedImage(picture, source_id, [o for o in objects if o]))
+    return found
+
+
+def _data_yaml(folder: Folder) -> tuple[str, dict[str, Any]] | None:
+    """Returns the name and the values of the file that describes the set; None without one."""
+    names = folder.matching("data.yaml", "*.yaml", "*.yml")
+    for name in sorted(names, key=lambda name: (name.count("/"), not name.endswith("data.yaml"))):
+        head = folder.head(name)
+        if "names" in head and any(f"{key}:" in head for key in ("train", "val", "nc")):
+            data = parse_yaml(read_text(folder.path(name), "the YOLO set"), folder.path(name))
+            if isinstance(data, dict) and isinstance(data.get("names"), (list, dict)):
+                return name, data
+    return None
+
+
+def _names(folder: Folder) -> dict[int, str]:
+    found = _data_yaml(folder)
+    if found:
+        names = found[1]["names"]
+        pairs = names.items() if isinstance(names, Mapping) else enumerate(names)
+        try:
+            return {int(class_id): str(name) for class_id, name in pairs}
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"{folder.path(found[0])}: names must be a list, or a map of whole numbers to "
+                f"text ({error})."
+            ) from error
+    lists = folder.matching(*_NAME_LISTS)
+    lines = read_text(folder.path(lists[0]), "the classes").splitlines() if lists else []
+    if not lines:
+        raise UserError(f"{folder.root} has no data.yaml with the names of the classes; add one.")
+    return dict(enumerate(line.strip() for line in lines if line.strip()))
+
+
+def _pictures(folder: Folder, name: str, data: dict[str, Any], value: Any) -> tuple[str, ...]:
+    """Returns the pictures of a split: of a folder, of folders, or of a list in a text file."""
+    found: list[str] = []
+    for place in [value] if isinstance(value, str) else value:
+        for base in (posixpath.join(posixpath.dirname(name), str(data.get("path") or "")), ""):
+            path = _inside(posixpath.join(base, str(place)))
+            if path.endswith(".txt") and path in folder.files:
+                lines = read_text(folder.path(path), "the split").splitlines()
+                found += [_inside(line.strip()) for line in lines if line.strip()]
+                break
+            below = [p for p in folder.pictures if p.startswith(f"{path}/")]
+            if below or path == "":
+                found += below or folder.pictures
+                break
+    return tuple(dict.fromkeys(found))
+
+
+def _inside(path: str) -> str:
+    """Returns a path from the set's folder; Roboflow's "../train/images" means one inside it."""
+    path = posixpath.normpath(path.replace("\\", "/"))
+    while path.startswith("../"):
+        path = path[3:]
+    return "" if path in (".", "..") else path
+
+
+def _label_file(picture: str, known: set[str]) -> str:
+    """Returns the text file of a picture: in labels/ for images/, or beside it; "" if none."""
+    stem = posixpath.splitext(picture)[0]
+    parts = stem.split("/")
+    for k in reversed(range(len(parts))):
+        if parts[k] == "images":
+            moved = "/".join([*parts[:k], "labels", *parts[k + 1 :]]) + ".txt"
+            if moved in known:
+                return moved
+    return f"{stem}.txt" if f"{stem}.txt" in known else ""
+
+
+def _source_id(picture: str) -> str:
+    """The picture's path behind images/<split>, or <split>/images, without its ending."""
+    parts = posixpath.splitext(picture)[0].split("/")
+    kept = [part for part in parts[:-1] if part != "images" and not usual_split(part)]
+    return "/".join([*kept, parts[-1]])
+
+
+def _object(line: str, picture: str, tally: Tally) -> AnnotatedObject | None:
+    """Returns one line as an object; a line that is none is reported."""
+    try:
+        values = [float(word) for word in line.split()]
+        if not values or not values[0].is_integer():
+            raise ValueError("the class is no whole number")
+        label, numbers = int(values[0]), values[1:]
+        if len(numbers) in (4, 5):  # 5: a confidence behind
+            return AnnotatedObject(label, tuple(numbers[:4]))
+        if len(numbers) < 6 or len(numbers) % 2:
+            raise ValueError(f"{len(values)} numbers")
+    except (ValueError, OverflowError) as error:
+        what = "dropped: line of another form than `class x y width height` or an outline"
+        tally.box_problem(picture, what, detail=f"{line[:60]}: {error}")
+        return None
+    xs, ys = numbers[0::2], numbers[1::2]
+    tally.box_problem(picture, "outline instead of a box (its bounds taken)")
+    left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+    return AnnotatedObject(
+        label, ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
+    )
