@@ -52,6 +52,7 @@ class Workdir:
         self.precision_recall_plot = at("precision_recall.png")
         self.confusion_plot = at("confusion.png")
         self.segmentation_page = at("segmentation.png")
+        self.records_source = at("records/source.json")  # which files the records are made of
         # of other modes
         self.check_data_page = at("check_data.png")
         self.predictions = at("predict")
@@ -70,6 +71,14 @@ class Workdir:
     def result_file(self, mode: str) -> str:
         """Returns the path of what a mode returned, of "eval" for example."""
         return self.at(f"{mode}.json")
+
+    def records(self, split: str) -> str:
+        """Returns the prefix of the records that were made of a data set's folder."""
+        return self.at(f"records/{split}")
+
+    def has_records(self) -> bool:
+        """Whether all records of a data set's folder have been made."""
+        return bool(self) and tf.io.gfile.exists(self.records_source)
 
     @classmethod
     def of(cls, weights: str) -> Workdir | None:

@@ -137,7 +137,7 @@ def test_a_documented_command_can_be_typed(words, monkeypatch):
         ("python main.py --mode=eval --weights=efficientdet-d9", "no released weights"),
         ("python main.py --mode=train --set train.init=efficientnet-b9", "no released weights"),
         ("python tools/nothing.py --output=x", "No module named"),
-        ("python tools/create_tfrecords.py --output=x", "Flag --format must have a value"),
+        ("python tools/create_tfrecords.py --data=x", "Flag --output must have a value"),
         ("python tools/create_tfrecords.py --image_dir=x ...", "there is no --image_dir"),
         ("python -m tools.demo --outptu=x", "Unknown command line flag 'outptu'"),
         ("python tools/create_tfrecords.py --format=voc --output=x more", "more is not a flag"),

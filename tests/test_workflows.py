@@ -256,6 +256,13 @@ def test_records_that_call_a_class_otherwise_than_the_labels_are_pointed_out(con
     assert capsys.readouterr().out == ""
 
 
+def test_training_stops_where_records_call_a_class_otherwise(config, strategy, tmp_path):
+    other = replace(config, model={"labels": {1: "disc", 2: "triangle", 3: "square"}})
+    with pytest.raises(UserError, match="data.train_records: class names differ: 2 is 'square'"):
+        workflows.train(other, str(tmp_path / "other"), strategy)
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_truncated_shard_is_named(config, strategy, records, tmp_path):
     shard = next(records.glob("train-00000-*.tfrecord"))
     (tmp_path / "cut.tfrecord").write_bytes(shard.read_bytes()[:-9])

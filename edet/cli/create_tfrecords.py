@@ -1,5 +1,6 @@
 """Writes a data set into TFRecord shards that edet trains and evaluates on.
 
+  edet create_tfrecords --output=records/train --data=FOLDER --split=train
   edet create_tfrecords --output=records/train --format=coco
       --annotations=instances_train2017.json --images=train2017
   edet create_tfrecords --output=records/train --format=voc --voc_root=VOC --split=train
@@ -33,7 +34,8 @@ from edet.config.labels import read_labels, read_mask_labels
 from edet.errors import UserError
 from edet.records.beam import OnBeam
 from edet.records.sources.coco import read_coco
-from edet.records.sources.example_set import ExampleSet, Source
+from edet.records.sources.example_set import ExampleSet, Relabelled, Source
+from edet.records.sources.formats import FORMATS, open_folder
 from edet.records.sources.mask_sets import add_masks, add_panoptic, read_mask_set
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.sources.tfds import read_tfds
@@ -41,18 +43,24 @@ from edet.records.sources.voc import read_voc
 from edet.records.writing import write_records
 
 # Format: (flags it needs, flags it may have).
+_FOLDER = (("data",), ("split", "labels", "keep_unused", "val_share", "seed", "exif"))
 _FLAGS = {
-    "coco": (("annotations", "images"), ("masks", "panoptic", "mask_labels")),
-    "voc": (("voc_root",), ("split", "labels", "skip_difficult", "masks", "mask_labels")),
+    "coco": (
+        ("annotations", "images"),
+        ("labels", "keep_unused", "exif", "masks", "panoptic", "mask_labels"),
+    ),
+    "voc": (("voc_root",), ("split", "labels", "skip_difficult", "exif", "masks", "mask_labels")),
     "masks": (("images", "masks"), ("split", "mask_labels")),
-    "synthetic": (("num_images",), ("image_size", "seed")),
-    "tfds": (("tfds_name", "split"), ("tfds_dir",)),
+    "synthetic": (("num_images",), ("image_size", "seed", "labels")),
+    "tfds": (("tfds_name", "split"), ("tfds_dir", "labels")),
 }
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this tool."""
     text = {
+        "data": "Folder of a data set as an annotation tool wrote it, or its annotation file "
+        "(docs/data.md).",
         "annotations": "COCO instances JSON.",
         "images": "Folder that the file names in --annotations are relative to.",
         "voc_root": "Folder with Annotations, JPEGImages and ImageSets.",
@@ -60,21 +68,35 @@ def define_flags(values: flags.FlagValues) -> None:
         "panoptic": "COCO: panoptic JSON of the PNGs in --masks; its categories are the classes.",
         "mask_labels": "'voc', 'coco' or a YAML file of value: name; empty is 'voc', with 0 as "
         "background.",
-        "split": "VOC: a file of ImageSets/Main; empty takes every xml. Masks: a text file of "
-        "names. TFDS: a split's name.",
-        "labels": "VOC: 'voc' or a YAML file of id: name. Empty numbers the sorted names from 1.",
+        "split": "--data: train, val or test; empty where there are no splits. VOC: a file of "
+        "ImageSets/Main; empty takes every xml. Masks: a text file of names. TFDS: a split's name.",
+        "labels": "'coco', 'voc', or a YAML file of id: name such as <output>.labels.yaml of "
+        "another split; classes are matched by name. Empty takes those of the set.",
         "tfds_name": "Name in the TFDS catalogue, such as voc/2007.",
         "tfds_dir": "Folder of prepared TFDS sets; empty takes TFDS's own.",
     }
     numbers = {
         "num_images": (0, "Synthetic scenes."),
         "image_size": (128, "Height and width of synthetic scenes in pixels."),
-        "seed": (0, "Of synthetic scenes; sets of different seeds share no scene."),
+        "seed": (0, "Of synthetic scenes, sets of different seeds share none; of --val_share."),
         "num_shards": (0, "0 makes shards of about 100 MB."),
         "workers": (0, "Threads that check images; 0 takes one for each processor."),
     }
     flags.DEFINE_string("output", None, "Prefix of all files: records/train.", flag_values=values)
-    flags.DEFINE_enum("format", None, list(_FLAGS), "Kind of data set.", flag_values=values)
+    flags.DEFINE_enum(
+        "format", "auto", ["auto", *_FLAGS, *(name for name in FORMATS if name not in _FLAGS)],
+        "Kind of data set; auto recognises that of --data.", flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_enum(
+        "exif", "auto", ["auto", "displayed", "stored"],
+        "Which pixels of photos with an EXIF orientation the boxes are of; auto: the annotated "
+        "size tells, and where it cannot, the displayed ones.", flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_float(
+        "val_share", 0.0, "Share of the pictures for --split=val, where --data has no such split; "
+        "the others are --split=train.", 0.0, 1.0, flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_bool("keep_unused", False, "Keep classes that no box has.", flag_values=values)
     flags.DEFINE_enum(
         "runner", "threads", ["threads", "beam"],
         "Who checks and writes: threads here, or Apache Beam (extra 'beam'; docs/large_scale.md).",
@@ -96,7 +118,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "Mixes the images of files, always in the same way; --noshuffle leaves them as they come.",
         flag_values=values,
     )  # fmt: skip
-    flags.mark_flags_as_required(["format", "output"], flag_values=values)
+    flags.mark_flags_as_required(["output"], flag_values=values)
 
 
 def create(options: flags.FlagValues) -> None:
@@ -143,32 +165,62 @@ def open_source(options: flags.FlagValues) -> Source:
     Raises:
       UserError: a flag that the format needs is missing, or one is given that it does not have.
     """
-    needed, possible = _FLAGS[options.format]
+    if options.format == "auto" and not options.data:
+        raise UserError("give --data=FOLDER, or --format with the flags of that format.")
+    needed, possible = _FOLDER if options.data else _FLAGS.get(options.format, _FOLDER)
     for name in needed:
         if not options[name].value:
             raise UserError(f"--format={options.format} needs --{name}.")
-    for name in {name for pair in _FLAGS.values() for names in pair for name in names}:
-        if options[name].present and name not in needed + possible:
-            raise UserError(f"--{name} means nothing for --format={options.format}; leave it out.")
+    every = {name for pair in (_FOLDER, *_FLAGS.values()) for names in pair for name in names}
+    for name in sorted(every - set(needed + possible)):
+        if options[name].present:
+            what = "--data" if options.data else f"--format={options.format}"
+            raise UserError(f"--{name} means nothing for {what}; leave it out.")
+    source = _open_source(options)
+    if options.exif != "auto":
+        return source.of_stored_pixels(options.exif == "stored")
+    return source
+
+
+def _open_source(options: flags.FlagValues) -> Source:
+    labels = read_labels(options.labels) or None
+    if options.data:
+        return _open_split(options, labels)
     mask_labels = read_mask_labels(options.mask_labels or "voc")
     if options.format == "masks":
         return read_mask_set(options.images, options.masks, mask_labels, options.split)
     if options.format in ("coco", "voc"):
-        source = _open_boxes(options)
+        source = _open_boxes(options, labels)
         if options.panoptic:
             if not options.masks:
                 raise UserError("--panoptic needs --masks, the folder of its PNGs.")
             return add_panoptic(source, options.panoptic, options.masks)
         return add_masks(source, options.masks, mask_labels) if options.masks else source
     if options.format == "tfds":
-        return read_tfds(options.tfds_name, options.split, options.tfds_dir or None)
-    return SyntheticSet(options.num_images, options.image_size, options.seed)
+        source = read_tfds(options.tfds_name, options.split, options.tfds_dir or None)
+    else:
+        source = SyntheticSet(options.num_images, options.image_size, options.seed)
+    return Relabelled(source, labels) if labels else source
 
 
-def _open_boxes(options: flags.FlagValues) -> ExampleSet:
+def _open_split(options: flags.FlagValues, labels: dict[int, str] | None) -> ExampleSet:
+    found = open_folder(
+        options.data, options.format, labels, options.keep_unused, options.val_share, options.seed
+    )
+    if options.split in found:
+        return found[options.split]
+    if not options.split and len(found) == 1:
+        return next(iter(found.values()))
+    listed = ", ".join(split or "none" for split in found)
+    raise UserError(
+        f"--split={options.split or '(empty)'} is not in {options.data}, which has the splits "
+        f"{listed}; give one of them{'' if options.val_share else ', or --val_share to divide it'}."
+    )
+
+
+def _open_boxes(options: flags.FlagValues, labels: dict[int, str] | None) -> ExampleSet:
     if options.format == "coco":
-        return read_coco(options.annotations, options.images)
-    labels = read_labels(options.labels) or None
+        return read_coco(options.annotations, options.images, labels, options.keep_unused)
     return read_voc(options.voc_root, options.split, labels, options.skip_difficult)
 
 

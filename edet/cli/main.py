@@ -1,6 +1,7 @@
 """The modes: flags -> configuration -> one function of edet.workflows.
 
 edet --mode=train --strategy=tpu --config=configs/coco/d0.yaml --workdir=gs://...
+edet --mode=train_and_eval --data=FOLDER --model=efficientdet-lite0 --workdir=runs/mine
 edet --mode=eval --workdir=runs/d0
 edet --mode=predict --workdir=runs/d0 street.jpg pictures/
 """
@@ -33,6 +34,7 @@ MODES = (
     "check_data",
 )
 _TAKE_FILES = ("predict", "export", "benchmark")
+_TAKE_DATA = ("train", "eval", "train_and_eval", "check_data")
 _TAKE_STRATEGY = ("train", "eval", "train_and_eval", "predict")
 
 _MODE = flags.DEFINE_enum("mode", None, MODES, "What to do.", required=True)
@@ -49,6 +51,12 @@ _WEIGHTS = flags.DEFINE_string(
     "weights",
     "",
     "Weights instead of the workdir's best checkpoint: a name of the zoo, a file or a folder.",
+)
+_DATA = flags.DEFINE_string(
+    "data",
+    "",
+    "Folder of a data set as an annotation tool wrote it (docs/data.md), or its annotation file; "
+    "its records are made once, in <workdir>/records.",
 )
 _OUTPUT = flags.DEFINE_string("output", "", "Where predict and export write; default: workdir.")
 
@@ -71,10 +79,19 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run_mode(inputs: Sequence[str]) -> None:
-    for flag in (_WORKDIR, _CONFIG, _WEIGHTS, _OUTPUT):  # a shell leaves the "~" behind a "="
+    for flag in (
+        _WORKDIR,
+        _CONFIG,
+        _WEIGHTS,
+        _DATA,
+        _OUTPUT,
+    ):  # a shell leaves the "~" behind a "="
         flags.FLAGS[flag.name].value = flag.value and os.path.expanduser(flag.value)
     _refuse_what_is_not_for_the_mode(inputs)
-    config = run_config(_WORKDIR.value, _MODEL.value, _CONFIG.value, _SET.value, _WEIGHTS.value)
+    settings = workflows.records_of(_DATA.value, _WORKDIR.value) if _DATA.value else []
+    config = run_config(
+        _WORKDIR.value, _MODEL.value, _CONFIG.value, [*settings, *_SET.value], _WEIGHTS.value
+    )
     _run(config, inputs)
 
 
@@ -92,6 +109,13 @@ def _refuse_what_is_not_for_the_mode(inputs: Sequence[str]) -> None:
     if _OUTPUT.value and mode not in ("predict", "export"):
         raise UserError(f"--output is for predict and export; --mode={mode} writes to --workdir.")
     strategy = _STRATEGY.value
+    if _DATA.value and mode not in _TAKE_DATA:
+        raise UserError(f"--data is for {', '.join(_TAKE_DATA)}, not for {mode}.")
+    if _DATA.value and strategy == "multi_worker":
+        raise UserError(
+            "--data makes records on one machine; make them first with edet create_tfrecords, and "
+            "give all workers data.train_records."
+        )
     if strategy != "auto" and mode not in _TAKE_STRATEGY:
         raise UserError(
             f"--strategy={strategy} is for {', '.join(_TAKE_STRATEGY)}, not for {mode}."

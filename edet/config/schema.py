@@ -196,9 +196,9 @@ class ModelConfig:
     def __post_init__(self):
         _require_agreement("model", self.num_classes, self.labels)
         require(
-            all(class_id >= 1 for class_id in self.labels),
-            f"model.labels has the id {min(self.labels, default=1)}; ids start at 1, there is no "
-            "background class.",
+            all(class_id >= 0 for class_id in self.labels),
+            f"model.labels has the id {min(self.labels, default=0)}; ids are 0 or more, and none "
+            "is a background.",
         )
         require(
             1 <= self.min_level <= 5 <= self.max_level <= 9,

@@ -24,6 +24,10 @@ from edet.image.header import is_16_bit_png
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
+_TURNED = "turned upright (EXIF orientation)"
+_DROPPED = "EXIF orientation dropped (boxes fit the stored pixels)"
+
+
 class BadImage(ValueError):
     """An image that cannot be used; its message says why."""
 
@@ -37,49 +41,53 @@ class PlainImage:
     height: int
     width: int
     changes: tuple[str, ...] = ()  # what was done to the file, for the report
+    turned: int = 1  # the EXIF orientation that was undone
 
 
-def make_plain(encoded: bytes, height: int = -1, width: int = -1) -> PlainImage:
+def make_plain(
+    encoded: bytes, height: int = -1, width: int = -1, stored: bool | None = None
+) -> PlainImage:
     """Returns an upright JPEG or PNG of an image file, decoded once to be sure of it.
 
     Annotations of a photo with an EXIF orientation may mean the stored pixels or the upright
-    ones; the annotated size tells, or one that it was resized from. Where it fits both, the upright ones are meant: viewers, the
-    annotation tools of today and `Detector` show the photo that way.
+    ones; the annotated size tells, or one that it was resized from. Where it fits both, the
+    upright ones are meant: viewers, the annotation tools of today and `Detector` show the photo
+    that way.
 
     Args:
       encoded: the bytes of the file.
       height, width: the annotated size; -1 where unknown.
+      stored: whether the stored pixels are meant; None: the size tells.
 
     Raises:
       BadImage: the file is no image, is damaged, or has more pixels than Pillow's limit.
     """
-    kind, orientation, mode = _inspect(encoded)
+    kind, orientation, mode, size = _inspect(encoded)
     is_plain = kind in ("jpeg", "png")
     changes = [] if is_plain else [f"stored as PNG (was {kind})"]
+    turned, pixels = 1, None
     try:
-        if is_plain:
-            pixels, found = (tensor.numpy() for tensor in _decode(encoded))
-            orientation = found if kind == "jpeg" else orientation
-            if orientation > 1 and is_16_bit_png(encoded):
-                pixels = tf.io.decode_png(encoded, channels=3, dtype=tf.uint16).numpy()
-        else:
-            pixels = _pillow_pixels(encoded, mode)
+        if kind == "jpeg":
+            orientation = int(_check_jpeg(encoded))
+        if orientation > 1:
+            upright = size[::-1] if orientation >= 5 else size
+            if stored is None:
+                annotated = (height, width)
+                stored = is_resized(annotated, size) and not is_resized(annotated, upright)
+            turned = 1 if stored else orientation
+            changes.append(_DROPPED if stored else _TURNED)
+        if kind != "jpeg" or changes:
+            pixels = _plain_pixels(encoded) if is_plain else _pillow_pixels(encoded, mode)
     except tf.errors.OpError as error:
         raise BadImage("its pixels are damaged or cut off") from error
     except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files.
         raise BadImage(f"does not decode: {reason(error)}") from error
-    stored = pixels.shape[:2]
-    upright = stored[::-1] if orientation >= 5 else stored
-    annotated = (height, width)
-    means_stored = is_resized(annotated, stored) and not is_resized(annotated, upright)
-    if orientation > 1 and means_stored:
-        changes.append("EXIF orientation dropped (boxes fit the stored pixels)")
-    elif orientation > 1:
-        changes.append("turned upright (EXIF orientation)")
-        pixels = turn_upright(pixels, tf.constant(orientation)).numpy()
     if changes:
+        if turned > 1:
+            pixels = turn_upright(pixels, tf.constant(turned)).numpy()
         kind, encoded = _encode(pixels, "jpeg" if kind == "jpeg" else "png")
-    return PlainImage(encoded, kind, pixels.shape[0], pixels.shape[1], tuple(changes))
+    height, width = size if pixels is None else pixels.shape[:2]
+    return PlainImage(encoded, kind, height, width, tuple(changes), turned)
 
 
 def is_resized(annotated: tuple[int, int], size: tuple[int, int]) -> bool:
@@ -97,8 +105,8 @@ def is_resized(annotated: tuple[int, int], size: tuple[int, int]) -> bool:
     return max(least) <= min(most)
 
 
-def _inspect(encoded: bytes) -> tuple[str, int, str]:
-    """Returns the format, the EXIF orientation 1-8 and Pillow's mode, from the header alone."""
+def _inspect(encoded: bytes) -> tuple[str, int, str, tuple[int, int]]:
+    """Returns format, EXIF orientation 1-8, Pillow's mode, and (height, width), of the header."""
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             size, mode = image.size, image.mode
@@ -111,7 +119,7 @@ def _inspect(encoded: bytes) -> tuple[str, int, str]:
         raise BadImage(f"cannot be opened: {reason(error)}") from error
     if size[0] * size[1] > Image.MAX_IMAGE_PIXELS:
         raise BadImage(f"has {size[0]}x{size[1]} pixels, over the {Image.MAX_IMAGE_PIXELS} allowed")
-    return kind, orientation, mode
+    return kind, orientation, mode, size[::-1]
 
 
 def _orientation(image: Image.Image) -> int:
@@ -124,9 +132,27 @@ def _orientation(image: Image.Image) -> int:
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-def _decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The pixels as stored, uint8 [H, W, 3], and the orientation that the input pipeline sees."""
-    return decode_stored_pixels(encoded), exif_orientation(encoded)
+def _check_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    """The orientation that the input pipeline sees; an error if the file is damaged or cut off.
+
+    Every bit of the file is read, but pixels are made of each block's mean alone, which takes half
+    the time.
+    """
+    pixels = decode_stored_pixels(encoded, target=tf.constant([1, 1]))
+    with tf.control_dependencies([pixels]):
+        return exif_orientation(encoded)
+
+
+def _plain_pixels(encoded: bytes) -> np.ndarray:
+    """Returns [height, width, 3] of a JPEG or PNG as stored, uint16 of a PNG in 16 bits."""
+    if is_16_bit_png(encoded):
+        return tf.io.decode_png(encoded, channels=3, dtype=tf.uint16).numpy()
+    return _decode(encoded).numpy()
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def _decode(encoded: tf.Tensor) -> tf.Tensor:
+    return decode_stored_pixels(encoded)
 
 
 def _pillow_pixels(encoded: bytes, mode: str) -> np.ndarray:

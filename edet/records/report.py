@@ -65,9 +65,14 @@ def nothing_read(source: Source, output: str) -> UserError:
     if not source.tally.problems:
         return UserError(f"{sentence}.")
     write_json(f"{output}.report.json", Report([], 0, source.labels, source.tally).as_json())
-    problem = source.tally.problems[0]
-    first = ": ".join(filter(None, (problem["file"], problem["what"], problem.get("detail"))))
-    return UserError(f"{sentence}: {first} ({output}.report.json names all).")
+    return UserError(f"{sentence}: {_first(source.tally)} ({output}.report.json names all).")
+
+
+def _first(tally: Tally) -> str:
+    """The first problem that dropped something, or the first of all."""
+    dropped = [p for p in tally.problems if p["what"].startswith("dropped")]
+    problem = (dropped or tally.problems)[0]
+    return ": ".join(filter(None, (problem["file"], problem["what"], problem.get("detail"))))
 
 
 def refuse_nothing(source: Source, total: Tally, output: str) -> None:
@@ -79,7 +84,10 @@ def refuse_nothing(source: Source, total: Tally, output: str) -> None:
       UserError: there is no image, or none of the annotated boxes.
     """
     if not total.images["written"]:
-        raise UserError(f"no image could be written; {output}.report.json says why, by file.")
+        raise UserError(
+            f"no image could be written; the first, {_first(total)} ({output}.report.json names "
+            "all)."
+        )
     dropped = Counter({k: n for k, n in total.boxes.items() if k.startswith("dropped") and n})
     if dropped and not total.boxes["written"] and not source.mask_labels:
         ((what, count),) = dropped.most_common(1)

@@ -23,6 +23,7 @@ _LABEL = "image/object/class/label"
 _TEXT = "image/object/class/text"
 _CROWD = "image/object/is_crowd"
 _AREA = "image/object/area"
+_ORIENTATION = "image/orientation"  # of EXIF, which was undone; only where it was not 1
 _MASK = "image/segmentation/class/encoded"  # a grey PNG
 
 
@@ -55,8 +56,10 @@ class Example:
       areas: [n] float32 in pixels squared (COCO: of the mask). Left out: of the boxes.
       filename: for messages and the record; left out: the last part of the path.
       mask: the class of every pixel; None where the data set does not say.
-      relative: the boxes are shares of the upright picture's sides, 0-1; the writer, which opens
-        the picture, makes pixels of them.
+      relative: the boxes are shares of the picture's sides, 0-1; the writer, which opens the
+        picture, makes pixels of them.
+      stored: of a photo with an EXIF orientation, whether boxes and size are of its stored pixels;
+        None: the size tells, and where it cannot they are of the photo as it is displayed.
     """
 
     image: str | bytes
@@ -70,6 +73,7 @@ class Example:
     filename: str = ""
     mask: Mask | None = None
     relative: bool = False
+    stored: bool | None = None
 
     def __post_init__(self):
         boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
@@ -101,7 +105,9 @@ def box_areas(boxes: np.ndarray) -> np.ndarray:
     return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
 
 
-def encode_example(example: Example, labels: dict[int, str], image_format: str = "jpeg") -> bytes:
+def encode_example(
+    example: Example, labels: dict[int, str], image_format: str = "jpeg", turned: int = 1
+) -> bytes:
     """Returns the serialized tf.Example of an image whose bytes and size are known.
 
     The same example always gives the same bytes.
@@ -111,6 +117,7 @@ def encode_example(example: Example, labels: dict[int, str], image_format: str =
         lie inside the image. A mask's `file` is the bytes of a grey PNG of that size.
       labels: {id: name}; an id without a name is written with an empty text.
       image_format: "jpeg" or "png".
+      turned: the EXIF orientation that was undone in the pixels, 1-8.
     """
     height, width = example.height, example.width
     sides = (example.boxes.astype(np.float64) / (height, width, height, width)).T
@@ -128,6 +135,8 @@ def encode_example(example: Example, labels: dict[int, str], image_format: str =
         _AREA: _floats(example.areas),
         _CROWD: _ints(example.is_crowd.astype(np.int64)),
     }
+    if turned > 1:
+        features[_ORIENTATION] = _ints([turned])
     if example.mask is not None:
         features[_MASK] = _bytes([example.mask.file])
     message = tf.train.Example(features=tf.train.Features(feature=features))

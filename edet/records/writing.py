@@ -207,7 +207,7 @@ def prepare_record(example: Example, labels: dict[int, str]) -> tuple[bytes | No
     tally = Tally()
     file = example.filename
     try:
-        image = make_plain(content_of(example.image), example.height, example.width)
+        image = make_plain(content_of(example.image), example.height, example.width, example.stored)
     except BadImage as error:
         tally.image_problem(file, "dropped: unusable image", str(error))
         return None, tally
@@ -236,7 +236,7 @@ def prepare_record(example: Example, labels: dict[int, str]) -> tuple[bytes | No
     tally.images["written without boxes"] += not len(example.boxes)
     tally.boxes["written"] += len(example.boxes)
     tally.class_boxes.update(str(class_id) for class_id in example.class_ids)
-    return encode_example(example, labels, image.format), tally
+    return encode_example(example, labels, image.format, image.turned), tally
 
 
 def _fitted(example: Example, image: PlainImage, tally: Tally) -> Example:
@@ -308,6 +308,7 @@ def _clean_boxes(example: Example, labels: dict[int, str], tally: Tally) -> Exam
     for what, fault in faults.items():
         tally.box_problem(example.filename, what, np.sum(good & fault))
         good &= ~fault
+    _name_repeated(example, tally)
     moved = good & (clipped != boxes).any(axis=1)
     tally.box_problem(example.filename, "clipped to the image", np.sum(moved))
     # Clipping changes the area of a box, but COCO's areas are those of masks inside the image.
@@ -315,6 +316,13 @@ def _clean_boxes(example: Example, labels: dict[int, str], tally: Tally) -> Exam
     areas = np.where((own & moved) | ~(example.areas > 0), box_areas(clipped), example.areas)
     kept = dataclasses.replace(example, boxes=clipped, areas=areas)
     return dataclasses.replace(kept, **kept.keep(good))
+
+
+def _name_repeated(example: Example, tally: Tally) -> None:
+    """Reports boxes that are there twice; they stay, since whoever scores the file has them too."""
+    rows = np.concatenate([example.boxes, example.class_ids[:, None]], axis=1)
+    repeated = len(rows) - len(np.unique(rows, axis=0))
+    tally.box_problem(example.filename, "the same box and class twice (kept)", repeated)
 
 
 @contextlib.contextmanager

@@ -58,13 +58,20 @@ def load_detector(config: Config, weights: str) -> Predictor:
     return predictor
 
 
-def checked_records(config: Config, key: str) -> RecordSet:
-    """Returns the records of `data.<key>`, counted and checked for these heads and labels."""
+def checked_records(config: Config, key: str, for_training: bool = False) -> RecordSet:
+    """Returns the records of `data.<key>`, counted and checked for these heads and labels.
+
+    Raises:
+      UserError: as `check_records` does; or, for training, the records call a class otherwise than
+        the labels, where an evaluation only says so.
+    """
     what = f"data.{key}"
     files = find_files(getattr(config.data, key), what)
     ids = class_ids(config.model) if config.model.detects else None
     found = check_records(files, ids)
     if ids is not None and (clashes := name_clashes(found.class_names, labels_of(config.model))):
+        if for_training:
+            raise UserError(f"{what}: {clashes}")
         console.print(f"warning: {what}: {clashes}", style="yellow", markup=False)
     if config.model.segments:
         found.check_masks(what)

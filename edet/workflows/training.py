@@ -123,9 +123,9 @@ def _plan(
     """Checks everything that can be checked beforehand, saves and prints what the run will do."""
     sizes = ["batch_size", "eval_batch_size"] if evaluate_too else ["batch_size"]
     check_batch_size(config, strategy.num_replicas_in_sync, sizes)
-    records = checked_records(config, "train_records")
+    records = checked_records(config, "train_records", for_training=True)
     if evaluate_too:
-        checked_records(config, "eval_records")
+        checked_records(config, "eval_records", for_training=True)
     recipe = resolve_recipe(
         config,
         config.data.num_train_examples or records.num_records,

@@ -7,13 +7,14 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from absl import flags
 from PIL import Image
 
 from edet.cli.common import call, parsed
 from edet.cli.create_tfrecords import create, define_flags
 from edet.records.schema import parse_example
-from edet.records.shards import check_records
+from edet.records.shards import check_records, read_records
 
 
 def tool(*arguments: str) -> int:
@@ -99,6 +100,10 @@ def test_annotations_sorted_by_class_are_mixed_the_same_way_again_and_again(tmp_
     ("arguments", "words"),
     [
         (["--format=coco", "--annotations=a.json"], "--format=coco needs --images."),
+        ([], "give --data=FOLDER, or --format with"),
+        (["--format=yolo"], "--format=yolo needs --data."),
+        (["--data=x", "--images=y"], "--images means nothing for --data; leave it out."),
+        (["--data=none"], "none is missing or empty; give the folder of a data set."),
         (["--format=voc"], "--format=voc needs --voc_root."),
         (["--format=tfds", "--split=train"], "--format=tfds needs --tfds_name."),
         (["--format=synthetic"], "--format=synthetic needs --num_images."),
@@ -137,7 +142,7 @@ def test_what_is_no_flag_is_refused(capsys):
     assert "'train' is not a flag" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--output=x"], ["--format=voc"], ["--format=yolo"]])
+@pytest.mark.parametrize("arguments", [["--format=voc"], ["--output=x", "--format=pascal"]])
 def test_what_every_run_needs_is_required(arguments):
     with pytest.raises(flags.Error):
         parsed(define_flags, arguments)
@@ -157,6 +162,36 @@ def test_blood_cells_keep_all_but_two_boxes(shared, tmp_path):
         "BloodImage_00338.jpg",
         "BloodImage_00343.jpg",
     ]
+
+
+def test_a_folder_is_enough_and_its_splits_have_one_label_map(tmp_path, capsys):
+    """Of two COCO files that list only their own classes, val's 0 is train's 2, by name."""
+    _write_coco(tmp_path, "train", {0: "ant", 1: "bee", 2: "cat"}, [0, 1, 2])
+    _write_coco(tmp_path, "val", {0: "cat", 1: "dog"}, [0, 1])
+    for split in ("train", "val"):
+        arguments = (f"--data={tmp_path}", f"--split={split}", f"--output={tmp_path}/out/{split}")
+        assert tool(*arguments) == 0
+        labels = yaml.safe_load((tmp_path / f"out/{split}.labels.yaml").read_text())
+        assert labels == {0: "ant", 1: "bee", 2: "cat", 3: "dog"}
+    record = next(read_records(f"{tmp_path}/out/val-00000-of-00001.tfrecord"))
+    assert parse_example(tf.constant(record))["class_ids"].numpy().tolist() == [2, 3]
+    assert tool(f"--data={tmp_path}", "--split=test", f"--output={tmp_path}/out/test") == 2
+    assert "has the splits train, val; give one of them" in capsys.readouterr().err
+
+
+def _write_coco(folder, split, names, class_ids):
+    (folder / split).mkdir()
+    Image.new("RGB", (16, 16)).save(folder / split / "0.png")
+    objects = [
+        {"id": k + 1, "image_id": 0, "category_id": c, "bbox": [1, 1 + k, 6, 6], "iscrowd": 0}
+        for k, c in enumerate(class_ids)
+    ]
+    data = {
+        "images": [{"id": 0, "file_name": "0.png", "height": 16, "width": 16}],
+        "categories": [{"id": i, "name": name} for i, name in names.items()],
+        "annotations": objects,
+    }
+    (folder / f"{split}.json").write_text(json.dumps(data))
 
 
 def test_the_command_line_prints_no_traceback(tmp_path):

@@ -53,6 +53,13 @@ def edet(capsys):
             ["--mode=train", "--model=efficientdet-d0", "--weights=efficientdet-d0"],
             "use --set train.init=efficientdet-d0",
         ),
+        (["--mode=predict", "--data=d"], "--data is for train, eval"),
+        (["--mode=train", "--data=nowhere"], "--data=nowhere needs --workdir"),
+        (["--mode=train", "--data=nowhere", "--workdir=w"], "nowhere is missing or empty"),
+        (
+            ["--mode=train", "--data=d", "--strategy=multi_worker"],
+            "make them first with",
+        ),
         (["--mode=export", "--workdir=w", "--strategy=gpu"], "--strategy=gpu is for train, eval"),
         (["--mode=predict", "--workdir=w", "--strategy=multi_worker"], "runs on one machine"),
         (["--mode=eval", "--workdir=w", "--output=o"], "--output is for predict and export"),

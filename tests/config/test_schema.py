@@ -46,7 +46,7 @@ def test_aspect_pairs_replace_the_ratios():
     [
         (lambda: ModelConfig(num_classes=0), "model.num_classes is 0"),
         (lambda: ModelConfig(labels={1: "a"}, num_classes=2), "names 1 classes"),
-        (lambda: ModelConfig(labels={0: "a"}, num_classes=1), "has the id 0"),
+        (lambda: ModelConfig(labels={-1: "a"}, num_classes=1), "has the id -1"),
         (lambda: ModelConfig(fusion="channel_sum"), "model.fusion is 'channel_sum'"),
         (lambda: ModelConfig(min_level=6), "levels 6-7"),
         (lambda: ModelConfig(drop_connect_rate=1.0), "drop_connect_rate is 1.0"),

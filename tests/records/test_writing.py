@@ -91,12 +91,44 @@ def test_a_class_without_a_label_is_dropped():
     assert tally.class_boxes == {"1": 1}
 
 
-def test_the_real_size_counts_and_a_wrong_annotated_one_is_reported():
-    record, tally = prepare_record(example([[0, 0, 5, 10]], height=50, width=40), LABELS)
+@pytest.mark.parametrize(
+    ("height", "width", "box", "what"),
+    [
+        (10, 20, [0, 0, 5, 10], None),
+        (20, 40, [0, 0, 10, 20], "resized after annotation (boxes scaled)"),
+        (5, 10, [0, 0, 2.5, 5], "resized after annotation (boxes scaled)"),
+        (11, 20, [0, 0, 5, 10], "annotated size is a pixel off (real one kept)"),
+    ],
+)
+def test_boxes_follow_pictures_that_were_resized_after_annotation(height, width, box, what):
+    """The picture has 10 x 20 pixels; each time the box covers its upper left quarter."""
+    record, tally = prepare_record(example([box], height=height, width=width), LABELS)
     parsed = parse_example(tf.constant(record))
     assert (int(parsed["height"]), int(parsed["width"])) == (10, 20)
-    np.testing.assert_allclose(parsed["boxes"], [[0, 0, 0.5, 0.5]])
-    assert tally.problems[0]["detail"] == "annotated 40x50, is 20x10"
+    np.testing.assert_allclose(parsed["boxes"], [[0, 0, 0.5, 0.5]], atol=1e-6)
+    np.testing.assert_allclose(parsed["areas"], [50], rtol=1e-6)
+    assert [problem["what"] for problem in tally.problems] == ([what] if what else [])
+
+
+@pytest.mark.parametrize(("height", "width"), [(50, 40), (20, 10), (10, 40)])
+def test_the_annotated_size_of_another_picture_drops_it_by_name(height, width):
+    record, tally = prepare_record(example([[0, 0, 5, 10]], height=height, width=width), LABELS)
+    assert record is None
+    assert tally.images == {"dropped: annotated size does not fit": 1}
+    assert tally.problems[0]["detail"].startswith(f"annotated {width}x{height}, is 20x10")
+
+
+def test_shares_become_pixels_of_the_real_picture():
+    record, _ = prepare_record(example([[0, 0, 0.5, 0.25]], relative=True), LABELS)
+    parsed = parse_example(tf.constant(record))
+    np.testing.assert_allclose(parsed["boxes"], [[0, 0, 0.5, 0.25]], atol=1e-6)
+    np.testing.assert_allclose(parsed["areas"], [25], rtol=1e-6)  # 5 x 5 pixels
+
+
+def test_a_box_that_is_there_twice_stays_and_is_named():
+    record, tally = prepare_record(example([[0, 0, 5, 10]] * 2 + [[0, 0, 5, 9]]), LABELS)
+    assert parse_example(tf.constant(record))["boxes"].shape == (3, 4)
+    assert tally.boxes == {"written": 3, "the same box and class twice (kept)": 1}
 
 
 def test_unusable_and_missing_images_are_dropped_by_name(tmp_path):

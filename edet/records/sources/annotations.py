@@ -100,7 +100,9 @@ class Annotations:
                 continue
             seen.add(image.source_id)
             try:
-                path = folder.find(image.name, self.base, self.split)
+                # Without any file there, it is said by picture when the shards are written.
+                path = folder.path(image.name)
+                path = folder.find(image.name, self.base, self.split) if folder.files else path
             except (LookupError, OSError, ValueError) as error:
                 missing.append(str(error) if isinstance(error, LookupError) else reason(error))
                 what = "dropped: image missing or unreadable"
@@ -188,8 +190,8 @@ def common_labels(
     labels: dict[int, str] = {}
     notes = []
     for part in parts:
+        known = {name: class_id for class_id, name in reversed(labels.items())}
         for class_id, name in part.labels.items():
-            known = {n: i for i, n in reversed(labels.items())}
             if labels.get(class_id, name) == name and known.get(name, class_id) == class_id:
                 labels[class_id] = name
             elif name not in known:  # another class has its id

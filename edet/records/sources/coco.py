@@ -7,6 +7,7 @@ height] in pixels; where an annotation has an outline alone, its bounds are its 
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from typing import Any
 
@@ -60,11 +61,9 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
 
 def _is_instances(folder: Folder, name: str) -> bool:
     head = folder.head(name).lstrip("\ufeff \n\r\t")
-    has = {key: f'"{key}"' in head for key in ("images", "categories", "image_id", "category_id")}
-    return head.startswith("{") and (
-        (has["images"] and '"shapes"' not in head) or has["categories"]
-        or (has["image_id"] and has["category_id"])
-    )  # fmt: skip
+    lists = set(re.findall(r'"(images|categories|annotations)"\s*:\s*\[', head))
+    is_labelled = '"image_id"' in head and '"category_id"' in head
+    return head.startswith("{") and (bool(lists & {"images", "categories"}) or is_labelled)
 
 
 def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 from rich.markup import escape
 from rich.table import Table
@@ -119,6 +121,11 @@ class ExampleSet:
         examples = sorted(self.examples, key=_hash_of_name)
         return ExampleSet(examples, self.labels, self.tally, self.mask_labels)
 
+    def of_stored_pixels(self, stored: bool) -> ExampleSet:
+        """Returns the set with boxes of stored, or of displayed pixels, whatever the sizes tell."""
+        examples = [dataclasses.replace(example, stored=stored) for example in self.examples]
+        return ExampleSet(examples, self.labels, self.tally, self.mask_labels)
+
     @functools.cached_property
     def _stamps(self) -> list[tuple[int, int]]:
         """(bytes, time of change) of each image; many at once, since buckets answer slowly."""
@@ -149,10 +156,41 @@ class ExampleSet:
         for example, stamp in zip(shard, self._stamps[index::num_shards], strict=True):
             arrays = (example.boxes, example.class_ids, example.is_crowd, example.areas)
             image = example.image if isinstance(example.image, bytes) else example.image.encode()
-            texts = (example.source_id, example.filename, example.height, example.width, stamp)
+            texts = (
+                example.source_id, example.filename, example.height, example.width, stamp,
+                example.relative, example.stored,
+            )  # fmt: skip
             for part in (image, repr(texts).encode(), *(array.tobytes() for array in arrays)):
                 digest.update(b"%d:" % len(part) + part)
         return digest.hexdigest()
+
+
+class Relabelled:
+    """A Source with another label map, matched by name; its other classes get the id -1."""
+
+    def __init__(self, source: Source, labels: dict[int, str]):
+        self._source = source
+        by_name = {name: class_id for class_id, name in labels.items() if name}
+        self._ids = {i: by_name.get(name, -1) for i, name in source.labels.items()}
+        self.labels = dict(sorted(labels.items()))
+        self.mask_labels, self.tally = source.mask_labels, source.tally
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def num_bytes(self) -> int:
+        """As of the source."""
+        return self._source.num_bytes()
+
+    def fingerprint(self, index: int, num_shards: int) -> str:
+        """That of the source, and the ids."""
+        return f"{self._source.fingerprint(index, num_shards)} {self._ids}"
+
+    def shard(self, index: int, num_shards: int) -> Iterator[Example]:
+        """The source's examples with the new ids."""
+        for example in self._source.shard(index, num_shards):
+            ids = [self._ids.get(int(class_id), -1) for class_id in example.class_ids]
+            yield dataclasses.replace(example, class_ids=np.array(ids, np.int64))
 
 
 def _hash_of_name(example: Example) -> bytes:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import tensorflow as tf
 
+from edet.errors import UserError
 from edet.files import PICTURE_ENDINGS
 
 _PICTURES = (*PICTURE_ENDINGS, ".tif", ".tiff", ".avif", ".jfif", ".ppm", ".pgm")
@@ -32,10 +33,12 @@ class Folder:
 
     Attributes:
       root: its path.
+      only: the one annotation file that counts; "": all.
     """
 
     def __init__(self, root: str):
         self.root = os.path.expanduser(root)
+        self.only = ""
         self._meant: dict[str, str] = {}  # {file found by likeness: the name that means it}
 
     @functools.cached_property
@@ -49,8 +52,8 @@ class Folder:
         return [name for name in self.files if name.lower().endswith(_PICTURES)]
 
     def matching(self, *patterns: str) -> list[str]:
-        """The files whose path matches one of the globs, in any case of the letters."""
-        names = ((name, name.lower()) for name in self.files)
+        """The annotation files whose path matches one of the globs, in any case of the letters."""
+        names = ((name, name.lower()) for name in ([self.only] if self.only else self.files))
         return [name for name, low in names if any(fnmatch.fnmatchcase(low, p) for p in patterns)]
 
     def path(self, name: str) -> str:
@@ -154,6 +157,12 @@ def _walk(root: str) -> Iterator[str]:
         folders[:] = [f for f in folders if not f.startswith(".") and f not in _LEFT_OUT]
         below = folder[len(root) :].strip("/").replace(os.sep, "/")
         for name in names:
+            try:
+                name.encode()
+            except UnicodeEncodeError as error:
+                raise UserError(
+                    f"a file's name in {folder} is not UTF-8 ({os.fsencode(name)!r}); rename it."
+                ) from error
             if not name.startswith("."):
                 yield f"{below}/{name}" if below else name
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import tensorflow as tf
+from absl import logging
+
 from edet.errors import UserError
 from edet.records.sources import coco, voc, yolo
-from edet.records.sources.annotations import Annotations
+from edet.records.sources.annotations import Annotations, common_labels
+from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder
+from edet.records.sources.split import divide
 
 Splits = dict[str, tuple[str, ...]]
+_ORDER = {"train": 0, "": 1, "trainval": 2, "val": 3, "test": 4}
 
 
 @dataclass(frozen=True)
@@ -35,20 +43,81 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def recognise(folder: Folder, format_name: str = "auto") -> tuple[str, Splits]:
-    """Returns the format of a folder and its splits.
+def open_folder(
+    data: str,
+    format_name: str = "auto",
+    labels: dict[int, str] | None = None,
+    keep_unused: bool = False,
+    val_share: float = 0.0,
+    seed: int = 0,
+    log: Callable[[str], None] = logging.warning,
+) -> dict[str, ExampleSet]:
+    """Returns the splits of a data set as it lies on the disk, with one label map for all.
+
+    Args:
+      data: the folder, or one annotation file with its pictures below the file's folder.
+      format_name: of FORMATS; "auto" recognises it.
+      labels: {id: name} that classes are matched with by name; None takes the set's own.
+      keep_unused: keeps classes that no box has.
+      val_share: the share of pictures that "val" gets where there is no such split, by `divide`.
+      seed: of that choice.
+      log: told what was recognised, and what had to be matched or left out.
+
+    Returns:
+      {"train", "val", "test" or "" (no splits): its examples}.
+
+    Raises:
+      UserError: the folder holds no set, annotations cannot be read, or no picture is found.
+    """
+    folder, name, found = recognise(data, format_name)
+    parts = {split: FORMATS[name].read(folder, split, files) for split, files in found.items()}
+    counts = ", ".join(f"{k or 'all'} {len(part.images):,}" for k, part in parts.items())
+    log(f"{data} is a set of the format {name}: {counts} pictures.")
+    if "" in parts and "train" not in parts and len(parts) > 1:
+        parts["train"] = parts.pop("")
+    if "val" in parts and _same_pictures(parts["val"], parts.get("train")):
+        log(f"{parts['val'].where}: the split val is the split train; AP of it would mean nothing.")
+        if val_share:
+            del parts["val"]
+    ordered = sorted(parts, key=lambda split: _ORDER.get(split, len(_ORDER)))
+    if val_share and "val" not in parts and ordered[0] in ("train", ""):
+        whole = parts.pop(ordered[0])
+        train, val, how = divide(whole.images, val_share, seed)
+        log(how)
+        for split, images in (("train", train), ("val", val)):
+            parts[split] = dataclasses.replace(whole, images=images, tally=Tally())
+        parts["train"].tally = whole.tally
+        ordered = ["train", "val", *ordered[1:]]
+    if labels is None:
+        labels, notes = common_labels([parts[split] for split in ordered], keep_unused)
+        for note in notes:
+            log(note)
+    return {split: parts[split].examples(labels, folder) for split in ordered}
+
+
+def _same_pictures(first: Annotations, second: Annotations | None) -> bool:
+    return bool(second) and {i.name for i in first.images} == {i.name for i in second.images}
+
+
+def recognise(data: str, format_name: str = "auto") -> tuple[Folder, str, Splits]:
+    """Returns a data set's folder, the name of its format, and its splits.
 
     Raises:
       UserError: the folder is empty, or of no format, or not of this one.
     """
+    data = os.path.expanduser(data)
+    is_file = tf.io.gfile.exists(data) and not tf.io.gfile.isdir(data)
+    folder = Folder(os.path.dirname(data) or ".") if is_file else Folder(data)
+    if is_file:
+        folder.only = os.path.basename(data)
     if not folder.files:
-        raise UserError(f"{folder.root} is missing or empty; give the folder of a data set.")
+        raise UserError(f"{data} is missing or empty; give the folder of a data set.")
     names = list(FORMATS) if format_name == "auto" else [format_name]
     for name in names:
         if found := FORMATS[name].splits(folder):
-            return name, found
+            return folder, name, found
     raise UserError(
-        f"{folder.root} holds no annotations of {' or '.join(names) if names[1:] else names[0]} "
-        f"that edet knows ({len(folder.pictures)} pictures of {len(folder.files)} files); see "
-        "docs/data.md for how each format lies in its folder."
+        f"{data} holds no annotations of {' or '.join(names)} that edet knows "
+        f"({len(folder.pictures)} pictures of {len(folder.files)} files); see docs/data.md for how "
+        "each format lies in its folder."
     )

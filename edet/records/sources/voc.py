@@ -22,7 +22,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from edet.errors import UserError
-from edet.files import list_filled_folder, read_bytes, read_text
+from edet.files import read_bytes, read_text
 from edet.records.sources.annotations import (
     AnnotatedImage,
     AnnotatedObject,
@@ -71,10 +71,12 @@ def read_voc(
       UserError: a folder or the split is missing or empty, or not one picture is there.
     """
     folder = Folder(root)
-    list_filled_folder(root, "a VOC set has Annotations and JPEGImages, check the folder")
     xmls = folder.matching("*.xml")
     if not xmls:
-        raise UserError(f"{root} has no .xml file; give the folder of a VOC set.")
+        raise UserError(
+            f"{root}/Annotations is missing or has no .xml file, and no picture has one beside it; "
+            "give the folder of a VOC set."
+        )
     found = read(folder, split, tuple(xmls), skip_difficult)
     if labels is None and split:
         labels = common_labels([read(folder, "", tuple(xmls), skip_difficult)])[0]

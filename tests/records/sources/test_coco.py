@@ -43,7 +43,45 @@ def test_boxes_ids_crowds_and_areas_are_kept(read):
     assert first.is_crowd.tolist() == [False, True]
     assert first.areas.tolist() == [5.5, 99]
     assert second.boxes.shape == (0, 4)
-    assert source.labels == {1: "person", 18: "dog", 90: "brush"}
+    assert source.labels == {18: "dog", 90: "brush"}  # no box is a person
+
+
+def test_a_class_without_a_box_is_kept_if_asked_for(tmp_path):
+    path = tmp_path / "instances.json"
+    data = {"images": IMAGES, "categories": CATEGORIES, "annotations": [box()]}
+    path.write_text(json.dumps(data))
+    kept = read_coco(str(path), "photos", keep_unused=True)
+    assert kept.labels == {1: "person", 18: "dog", 90: "brush"}
+    given = read_coco(str(path), "photos", labels={0: "cat", 4: "dog"})
+    assert (given.labels, given.examples[0].class_ids.tolist()) == ({0: "cat", 4: "dog"}, [4])
+
+
+@pytest.mark.parametrize(
+    ("outline", "bounds"),
+    [
+        ([[1, 2, 4, 2, 4, 6]], [2, 1, 6, 4]),
+        ([[1, 2, 4, 2, 4, 6], [8, 1, 9, 1, 9, 3]], [1, 1, 6, 9]),  # of both parts
+        # Columns from the left: 2 pixels of the second one (x 1), from y 3 on, in 10 rows.
+        ({"size": [10, 20], "counts": [13, 2, 185]}, [3, 1, 5, 2]),
+    ],
+)
+def test_the_bounds_of_an_outline_are_the_box_that_is_not_given(read, outline, bounds):
+    source = read([{"id": 1, "image_id": 7, "category_id": 18, "segmentation": outline}])
+    assert source.examples[0].boxes.tolist() == [bounds]
+    assert source.tally.boxes == {"without bbox (bounds of the outline taken)": 1}
+
+
+@pytest.mark.parametrize("outline", [[], [[1, 2]], {"size": [10, 20], "counts": [200]}, "mask"])
+def test_an_outline_of_nothing_is_dropped_and_reported(read, outline):
+    source = read([{"id": 1, "image_id": 7, "category_id": 18, "segmentation": outline}, box()])
+    assert len(source.examples[0].boxes) == 1
+    assert source.tally.boxes == {UNREADABLE: 1}
+
+
+def test_pictures_of_lvis_and_ids_of_text_are_read(read):
+    images = [{"id": "front/7", "coco_url": "http://images.org/val2017/0007.jpg"}]
+    (example,) = read([box(image_id="front/7")], images=images).examples
+    assert (example.source_id, os.path.basename(example.image)) == ("front/7", "0007.jpg")
 
 
 def test_iscrowd_as_text_is_a_number_too(read):
@@ -78,7 +116,8 @@ def test_two_categories_of_one_id_are_refused_by_name(read):
         UserError, match="^[^ ]*instances.json has two .* id 1, 'cat' and 'dog'; give"
     ):
         read([], categories=twice)
-    assert read([], categories=[twice[0], twice[0]]).labels == {1: "cat"}
+    cats = read([box(category_id=1)], categories=[twice[0], twice[0]])
+    assert cats.labels == {1: "cat"}
 
 
 def test_the_mark_that_windows_editors_begin_a_text_with_is_no_part_of_it(tmp_path):
@@ -94,10 +133,10 @@ def test_ids_as_text_are_those_as_numbers(read):
     assert not source.tally.problems
 
 
-def test_ids_from_zero_are_moved_by_one(read):
+def test_ids_from_zero_stay(read):
     source = read([box(category_id=0)], categories=[{"id": 0, "name": "cat"}])
-    assert source.labels == {1: "cat"}
-    assert source.examples[0].class_ids.tolist() == [1]
+    assert source.labels == {0: "cat"}
+    assert source.examples[0].class_ids.tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +144,7 @@ def test_ids_from_zero_are_moved_by_one(read):
     [
         *(
             (box(image_id=no_id), "annotation 5", "dropped: its image is not in the file")
-            for no_id in (99, None, "seven", 7.5)
+            for no_id in (99, None, "seven", 7.5, "")
         ),
         (box(bbox=[1, 2, 3]), "a/7.jpg", UNREADABLE),
         (box(bbox=[1, 2, 3, "wide"]), "a/7.jpg", UNREADABLE),

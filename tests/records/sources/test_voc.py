@@ -5,7 +5,8 @@ import os
 import pytest
 
 from edet.errors import UserError
-from edet.records.sources.voc import read_voc
+from edet.records.sources.folder import Folder
+from edet.records.sources.voc import read_voc, splits
 
 
 def obj(name="cat", box=(1, 2, 30, 40), extra="") -> str:
@@ -85,7 +86,7 @@ def test_given_labels_decide_the_ids_and_other_names_are_reported(voc):
     assert source.examples[0].class_ids.tolist() == [9, 5]
     (problem,) = source.tally.problems
     assert problem == {
-        "file": "a.xml",
+        "file": "JPEGImages/a.jpg",
         "what": "dropped: class not in the labels",
         "boxes": 1,
         "detail": "eel",
@@ -207,11 +208,37 @@ def test_missing_parts_of_the_folder_are_named(voc, tmp_path):
     with pytest.raises(UserError, match="train.txt names no image"):
         read_voc(root, "train")
     (tmp_path / "Annotations" / "a.xml").unlink()
-    with pytest.raises(UserError, match="Annotations is missing or empty"):
-        read_voc(root)
     (tmp_path / "Annotations" / "notes.txt").touch()
-    with pytest.raises(UserError, match="Annotations has no .xml file"):
+    with pytest.raises(UserError, match="Annotations is missing or has no .xml file"):
         read_voc(root)
+
+
+def test_pictures_without_an_xml_are_those_without_objects(voc, tmp_path):
+    root = voc({"a": xml(obj("cat"))}, split=["a", "b", "gone"])
+    (tmp_path / "JPEGImages" / "b.jpg").touch()
+    source = read_voc(root, "train")
+    assert [(e.source_id, len(e.boxes)) for e in source.examples] == [("a", 1), ("b", 0)]
+    assert source.tally.images == {
+        "without annotation file (taken as without objects)": 1,
+        "dropped: annotation missing or unreadable": 1,
+    }
+
+
+def test_folders_within_and_an_xml_beside_each_picture_are_read(tmp_path):
+    """As CVAT and datumaro write folders, and as labelImg and Roboflow leave the xml."""
+    for name in ("set/Annotations/cam1/0", "set/Annotations/cam2/0", "flat/train/x"):
+        path = tmp_path / f"{name}.xml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(xml(obj("cat")))
+        picture = tmp_path / f"{name}.jpg".replace("Annotations", "JPEGImages")
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.touch()
+    source = read_voc(str(tmp_path / "set"))
+    assert [example.source_id for example in source.examples] == ["cam1/0", "cam2/0"]
+    assert source.examples[1].image == str(tmp_path / "set/JPEGImages/cam2/0.jpg")
+    assert splits(Folder(str(tmp_path / "flat"))) == {"train": ("train/x.xml",)}
+    (example,) = read_voc(str(tmp_path / "flat")).examples
+    assert (example.image, len(example.boxes)) == (str(tmp_path / "flat/train/x.jpg"), 1)
 
 
 def test_blood_cells_are_read_whole(shared):

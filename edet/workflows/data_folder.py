@@ -1,0 +1,83 @@
+"""A data set as it lies on the disk becomes the records of a run, once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+import rich
+import tensorflow as tf
+
+from edet.errors import UserError
+from edet.files import read_json, write_json
+from edet.records.sources.example_set import ExampleSet
+from edet.records.sources.folder import Folder
+from edet.records.sources.formats import open_folder
+from edet.records.writing import write_records
+from edet.workdir import Workdir
+from edet.workflows.common import console
+
+_RECORDS = {"train": "train", "eval": "val"}
+VAL_SHARE = 0.1  # of the pictures, where a set has no split to evaluate on
+
+
+def records_of(data: str, workdir: str) -> list[str]:
+    """Makes <workdir>/records of a data set's folder, and returns the settings that name them.
+
+    A second call with the same files makes nothing: their names, sizes and times of change, which
+    lie in <workdir>/records/source.json, are looked at, but none is opened.
+
+    Args:
+      data: what `records.sources.formats.open_folder` reads.
+      workdir: folder of the run; gs:// works.
+
+    Returns:
+      Settings for `run_config`: data.train_records, data.eval_records and model.labels.
+
+    Raises:
+      UserError: there is no workdir, the set has no training pictures, or as `open_folder` and
+        `write_records` do.
+    """
+    if not workdir:
+        raise UserError(f"--data={data} needs --workdir, beside which its records are written.")
+    run = Workdir(workdir)
+    files = _stamp(data, run)
+    if run.has_records() and read_json(run.records_source, "the source").get("files") == files:
+        return _settings(run)
+    _write(open_folder(data, val_share=VAL_SHARE, log=_say), run, data)
+    write_json(run.records_source, {"data": data, "files": files})
+    return _settings(run)
+
+
+def _say(sentence: str) -> None:
+    console.print(sentence, highlight=False, markup=False)
+
+
+def _write(sets: dict[str, ExampleSet], run: Workdir, data: str) -> None:
+    if "train" not in sets:
+        raise UserError(f"{data} has no split to train on (it has {', '.join(sets)}).")
+    for split, source in sets.items():
+        report = write_records(source.shuffled(), run.records(split), progress=True)
+        rich.print(*report.tables())
+        if advice := report.advice():
+            _say(f"warning: {advice}")
+
+
+def _settings(run: Workdir) -> list[str]:
+    records = [f"data.{s}_records={run.records(p)}-*.tfrecord" for s, p in _RECORDS.items()]
+    return [*records, f"model.labels={run.records('train')}.labels.yaml"]
+
+
+def _stamp(data: str, run: Workdir) -> str:
+    """A hash of the names, sizes and times of change of all files but the run's own."""
+    is_folder = tf.io.gfile.isdir(data)
+    folder = Folder(data if is_folder else os.path.dirname(data) or ".")
+    own = os.path.abspath(run.path)
+    digest = hashlib.sha256(repr(data).encode())
+    for name in folder.files:
+        path: Any = folder.path(name)
+        if not os.path.abspath(path).startswith(own + os.sep):
+            status = tf.io.gfile.stat(path)
+            digest.update(repr((name, status.length, status.mtime_nsec)).encode())
+    return digest.hexdigest()

@@ -1,0 +1,48 @@
+"""One label map for all splits of a set, whatever each of its files says."""
+
+from edet.records.sources.annotations import (
+    AnnotatedImage,
+    AnnotatedObject,
+    Annotations,
+    class_ids,
+    common_labels,
+)
+
+
+def part(labels, used, where="train"):
+    things = [AnnotatedObject(label, (0, 0, 5, 5)) for label in used]
+    return Annotations(where, [AnnotatedImage("a.jpg", "a", things)], "xywh", labels=labels)
+
+
+def test_splits_that_agree_keep_the_ids_of_their_files():
+    train, val = part({0: "ant", 5: "bee"}, [0, 5]), part({5: "bee", 7: "cat"}, [5, 7], "val")
+    assert common_labels([train, val]) == ({0: "ant", 5: "bee", 7: "cat"}, [])
+
+
+def test_a_split_that_numbers_anew_is_matched_by_name():
+    train, val = part({0: "ant", 1: "bee"}, [0, 1]), part({0: "bee", 1: "eel"}, [0, 1], "val")
+    labels, (note,) = common_labels([train, val])
+    assert labels == {0: "ant", 1: "bee", 2: "eel"}
+    assert class_ids(val, labels) == {0: 1, 1: 2}
+    assert note.startswith("val numbers its classes in its own way (0 is 'bee', 1 in the other")
+
+
+def test_names_alone_are_numbered_over_all_splits():
+    labels, _ = common_labels([part({}, ["bee", "ant"]), part({}, ["cat"], "val")])
+    assert labels == {1: "ant", 2: "bee", 3: "cat"}
+
+
+def test_a_class_without_a_box_in_any_split_is_left_out_and_said():
+    parts = part({0: "animals", 1: "ant", 2: "bee"}, [1]), part({2: "bee"}, [2], "val")
+    labels, (note,) = common_labels(parts)
+    assert labels == {1: "ant", 2: "bee"}
+    assert "no box has the class 0 'animals'; left out" in note
+    assert common_labels(parts, keep_unused=True) == ({0: "animals", 1: "ant", 2: "bee"}, [])
+    assert common_labels([part({1: "ant"}, [])]) == ({1: "ant"}, [])  # negatives alone
+
+
+def test_equal_names_of_two_ids_stay_two_classes():
+    both = part({1: "ant", 2: "ant"}, [1, 2])
+    labels, notes = common_labels([both])
+    assert (labels, notes) == ({1: "ant", 2: "ant"}, [])
+    assert class_ids(both, labels) == {1: 1, 2: 2}

@@ -1,0 +1,83 @@
+"""How the names that tools write find their pictures."""
+
+import os
+
+import pytest
+
+from edet.errors import UserError
+from edet.records.sources.folder import Folder, usual_split
+
+FILES = ("train/street 1.jpg", "train/a.PNG", "val/b.jpg", "cam1/0.jpg", "cam2/0.jpg", "c.jpg")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in (*FILES, "labels/c.txt", ".hidden/c.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    return Folder(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("train/street 1.jpg", "train/street 1.jpg"),
+        ("street%201.jpg", "train/street 1.jpg"),
+        ("images\\street 1.jpg", "train/street 1.jpg"),
+        ("C:\\photos\\b.jpg", "val/b.jpg"),
+        ("a.png", "train/a.PNG"),
+        ("a.jpg", "train/a.PNG"),  # converted since
+        ("old/cam2/0.jpg", "cam2/0.jpg"),
+        ("/data/upload/1/1a2b3c4d-b.jpg", "val/b.jpg"),
+        ("/data/local-files/?d=photos/b.jpg", "val/b.jpg"),
+        ("https://host.org/photos/b.jpg?size=3", "val/b.jpg"),
+        ("cam1/0", "cam1/0.jpg"),
+    ],
+)
+def test_a_picture_is_found_as_tools_name_it(folder, name, file):
+    assert folder.find(name) == folder.path(file)
+
+
+def test_a_name_without_one_candidate_is_refused_and_the_nearest_named(folder):
+    with pytest.raises(LookupError, match="0.jpg may be cam1/0.jpg or cam2/0.jpg in "):
+        folder.find("0.jpg")
+    with pytest.raises(LookupError, match="street_1.jpg is not in .*nearest name is train/street"):
+        folder.find("street_1.jpg")
+    assert folder.find("x/c.jpg") == folder.path("c.jpg")
+    # Two names cannot both be the one file that is like them.
+    with pytest.raises(LookupError, match="c.jpg is the only candidate, and that of x/c.jpg too"):
+        folder.find("y/c.jpg")
+
+
+def test_of_equal_names_that_of_the_split_is_meant(tmp_path):
+    for split in ("train", "valid"):
+        (tmp_path / split / "images").mkdir(parents=True)
+        (tmp_path / split / "images" / "0.jpg").touch()
+    folder = Folder(str(tmp_path))
+    assert folder.find("0.jpg", split="val") == folder.path("valid/images/0.jpg")
+    assert folder.find("images/0.jpg", base="train") == folder.path("train/images/0.jpg")
+
+
+def test_a_link_that_leads_back_is_followed_once(folder):
+    os.symlink(folder.root, folder.path("cam1/again"))
+    assert folder.files.count("c.jpg") == 1
+    assert len([name for name in folder.files if name.endswith("c.jpg")]) == 1
+
+
+def test_a_name_that_is_not_utf_8_is_refused_with_its_folder(tmp_path):
+    (tmp_path / "sub").mkdir()
+    open(bytes(tmp_path) + b"/sub/bad\xff.jpg", "w").close()
+    with pytest.raises(UserError, match="a file's name in .*sub is not UTF-8"):
+        _ = Folder(str(tmp_path)).files
+
+
+@pytest.mark.parametrize(
+    ("path", "split"),
+    [
+        ("instances_train2017.json", "train"), ("valid", "val"), ("images/validation", "val"),
+        ("Testing", "test"), ("constraints", ""), ("latest/photos", ""),
+    ],
+)  # fmt: skip
+def test_splits_go_by_their_usual_words(path, split):
+    assert usual_split(path) == split

@@ -1,0 +1,62 @@
+"""A folder is enough: records beside the run, made once, and the settings that name them."""
+
+import os
+
+import pytest
+from PIL import Image
+
+from edet.config.labels import labels_of
+from edet.config.loading import load_config
+from edet.errors import UserError
+from edet.files import find_files
+from edet.records.shards import check_records
+from edet.workflows.data_folder import records_of
+
+
+@pytest.fixture
+def yolo(tmp_path):
+    """Twenty pictures of a YOLO set without a split to evaluate on; two have no objects."""
+    folder = tmp_path / "set"
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    (folder / "data.yaml").write_text("train: images\nnames: [ant, bee, unused]\n")
+    for k in range(20):
+        Image.new("RGB", (20, 10)).save(folder / "images" / f"{'abcd'[k % 4]}{k}x.png")
+        if k > 1:
+            label = folder / "labels" / f"{'abcd'[k % 4]}{k}x.txt"
+            label.write_text(f"{k % 2} 0.5 0.5 0.5 0.5\n")
+    return folder
+
+
+def test_the_settings_train_on_the_folder_and_a_second_call_makes_nothing(yolo, tmp_path, capsys):
+    settings = records_of(str(yolo), str(tmp_path / "run"))
+    config = load_config("efficientdet-d0", overrides=settings)
+    assert labels_of(config.model) == {0: "ant", 1: "bee"}
+    ids = list(labels_of(config.model))
+    sets = {
+        key: check_records(find_files(getattr(config.data, f"{key}_records"), key), ids)
+        for key in ("train", "eval")
+    }
+    counts = [found.num_records for found in sets.values()]
+    assert sum(counts) == 20
+    assert counts[1] == 2  # a tenth
+    assert sum(found.num_empty for found in sets.values()) == 2
+    said = capsys.readouterr().out
+    assert "is a set of the format yolo: train 20 pictures" in " ".join(said.split())
+    assert "'unused'" in said
+
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run/records").iterdir()}
+    assert records_of(str(yolo), str(tmp_path / "run")) == settings
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert capsys.readouterr().out == ""
+
+    (yolo / "labels" / "a0x.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    records_of(str(yolo), str(tmp_path / "run"))
+    assert "format yolo" in capsys.readouterr().out
+
+
+def test_a_set_without_pictures_to_train_on_is_refused(yolo, tmp_path):
+    (yolo / "data.yaml").write_text("test: images\nnames: [ant, bee]\n")
+    with pytest.raises(UserError, match="has no split to train on"):
+        records_of(str(yolo), str(tmp_path / "run"))
+    assert not os.path.exists(tmp_path / "run/records/source.json")
