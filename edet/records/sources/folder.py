@@ -71,21 +71,24 @@ class Folder:
 
     @functools.cached_property
     def _by_name(self) -> dict[str, list[str]]:
-        """{last part of the path, in small letters: files}, and the same without ending."""
+        """{key of the last part of a picture's path, with and without ending: pictures}."""
         index = defaultdict(list)
-        for name in self.files:
-            last = posixpath.basename(name).lower()
+        for name in self.pictures:
+            last = _key(posixpath.basename(name))
             index[last].append(name)
-            if last.endswith(_PICTURES):
-                index[posixpath.splitext(last)[0]].append(name)
+            index[posixpath.splitext(last)[0]].append(name)
         return index
 
     def find(self, name: str, base: str = "", split: str = "") -> str:
-        """Returns the path of the picture that an annotation names.
+        """Returns the path of the picture that an annotation names; see `locate`."""
+        return self.path(self.locate(name, base, split))
 
-        Tools write folders that are not there, backslashes, "%20", another case or ending, and
-        prefixes of their own. What is not found as written is found by likeness, if there is
-        exactly one candidate, and no other name has meant that one.
+    def locate(self, name: str, base: str = "", split: str = "") -> str:
+        """Returns the picture that an annotation names, from the root.
+
+        Tools write folders that are not there, backslashes, "%20", another case or ending, "_" for
+        a space, and prefixes of their own. What is not found as written is found by likeness, if
+        there is exactly one candidate, and no other name has meant that one.
 
         Args:
           name: as in the annotations, relative to `base` or to the root.
@@ -98,10 +101,10 @@ class Folder:
         for reading in _readings(name):
             for path in (posixpath.join(base, reading), reading):
                 if posixpath.normpath(path) in self._known:
-                    return self.path(posixpath.normpath(path))
+                    return posixpath.normpath(path)
         if os.path.isabs(name) or "../" in name or name.startswith("gs://"):
-            for path in (self.path(posixpath.join(base, name)), self.path(name)):
-                if tf.io.gfile.exists(path):
+            for path in (posixpath.join(base, name), name):
+                if tf.io.gfile.exists(self.path(path)):
                     return path
         found = self._alike(name)
         if len(found) > 1:
@@ -111,17 +114,17 @@ class Folder:
             raise LookupError(self._missing(name, found))
         if (other := self._meant.setdefault(found[0], name)) != name:
             raise LookupError(f"{found[0]} is the only candidate, and that of {other} too")
-        return self.path(found[0])
+        return found[0]
 
     def _alike(self, name: str) -> list[str]:
         """The files of the same last part that share the most folders before it."""
         for reading in _readings(name):
-            *folders, last = reading.lower().strip("/").split("/")
+            *folders, last = _key(reading).strip("/").split("/")
             for key in dict.fromkeys((last, _PREFIX.sub("", last))):
                 stem = posixpath.splitext(key)[0] if key.endswith(_PICTURES) else key
                 found = self._by_name.get(key) or self._by_name.get(stem)
                 if found:
-                    shared = [_shared_end(folders, file.lower().split("/")[:-1]) for file in found]
+                    shared = [_shared_end(folders, _key(file).split("/")[:-1]) for file in found]
                     return [f for f, n in zip(found, shared, strict=True) if n == max(shared)]
         return []
 
@@ -165,6 +168,11 @@ def _walk(root: str) -> Iterator[str]:
                 ) from error
             if not name.startswith("."):
                 yield f"{below}/{name}" if below else name
+
+
+def _key(name: str) -> str:
+    """What stays of a name whatever tools make of it."""
+    return name.lower().replace(" ", "_")
 
 
 def _readings(name: str) -> Iterator[str]:

@@ -33,6 +33,7 @@ from edet.records.sources.annotations import (
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder, usual_split
 
+_ROOMS = ("annotations", "jpegimages", "images")
 _SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
 _DECLARATION = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([\w.:-]+)["'][^>]*\?>""")
 _UNREADABLE = (
@@ -116,47 +117,53 @@ def read(
     lists = folder.matching(f"*imagesets/main/{glob.escape(split.lower())}.txt") if split else []
     if split and not lists and folder.matching("*imagesets/main/*.txt"):
         lists = [f"ImageSets/Main/{split}.txt"]  # reading it says that it is missing
-    pictures = {_key(name): name for name in reversed(folder.pictures) if _is_beside(name, files)}
-    if lists:
-        keys = _read_split(folder.path(lists[0]), set(xmls) | set(pictures))
-    else:
-        own = {posixpath.dirname(name) for name in files}
-        keys = sorted({*xmls, *(k for k, name in pictures.items() if _owner(name) in own)})
+    pictures = {_key(name): name for name in reversed(folder.pictures)}
+    keys = _read_split(folder.path(lists[0]), set(xmls) | set(pictures)) if lists else sorted(xmls)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         paths = {key: folder.path(xmls[key]) for key in keys if key in xmls}
         parsed = dict(zip(paths, pool.map(_try_parse, paths.values()), strict=True))
     found = Annotations(folder.root, [], "xyxy", split=split)
-    for key in keys:
+    named = {k: _picture(folder, k, parsed.get(k), pictures, split) for k in keys}
+    if not lists:  # pictures without an xml lie in the same folders as those that have one
+        own = {posixpath.dirname(name) for name in named.values()}
+        rest = {key: name for key, name in pictures.items() if posixpath.dirname(name) in own}
+        named |= {k: rest[k] for k in sorted(rest) if rest[k] not in set(named.values())}
+    for key, name in named.items():
         annotation = parsed.get(key) or _without_xml(key, pictures, found.tally)
         if isinstance(annotation, str):
             what = "dropped: annotation missing or unreadable"
             found.tally.image_problem(f"{key}.xml", what, annotation)
             continue
-        name = pictures.get(key) or _by_filename(folder, annotation.filename) or f"{key}.jpg"
         objects = _objects(key, annotation, skip_difficult, found.tally)
         size = annotation.height, annotation.width
         found.images.append(AnnotatedImage(name, key, objects, *size))
     return found
 
 
+def _picture(
+    folder: Folder, key: str, annotation: _Annotation | str | None, pictures: dict[str, str],
+    split: str,
+) -> str:  # fmt: skip
+    """Returns the picture of an xml: that of its stem, or the one that a renamed xml names."""
+    if key in pictures:
+        return pictures[key]
+    within = annotation.filename if isinstance(annotation, _Annotation) else ""
+    for name in filter(None, (within, key)):
+        try:
+            return folder.locate(name, split=split)
+        except LookupError:
+            continue
+    return f"{key}.jpg"
+
+
 def _key(name: str) -> str:
     """Returns how lists name a file: below Annotations or JPEGImages, without ending."""
     stem = posixpath.splitext(name)[0]
     parts = stem.split("/")
-    for room in ("Annotations", "JPEGImages"):
-        if room in parts:
-            return "/".join(parts[parts.index(room) + 1 :])
+    for k, part in enumerate(parts[:-1]):
+        if part.lower() in _ROOMS:
+            return "/".join(parts[k + 1 :])
     return stem
-
-
-def _owner(picture: str) -> str:
-    """The folder in which the xml of a picture lies."""
-    return posixpath.dirname(picture).replace("JPEGImages", "Annotations")
-
-
-def _is_beside(picture: str, xmls: tuple[str, ...]) -> bool:
-    """Whether a picture is one of the set, and no mask of it in another folder."""
-    return "JPEGImages" in picture.split("/") or not any("Annotations" in x for x in xmls[:1])
 
 
 def _read_split(path: str, known: set[str]) -> list[str]:
@@ -175,14 +182,6 @@ def _without_xml(key: str, pictures: dict[str, str], tally: Tally) -> _Annotatio
         return "there is no such file"
     tally.image_problem(pictures[key], "without annotation file (taken as without objects)")
     return _Annotation("", -1, -1, ())
-
-
-def _by_filename(folder: Folder, filename: str) -> str:
-    """The picture that a renamed xml still names within; "" if there is none."""
-    try:
-        return folder.find(filename) if filename else ""
-    except LookupError:
-        return ""
 
 
 def _try_parse(path: str) -> _Annotation | str:

@@ -25,17 +25,16 @@ _NAME_LISTS = ("*classes.txt", "*obj.names", "*labels/labels.txt")
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its pictures} of a folder; {} where it is no YOLO set."""
-    found = _data_yaml(folder)
-    if found:
-        name, data = found
-        by_split = {
-            split: _pictures(folder, name, data, data[key])
-            for split, keys in _KEYS.items()
-            for key in keys
-            if data.get(key)
-        }
+    name, data = _data_yaml(folder) or ("", {})
+    by_split = {
+        split: _pictures(folder, name, data, data[key])
+        for split, keys in _KEYS.items()
+        for key in keys
+        if data.get(key)
+    }
+    if any(by_split.values()):
         return {split: pictures for split, pictures in by_split.items() if pictures}
-    if not folder.matching(*_NAME_LISTS):
+    if not data and not folder.matching(*_NAME_LISTS):
         return {}
     groups: dict[str, list[str]] = {}
     for picture in folder.pictures:
@@ -49,14 +48,15 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
     Raises:
       UserError: data.yaml does not say what the classes are called.
     """
-    known = set(folder.matching("*.txt"))
     labels = _names(folder)
     found = Annotations(folder.root, [], "cxcywh", relative=True, labels=labels, split=split)
-    texts = {picture: _label_file(picture, known) for picture in files}
+    texts = _label_files(folder, files, split)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         read_one = [
-            pool.submit(read_text, folder.path(text), "labels") if text else None
-            for text in texts.values()
+            pool.submit(read_text, folder.path(texts[picture]), "labels")
+            if texts[picture]
+            else None
+            for picture in files
         ]
     stems = [_source_id(picture) for picture in files]
     repeated = len(set(stems)) < len(stems)
@@ -82,7 +82,7 @@ def _data_yaml(folder: Folder) -> tuple[str, dict[str, Any]] | None:
     names = folder.matching("data.yaml", "*.yaml", "*.yml")
     for name in sorted(names, key=lambda name: (name.count("/"), not name.endswith("data.yaml"))):
         head = folder.head(name)
-        if "names" in head and any(f"{key}:" in head for key in ("train", "val", "nc")):
+        if "names" in head and any(f"{key}:" in head for key in ("train", "val", "test", "nc")):
             data = parse_yaml(read_text(folder.path(name), "the YOLO set"), folder.path(name))
             if isinstance(data, dict) and isinstance(data.get("names"), (list, dict)):
                 return name, data
@@ -109,18 +109,23 @@ def _names(folder: Folder) -> dict[int, str]:
 
 
 def _pictures(folder: Folder, name: str, data: dict[str, Any], value: Any) -> tuple[str, ...]:
-    """Returns the pictures of a split: of a folder, of folders, or of a list in a text file."""
+    """Returns the pictures of a split: of a folder, of folders, or of a list in a text file.
+
+    A path may be absolute and of another machine: then its end is looked for in this folder.
+    """
     found: list[str] = []
-    for place in [value] if isinstance(value, str) else value:
-        for base in (posixpath.join(posixpath.dirname(name), str(data.get("path") or "")), ""):
-            path = _inside(posixpath.join(base, str(place)))
+    base = posixpath.join(posixpath.dirname(name), str(data.get("path") or ""))
+    for place in map(str, [value] if isinstance(value, str) else value):
+        parts = _inside(place).strip("/").split("/")
+        ends = ("/".join(parts[k:]) for k in range(len(parts)))
+        for path in (_inside(posixpath.join(base, place)), *ends):
             if path.endswith(".txt") and path in folder.files:
                 lines = read_text(folder.path(path), "the split").splitlines()
                 found += [_inside(line.strip()) for line in lines if line.strip()]
                 break
-            below = [p for p in folder.pictures if p.startswith(f"{path}/")]
-            if below or path == "":
-                found += below or folder.pictures
+            below = [p for p in folder.pictures if p.startswith(f"{path}/" if path else "")]
+            if below:
+                found += below
                 break
     return tuple(dict.fromkeys(found))
 
@@ -133,16 +138,24 @@ def _inside(path: str) -> str:
     return "" if path in (".", "..") else path
 
 
-def _label_file(picture: str, known: set[str]) -> str:
-    """Returns the text file of a picture: in labels/ for images/, or beside it; "" if none."""
-    stem = posixpath.splitext(picture)[0]
-    parts = stem.split("/")
-    for k in reversed(range(len(parts))):
-        if parts[k] == "images":
-            moved = "/".join([*parts[:k], "labels", *parts[k + 1 :]]) + ".txt"
-            if moved in known:
-                return moved
-    return f"{stem}.txt" if f"{stem}.txt" in known else ""
+def _label_files(folder: Folder, pictures: Sequence[str], split: str) -> dict[str, str]:
+    """Returns {picture: its text file, "" if none}: in labels/ for images/, beside it, or alike."""
+    texts = {name: name for name in folder.matching("*.txt")}
+    found = {}
+    for picture in pictures:
+        stem = posixpath.splitext(picture)[0]
+        before, _, after = f"/{stem}".rpartition("/images/")
+        moved = f"{before}/labels/{after}.txt".lstrip("/")
+        found[picture] = texts.pop(moved, "") or texts.pop(f"{stem}.txt", "")
+    without = {picture for picture, text in found.items() if not text}
+    for text in texts if without else ():  # whose names tools have changed
+        try:
+            picture = folder.locate(posixpath.splitext(text)[0], split=split)
+        except LookupError:
+            continue
+        if picture in without:
+            found[picture] = text
+    return found
 
 
 def _source_id(picture: str) -> str:

@@ -42,8 +42,8 @@ def test_a_picture_is_found_as_tools_name_it(folder, name, file):
 def test_a_name_without_one_candidate_is_refused_and_the_nearest_named(folder):
     with pytest.raises(LookupError, match="0.jpg may be cam1/0.jpg or cam2/0.jpg in "):
         folder.find("0.jpg")
-    with pytest.raises(LookupError, match="street_1.jpg is not in .*nearest name is train/street"):
-        folder.find("street_1.jpg")
+    with pytest.raises(LookupError, match="street_2.jpg is not in .*nearest name is train/street"):
+        folder.find("street_2.jpg")
     assert folder.find("x/c.jpg") == folder.path("c.jpg")
     # Two names cannot both be the one file that is like them.
     with pytest.raises(LookupError, match="c.jpg is the only candidate, and that of x/c.jpg too"):
