@@ -1,6 +1,7 @@
-"""Has one data set written by the annotation tools of others, and keeps what they wrote.
+"""Has one data set written by the annotation tools of others, and reads what they wrote.
 
   python -m tools.checks.annotation_tools --fixtures=tests/records/sources/fixtures
+      --document=docs/data.md
 
 Each tool runs in an environment of its own, made by the first run (about 4 GB in all). What it
 wrote is stripped of paths and dates, so that a second run writes the same bytes.
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import rich
@@ -26,32 +27,19 @@ from rich.progress import track
 from edet.cli.common import run
 from edet.errors import UserError
 from edet.files import write_json, write_text
+from tools.checks.annotation_outputs import OUTPUTS, PACKAGES, Output
+from tools.checks.annotation_reading import compare, markdown
 from tools.checks.annotation_truth import make_truth
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _WRITERS = "tools.checks.annotation_writers"
 _SEED = 0
-# Whose environment: what is installed in it. The first is the tool, and its version the one shown.
-_PACKAGES = {
-    "labelme": ("labelme==6.3.1",),
-    "labelimg": ("labelImg==1.8.6",),
-    "label_studio": ("label-studio-sdk==2.1.2",),
-    "supervision": ("supervision==0.31.2",),
-    "datumaro": ("datumaro==1.13.12",),
-    "globox": ("globox==2.9.0",),
-    "pylabel": ("pylabel==0.1.55", "pandas==2.0.3", "numpy<2"),
-    "fiftyone": ("fiftyone==1.22.1",),
-    "sahi": ("sahi==0.12.8",),
-    "labelformat": ("labelformat==0.1.17",),
-    # Formats without a package that writes them: VIA is a web page, and CSV needs no tool.
-    "via": (),
-    "plain_csv": (),
-}
+_MARK, _END = "<!-- annotation_tools -->\n", "<!-- end of annotation_tools -->"
 _README = """# One data set as real tools write it
 
 `make annotation-tools` writes this folder anew. truth.json holds the five photos with their boxes,
 [ymin, xmin, ymax, xmax] in pixels of the displayed photo; outputs.json says how far each tool's
-files may differ from it (the fields of `Output` in tools/checks/annotation_tools.py). VIA and CSV
+files may differ from it (the fields of `Output` in tools/checks/annotation_outputs.py). VIA and CSV
 have no package that writes them: the script does, VIA as VIA 2.0.10's own source does.
 
 | folder | version | what the tool changed |
@@ -61,101 +49,9 @@ _DATES = re.compile(r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?|\d\d/\d\d/20\d\
 _YEAR = re.compile(r'("year": )20\d\d')
 
 
-@dataclass(frozen=True)
-class Output:
-    """What one tool makes of the truth in one format, for a reader that makes no mistake.
-
-    Attributes:
-      tool, format: of the writer.
-      pixels: the largest difference of a side; whole numbers are the tool's.
-      crowds: 1 where the file says which object is a crowd.
-      negatives: 1 where the photo without objects is part of what was written.
-      extra: objects that the truth does not have.
-      names: {name in the truth: name that was written}, where they differ.
-      wrong: why nobody can read it; such files must be refused.
-      note: what the tool changed, in words.
-    """
-
-    tool: str
-    format: str
-    pixels: float = 0.01
-    crowds: int = 0
-    negatives: int = 1
-    extra: int = 0
-    names: tuple[tuple[str, str], ...] = ()
-    wrong: str = ""
-    note: str = ""
-
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        return f"{self.tool}_{self.format}"
-
-    @property
-    def version(self) -> str:
-        """Of the tool."""
-        packages = _PACKAGES[self.tool]
-        return packages[0].partition("==")[2] if packages else ""
-
-
-_WHOLE = "sides cut down to whole pixels"
-_ROUNDED = "sides rounded to whole pixels"
-_UPLOADED = "/data/upload/1/<hash>- before the names, _ for spaces"
-_OBJECTS = "the crowd is an object"
-_PARTS = "each part of an outline is an object, sides are those of a painted mask"
-OUTPUTS = (
-    Output("labelme", "json", note="no crowds; the parts of one object share a group_id"),
-    Output("labelimg", "voc", pixels=1, note=f"{_WHOLE}, 0 becomes 1"),
-    Output("labelimg", "yolo", pixels=1, note=f"{_WHOLE}, 0 becomes 1; classes as they were drawn"),
-    Output("label_studio", "json", note=_UPLOADED),
-    Output("label_studio", "json_local", note="/data/local-files/?d= before the names"),
-    Output("label_studio", "json_min", note=_UPLOADED),
-    Output("label_studio", "coco", note="ids from 0, alphabetical; no size without objects"),
-    Output("label_studio", "voc", pixels=2, negatives=0, note="x, y, w, h each cut down"),
-    Output("label_studio", "yolo", note="ids from 0, alphabetical; classes.txt"),
-    Output("supervision", "coco", crowds=1, note="ids from 1"),
-    Output("supervision", "voc", pixels=2, extra=1, note=f"{_PARTS}, and count from 1"),
-    Output("supervision", "yolo", pixels=1.1, extra=1, note=_PARTS),
-    Output("datumaro", "coco", note=f"ids from 1; {_OBJECTS} if it is a box"),
-    Output("datumaro", "voc", note="no xml without objects; crowd in <attributes>"),
-    Output("datumaro", "yolo", note="Darknet's layout; crowds left out, and named"),
-    Output("datumaro", "ultralytics", note="lists of files; crowds left out, and named"),
-    Output("datumaro", "kitti", note="names keep their spaces; a score at the end; no empty txt"),
-    Output("datumaro", "cvat", note=_OBJECTS),
-    Output("datumaro", "open_images", note="IsGroupOf is -1 for all"),
-    Output("globox", "coco", note=f"annotation ids from 0; {_OBJECTS}"),
-    Output("globox", "voc", note=_OBJECTS),
-    Output("globox", "labelme", note=_OBJECTS),
-    Output("globox", "cvat", note=f"no <meta>; {_OBJECTS}"),
-    Output("globox", "open_images", negatives=0, note="ImageID with extension; flags are empty"),
-    Output("globox", "via", note=f"class in label_id; {_OBJECTS}"),
-    Output("pylabel", "coco", crowds=1, extra=1, note="a copy of the last box in the empty photo"),
-    Output("pylabel", "voc", pixels=1, note=_WHOLE),
-    Output("pylabel", "yolo", note="four decimals, for class ids too"),
-    Output("fiftyone", "coco", crowds=1, note="ids from 1, alphabetical"),
-    Output("fiftyone", "voc", pixels=1, note=_WHOLE),
-    Output("fiftyone", "yolo", note=_OBJECTS),
-    Output("fiftyone", "kitti", pixels=0.51, names=(("traffic light", "traffic_light"),),
-           note=f"{_ROUNDED}, _ for spaces in names"),
-    Output("fiftyone", "cvat", pixels=0.51, note=_ROUNDED),
-    Output("sahi", "coco", note=f"{_OBJECTS}; image ids from 1"),
-    Output("sahi", "yolo", wrong="the lines hold COCO's ids (90), data.yml three names from 0"),
-    Output("labelformat", "coco", note=f"no annotation ids, area or iscrowd: {_OBJECTS}"),
-    Output("labelformat", "voc", pixels=1, note=_WHOLE),
-    Output("labelformat", "yolo", note="COCO's ids, with gaps, in the lines and as a map in names"),
-    Output("labelformat", "kitti", note="names keep their spaces"),
-    Output("labelformat", "cvat", note=_OBJECTS),
-    Output("via", "project", note="a drop-down's option ids in the regions, its names apart"),
-    Output("via", "json"),
-    Output("via", "csv"),
-    Output("plain_csv", "retinanet", note="no header; empty fields for no objects"),
-    Output("plain_csv", "tensorflow", negatives=0, note="photos without objects cannot be named"),
-)  # fmt: skip
-
-
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of the check."""
-    flags.DEFINE_string("output", "runs/annotation_tools", "Folder, made anew.", flag_values=values)
+    flags.DEFINE_string("output", "runs/annotation_tools", "Folder for all.", flag_values=values)
     flags.DEFINE_string(
         "environments",
         ".venv-annotations",
@@ -163,33 +59,47 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_string("fixtures", "", "Folder that gets what was written.", flag_values=values)
-    flags.DEFINE_list("tools", sorted(_PACKAGES), "Whose files to write.", flag_values=values)
+    flags.DEFINE_string("document", "", "Text that gets the table.", flag_values=values)
+    flags.DEFINE_list("tools", sorted(PACKAGES), "Whose files to write.", flag_values=values)
 
 
 def check(options: flags.FlagValues) -> None:
-    """Writes the truth by each tool."""
-    if unknown := sorted(set(options.tools) - set(_PACKAGES)):
-        raise UserError(f"--tools={unknown[0]} is none of {', '.join(sorted(_PACKAGES))}.")
+    """Writes the truth by each tool, reads it with edet, and compares."""
+    if unknown := sorted(set(options.tools) - set(PACKAGES)):
+        raise UserError(f"--tools={unknown[0]} is none of {', '.join(sorted(PACKAGES))}.")
     output = pathlib.Path(options.output).absolute()
-    shutil.rmtree(output, ignore_errors=True)
-    truth = make_truth(output / "truth", _SEED)
     outputs = [item for item in OUTPUTS if item.tool in options.tools]
+    for name in ("truth", *(item.name for item in outputs)):
+        shutil.rmtree(output / name, ignore_errors=True)
+    truth = make_truth(output / "truth", _SEED)
+    environments = pathlib.Path(options.environments).absolute()
     for item in track(outputs, "writing"):
-        write(
-            item,
-            output / "truth",
-            output / item.name,
-            pathlib.Path(options.environments).absolute(),
-        )
+        write(item, output / "truth", output / item.name, environments)
     if options.fixtures:
         keep(truth, outputs, output, pathlib.Path(options.fixtures))
+    readings = [compare(item, truth, output / item.name) for item in track(outputs, "reading")]
+    table = markdown(readings)
+    print(table)
+    if options.document:
+        document(pathlib.Path(options.document), table)
+    if wrong := [reading for reading in readings if not reading.right]:
+        raise UserError("\n".join(f"{each.item.name}: {each.problem}" for each in wrong))
+
+
+def document(path: pathlib.Path, table: str) -> None:
+    """Puts the table between the two comments of a text that name this script."""
+    before, mark, rest = path.read_text().partition(_MARK)
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise UserError(f"{path} lacks {_MARK.strip()} and {_END.strip()} around the table.")
+    path.write_text(f"{before}{mark}{table}{end}{after}")
 
 
 def write(
     item: Output, truth: pathlib.Path, folder: pathlib.Path, environments: pathlib.Path
 ) -> None:
     """Runs one writer in the environment of its tool and strips what it wrote."""
-    python = make_environment(environments / item.tool, _PACKAGES[item.tool])
+    python = make_environment(environments / item.tool, PACKAGES[item.tool])
     with tempfile.TemporaryDirectory() as home:  # some keep settings and a database at home
         result = subprocess.run(
             [python, "-m", _WRITERS, item.tool, item.format, truth, folder],
