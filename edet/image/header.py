@@ -42,8 +42,10 @@ def checked(encoded: tf.Tensor) -> tf.Tensor:
     )
 
 
-def is_16_bit_png(encoded: tf.Tensor) -> tf.Tensor:
+def is_16_bit_png(encoded: tf.Tensor | bytes) -> tf.Tensor | bool:
     """Whether the bytes, a string scalar, are a PNG of 16 bits a channel: bool scalar."""
+    if isinstance(encoded, bytes):
+        return encoded.startswith(_PNG) and encoded[24:25] == b"\x10"
     return starts_with(encoded, _PNG) & (_first_bytes(encoded)[24] == 16)
 
 

@@ -12,7 +12,7 @@ from edet.image.header import is_16_bit_png
 
 def brightest_value(encoded: bytes) -> int:
     """Returns the largest value in a PNG of 16 bits a channel; -1 of any other picture."""
-    if not is_16_bit_png(tf.constant(encoded)):
+    if not is_16_bit_png(encoded):
         return -1
     return int(tf.reduce_max(tf.io.decode_png(encoded, channels=3, dtype=tf.uint16)))
 

@@ -56,7 +56,8 @@ class Report:
         for class_id, name in self.labels.items():
             boxes = tally.class_boxes.get(str(class_id), 0)
             classes.add_row(str(class_id), escape(name), f"{boxes:,}")
-        return [counts, classes, tally.problem_table("in the .report.json")]
+        problems = [tally.problem_table("in the .report.json")] if tally.problems else []
+        return [counts, classes, *problems]
 
 
 def nothing_read(source: Source, output: str) -> UserError:

@@ -296,7 +296,7 @@ def _clean_boxes(example: Example, labels: dict[int, str], tally: Tally) -> Exam
     boxes = example.boxes
     limit = np.array([example.height, example.width] * 2, np.float32)
     finite = np.isfinite(boxes).all(axis=1)
-    known = np.isin(example.class_ids, list(labels))
+    known = np.array([class_id in labels for class_id in example.class_ids.tolist()], bool)
     clipped = np.clip(np.nan_to_num(boxes), 0, limit)
     faults = {
         "dropped: class not in the labels": ~known,
@@ -320,8 +320,8 @@ def _clean_boxes(example: Example, labels: dict[int, str], tally: Tally) -> Exam
 
 def _name_repeated(example: Example, tally: Tally) -> None:
     """Reports boxes that are there twice; they stay, since whoever scores the file has them too."""
-    rows = np.concatenate([example.boxes, example.class_ids[:, None]], axis=1)
-    repeated = len(rows) - len(np.unique(rows, axis=0))
+    rows = zip(example.class_ids.tolist(), map(tuple, example.boxes.tolist()), strict=True)
+    repeated = len(example.boxes) - len(set(rows))
     tally.box_problem(example.filename, "the same box and class twice (kept)", repeated)
 
 

@@ -1,0 +1,91 @@
+"""Making records of photos: how long two checkouts of edet take, in turns.
+
+    python tools/benchmarks/make_records.py OLD NEW ANNOTATIONS IMAGES [photos] [rounds]
+
+ANNOTATIONS is a COCO file of the pictures in IMAGES; they are repeated up to the number of photos.
+Every run is a process of its own, from its start on. Beside it: decoding each photo once, with as
+many threads, which bounds it. The medians of the rounds, and of each round's ratio, are printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+DECODE = """
+import concurrent.futures, os, sys, time
+import tensorflow as tf
+files = [entry.path for entry in os.scandir(sys.argv[1])]
+started = time.perf_counter()
+with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    decode = lambda file: tf.io.decode_jpeg(tf.io.read_file(file), channels=3).shape
+    for _ in pool.map(decode, files):
+        pass
+print(time.perf_counter() - started)
+"""
+
+
+def repeat(annotations: str, images: str, photos: int, folder: str) -> None:
+    """Makes a set of `photos` links to the pictures, each with the boxes of its own."""
+    with open(annotations) as file:
+        data = json.load(file)
+    objects: dict[int, list[dict]] = {}
+    for item in data["annotations"]:
+        objects.setdefault(item["image_id"], []).append(item)
+    made: dict[str, list[dict]] = {
+        "images": [],
+        "annotations": [],
+        "categories": data["categories"],
+    }
+    os.mkdir(os.path.join(folder, "photos"))
+    for k in range(photos):
+        image = data["images"][k % len(data["images"])]
+        source = os.path.abspath(os.path.join(images, image["file_name"]))
+        os.symlink(source, os.path.join(folder, "photos", f"{k}.jpg"))
+        made["images"].append(image | {"id": k, "file_name": f"{k}.jpg"})
+        for item in objects.get(image["id"], []):
+            made["annotations"].append(item | {"id": len(made["annotations"]), "image_id": k})
+    with open(os.path.join(folder, "set.json"), "w") as file:
+        json.dump(made, file)
+
+
+def seconds(checkout: str, folder: str) -> float:
+    """Returns how long a checkout's create_tfrecords takes, from its start to its end."""
+    with tempfile.TemporaryDirectory() as output:
+        command = [sys.executable, "tools/create_tfrecords.py", "--format=coco"]
+        command += [f"--annotations={folder}/set.json", f"--images={folder}/photos"]
+        started = time.perf_counter()
+        subprocess.run(
+            [*command, f"--output={output}/r"], cwd=checkout, check=True, capture_output=True,
+            env=os.environ | {"PYTHONPATH": checkout},
+        )  # fmt: skip
+        return time.perf_counter() - started
+
+
+def main(old: str, new: str, annotations: str, images: str, *numbers: str) -> None:
+    """Measures and prints."""
+    photos, rounds = int(numbers[0]) if numbers else 5000, int(numbers[1]) if numbers[1:] else 3
+    with tempfile.TemporaryDirectory() as folder:
+        repeat(annotations, images, photos, folder)
+        decode = [sys.executable, "-c", DECODE, os.path.join(folder, "photos")]
+        runs = [
+            (
+                seconds(old, folder),
+                seconds(new, folder),
+                float(subprocess.run(decode, check=True, capture_output=True, text=True).stdout),
+            )
+            for _ in range(rounds)
+        ]
+    before, after, decoding = (statistics.median(column) for column in zip(*runs, strict=True))
+    ratio = statistics.median(b / a for a, b, _ in runs)
+    print(f"{photos} photos: {before:.1f} -> {after:.1f} s, ratio {ratio:.2f}")
+    print(f"decoding alone, without start: {decoding:.1f} s")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
