@@ -3,6 +3,8 @@
 import runpy
 import sys
 
+from edet.signals import end_with_a_sentence
+
 TOOLS = (
     "beam_predict",
     "convert_checkpoint",
@@ -15,10 +17,13 @@ TOOLS = (
 )
 
 
-def run() -> None:
-    """The console script `edet`."""
-    name = sys.argv.pop(1) if sys.argv[1:2] and sys.argv[1] in TOOLS else "main"
-    runpy.run_module(f"edet.cli.{name}", run_name="__main__", alter_sys=True)
+def run(module: str = "") -> None:
+    """The console script `edet`; a door of tools/ says which module it leads to."""
+    end_with_a_sentence()  # importing TensorFlow takes seconds
+    if not module:
+        name = sys.argv.pop(1) if sys.argv[1:2] and sys.argv[1] in TOOLS else "main"
+        module = f"edet.cli.{name}"
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

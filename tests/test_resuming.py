@@ -93,21 +93,24 @@ def assert_same_run(found, expected, rtol=1e-5):
     np.testing.assert_allclose(*losses, rtol=rtol)
 
 
-def test_a_run_that_was_terminated_and_then_killed_is_the_undisturbed_one(config, whole, tmp_path):
-    workdir = tmp_path / "run"
-    first = start(workdir, config, "--set=train.log_every=1", "--set=train.save_every=1000")
-    wait_for_step(first, workdir, 0)
-    first.send_signal(signal.SIGTERM)
-    assert first.wait() == 143
-    log = (tmp_path / "run.log").read_text()
-    assert "stopped by SIGTERM after step" in log
-    assert "Traceback" not in log
-    saved = int(Workdir(str(workdir)).checkpoint("last").rpartition("-")[2])
-    assert 0 < saved < STEPS  # nothing but the signal made it save
-    second = start(workdir, config, "--set=train.log_every=1", "--set=train.save_every=1000")
-    wait_for_step(second, workdir, saved)
-    second.kill()
-    second.wait()
+def test_a_run_that_was_stopped_twice_and_then_killed_is_the_undisturbed_one(
+    config, whole, tmp_path
+):
+    workdir, saved = tmp_path / "run", 0
+    for number, name, code in ((signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130)):
+        life = start(workdir, config, "--set=train.log_every=1", "--set=train.save_every=1000")
+        wait_for_step(life, workdir, saved)
+        life.send_signal(number)
+        assert life.wait() == code
+        log, before = (tmp_path / "run.log").read_text(), saved
+        assert f"stopped by {name} after step" in log
+        assert "Traceback" not in log
+        saved = int(Workdir(str(workdir)).checkpoint("last").rpartition("-")[2])
+        assert before < saved < STEPS  # nothing but the signal made it save
+    last = start(workdir, config, "--set=train.log_every=1", "--set=train.save_every=1000")
+    wait_for_step(last, workdir, saved)
+    last.kill()
+    last.wait()
     workflows.train(config, str(workdir), tf.distribute.get_strategy())
     assert_same_run(workdir, whole)
     for kind in ("raw", "average", "velocity"):

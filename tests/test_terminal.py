@@ -1,5 +1,6 @@
 """A terminal that lacks signs gets others; no report ends in UnicodeEncodeError."""
 
+import errno
 import io
 import os
 import subprocess
@@ -65,6 +66,25 @@ def test_text_without_an_encoding_and_half_signs_are_taken():
     stream = terminal("utf-8")
     Console(file=stream).print("\ud83d", highlight=False)
     assert written(stream) == "?\n"
+
+
+def test_a_report_to_a_closed_terminal_is_no_error():
+    """A pipe that nobody reads any more stands for it; both errors of the system are dropped."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with io.TextIOWrapper(os.fdopen(writer, "wb")) as stream:
+        console = Console(file=stream)
+        for number in range(3):
+            console.print(f"step {number}")
+
+
+def test_a_report_to_a_full_disk_is_an_error():
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        Console(file=Full()).print("step 0")
 
 
 @pytest.mark.slow

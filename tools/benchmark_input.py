@@ -1,6 +1,6 @@
 """Door to tools/benchmarks/benchmark_input.py."""
 
-import runpy
+from edet.__main__ import run
 
 if __name__ == "__main__":
-    runpy.run_module("tools.benchmarks.benchmark_input", run_name="__main__", alter_sys=True)
+    run("tools.benchmarks.benchmark_input")

@@ -1,6 +1,6 @@
 """Door to tools/checks/fuzz.py."""
 
-import runpy
+from edet.__main__ import run
 
 if __name__ == "__main__":
-    runpy.run_module("tools.checks.fuzz", run_name="__main__", alter_sys=True)
+    run("tools.checks.fuzz")

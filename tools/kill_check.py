@@ -1,6 +1,6 @@
 """Door to tools/checks/kill_check.py."""
 
-import runpy
+from edet.__main__ import run
 
 if __name__ == "__main__":
-    runpy.run_module("tools.checks.kill_check", run_name="__main__", alter_sys=True)
+    run("tools.checks.kill_check")

@@ -1,6 +1,6 @@
 """Door to `edet make_mosaics`: edet/cli/make_mosaics.py."""
 
-import runpy
+from edet.__main__ import run
 
 if __name__ == "__main__":
-    runpy.run_module("edet.cli.make_mosaics", run_name="__main__", alter_sys=True)
+    run("edet.cli.make_mosaics")

@@ -1,6 +1,6 @@
 """Door to tools/checks/serve_check.py."""
 
-import runpy
+from edet.__main__ import run
 
 if __name__ == "__main__":
-    runpy.run_module("tools.checks.serve_check", run_name="__main__", alter_sys=True)
+    run("tools.checks.serve_check")

@@ -1,16 +1,16 @@
-"""What every tool does with its flags and with a mistake of the user."""
+"""What every command does with its flags, with a mistake of the user and with Ctrl-C."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 
 from absl import app, flags, logging
 
-from edet.errors import UserError
+from edet.errors import Interrupted, Stopped, UserError
 from edet.files import bucket_errors
-from edet.terminal import accept_every_sign
+from edet.signals import raise_stopped
+from edet.terminal import Console, accept_every_sign, flush_output
 
 DefineFlags = Callable[[flags.FlagValues], None]
 Tool = Callable[[flags.FlagValues], None]
@@ -23,20 +23,38 @@ def run(define_flags: DefineFlags, tool: Tool) -> None:
 
 
 def call(tool: Tool, options: flags.FlagValues, rest: list[str]) -> int:
-    """Returns 0, or after a UserError its exit code; its message goes to stderr."""
-    accept_every_sign()
-    logging.set_verbosity(logging.WARNING)
-    try:
+    """Runs a tool with its flags; returns as `exit_code_of`."""
+
+    def work() -> None:
         if rest:
             raise UserError(f"{rest[0]!r} is not a flag; see --help.")
         for name, value in options.flag_values_dict().items():
             if isinstance(value, str) and value.startswith("~"):  # a shell leaves it behind a "="
                 options[name].value = os.path.expanduser(value)
-        with bucket_errors():
-            tool(options)
-    except UserError as error:
-        print(error, file=sys.stderr)
+        tool(options)
+
+    return exit_code_of(work)
+
+
+def exit_code_of(work: Callable[[], object], name: str = "") -> int:
+    """Runs a command; returns 0, or the exit code of a mistake, of a full disk or of a signal.
+
+    Then a sentence goes to stderr, behind the command's name: that of a UserError, an Interrupted
+    or a Stopped with its notes.
+    """
+    accept_every_sign()
+    logging.set_verbosity(logging.WARNING)
+    try:
+        with raise_stopped(), bucket_errors():
+            work()
+    except (UserError, Interrupted, Stopped) as error:
+        sentences = " ".join([str(error), *getattr(error, "__notes__", ())])
+        Console(stderr=True, soft_wrap=True).print(
+            name + sentences, markup=False, highlight=False, emoji=False
+        )
         return error.exit_code
+    finally:
+        flush_output()
     return 0
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import pathlib
 import shlex
-import subprocess
 import sys
 import time
 
@@ -27,6 +26,7 @@ from edet.errors import UserError
 from edet.evaluation.plots import draw_boxes
 from edet.files import read_json
 from edet.records.sources.synthetic import make_scene
+from edet.signals import run_process
 from edet.workdir import Workdir
 
 _UNSEEN_SEED = 2  # of the scenes that are predicted; training and evaluation have 0 and 1
@@ -95,7 +95,7 @@ def predict_with_plain_tensorflow(saved_model: str, paths: list[str]) -> dict[st
 
 def _command(*arguments: str) -> None:
     rich.print(f"\n[bold]$ edet {escape(shlex.join(arguments))}[/bold]")
-    code = subprocess.call([sys.executable, "-m", "edet", *arguments])
+    code = run_process([sys.executable, "-m", "edet", *arguments]).returncode
     if code:
         raise UserError(f"the demo stopped: edet {arguments[0]} ended with exit code {code}.")
 

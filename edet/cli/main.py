@@ -9,18 +9,16 @@ edet --mode=predict --workdir=runs/d0 street.jpg pictures/
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
 from edet import workflows
+from edet.cli.common import exit_code_of
 from edet.config.schema import Config
-from edet.errors import Interrupted, UserError
-from edet.files import bucket_errors
+from edet.errors import UserError
 from edet.runtime.devices import STRATEGIES, make_strategy
-from edet.terminal import accept_every_sign
 from edet.workflows.configuration import run_config
 
 MODES = (
@@ -63,19 +61,11 @@ _OUTPUT = flags.DEFINE_string("output", "", "Where predict and export write; def
 
 def main(argv: Sequence[str]) -> int:
     """Runs one mode. A sentence and exit code 2 end it after a mistake of the user, 75 if a file
-    cannot be read or written for now, 143 after a training was stopped from outside: after the last
-    two the same command goes on with it.
+    cannot be read or written for now, 143 after a training was stopped from outside, 130 after
+    Ctrl-C: but for the first the same command goes on with it.
     """
-    accept_every_sign()
-    logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("ERROR")  # its warnings are about TensorFlow, not about the user
-    try:
-        with bucket_errors():
-            _run_mode(argv[1:])
-    except (UserError, Interrupted) as error:
-        print(f"edet: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_code_of(lambda: _run_mode(argv[1:]), "edet: ")
 
 
 def _run_mode(inputs: Sequence[str]) -> None:

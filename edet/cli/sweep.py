@@ -42,6 +42,7 @@ from edet.config.yaml_text import parse_yaml
 from edet.errors import UserError
 from edet.evaluation.plots import save_figure
 from edet.files import read_text, write_json
+from edet.signals import run_process
 from edet.terminal import Console
 from edet.workdir import Workdir
 from edet.workflows.configuration import run_config
@@ -190,7 +191,7 @@ def _train(job: Job, options: flags.FlagValues) -> None:
         f"--workdir={job.workdir}", f"--strategy={options.strategy}", f"--tpu={options.tpu}",
         *(f"--set={setting}" for setting in job.settings),
     ]  # fmt: skip
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = run_process(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         last = done.stdout.strip().splitlines()[-1:] or ["it said nothing"]
         raise UserError(

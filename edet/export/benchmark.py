@@ -10,6 +10,7 @@ Every format runs in a process of its own, so that its memory is its own.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
 import statistics
@@ -31,6 +32,7 @@ from edet.image.files import decode_picture
 from edet.image.letterbox import letterbox, normalize_images
 from edet.inference.predictor import DetectionHead, Predictor, of_pixels
 from edet.models.efficientdet import build_network
+from edet.signals import running
 
 _SECONDS, _LEAST_RUNS = 3.0, 5  # of one measurement
 _PEAK_SIDE = 2048  # of the square matrices whose product shows what the machine can do
@@ -105,13 +107,10 @@ def run_subjects(
         receiver, sender = spawn.Pipe(duplex=False)
         arguments = (sender, subject, config_path, picture, tuple(batches), seconds)
         process = spawn.Process(target=_run_subject, args=arguments)
-        process.start()
-        sender.close()
-        try:
+        found = None
+        with running(process), contextlib.suppress(EOFError):
+            sender.close()
             found = receiver.recv()
-        except EOFError:
-            found = None
-        process.join()
         if not isinstance(found, list):
             why = found or f"its process ended with exit code {process.exitcode}"
             raise UserError(f"cannot measure {subject.name}: {why}")

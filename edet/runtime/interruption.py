@@ -1,7 +1,8 @@
-"""A run that is stopped from outside: by SIGTERM, or because another worker is gone.
+"""A run that is stopped from outside: by a signal, or because another worker is gone.
 
-Clouds send SIGTERM to a machine that they take away, and kill it half a minute later. The loop asks
-`StopRequest` between two inner loops, and bounds their time. With several workers, all must train
+Clouds send SIGTERM to a machine that they take away, and kill it half a minute later; people press
+Ctrl-C or close the terminal. The loop asks `StopRequest` between two inner loops, and bounds their
+time. With several workers, all must train
 equally many steps and stop after the same one: a step waits for all of them. `Workers` is how they
 agree.
 """
@@ -11,14 +12,14 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
-import threading
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from edet.errors import Interrupted
+from edet.errors import Interrupted, Stopped, signal_name
 from edet.files import UNAVAILABLE, bucket_errors, reason
+from edet.signals import Presses, handled_by
 
 # What a broken collective raises: the peer's connection is closed, or it does not answer.
 _PEER_LOST = (*UNAVAILABLE, tf.errors.CancelledError)
@@ -26,34 +27,55 @@ AGAIN = "the same command goes on from there"
 
 
 class StopRequest:
-    """Whether SIGTERM has come while this context is open; before and after, it ends the process.
+    """Whether a signal has asked the run to end while this context is open.
 
-    Outside the main thread Python gives no signals; there it stays False.
+    A second Ctrl-C does what the first did before: it ends the run without saving. Outside the main
+    thread Python gives no signals; there it stays False.
     """
 
     def __init__(self):
-        self.is_made = False
+        self._number, self._presses = 0, Presses()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether one has come."""
+        return self._number != 0
 
     def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._make)
+        self._before = signal.getsignal(signal.SIGINT)
+        self._open = contextlib.ExitStack()
+        self._open.enter_context(handled_by(self._make))
         return self
 
-    def _make(self, *_: object) -> None:
-        self.is_made = True
+    def _make(self, number: int) -> None:
+        if self._presses.is_second(number):
+            handle = self._before if callable(self._before) else signal.default_int_handler
+            handle(number, None)
+        self._number = self._number or number
 
     def __exit__(self, *_: object) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._before)
+        self._open.close()
+
+    def error(self, what: str) -> Stopped | Interrupted:
+        """Returns what ends the run: a KeyboardInterrupt for Ctrl-C, which notebooks expect.
+
+        Args:
+          what: the rest of the sentence, from where the run goes on.
+        """
+        who = f"stopped by {signal_name(self._number)}" if self.is_made else "stopped from outside"
+        sentence = f"{who}{what}; {AGAIN}."
+        if self._number == signal.SIGINT:
+            return Stopped(self._number, sentence)
+        return Interrupted(sentence, 128 + (self._number or signal.SIGTERM))
 
     def check(self, step: int) -> None:
-        """Ends a run whose last checkpoint is of this step, if the signal has come.
+        """Ends a run whose last checkpoint is of this step, if a signal has come.
 
         Raises:
-          Interrupted: says so.
+          Stopped: it was Ctrl-C; Interrupted: it was another one.
         """
         if self.is_made:
-            raise Interrupted(f"stopped by SIGTERM; step {step} is saved, and {AGAIN}.")
+            raise self.error(f"; step {step} is saved")
 
 
 class Workers:

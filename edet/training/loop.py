@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from edet.errors import Interrupted, UserError
-from edet.runtime.interruption import AGAIN, StopRequest, Workers
+from edet.errors import UserError
+from edet.runtime.interruption import StopRequest, Workers
 from edet.training.checkpoints import Checkpoints
 from edet.training.log import METRICS, Reporter
 from edet.training.recipe import Recipe
@@ -75,11 +75,12 @@ def train(
       name_images: names the images of a batch from their ids, for the non-finite guard.
       evaluate: called with the step after every `recipe.eval_every` steps and at the end, and first
         of all where the run goes on, for an evaluation that was broken off. It calls its second
-        argument often, which raises Interrupted when the run is to stop.
+        argument often, which raises Stopped or Interrupted when the run is to stop.
 
     Raises:
       UserError: a loss or gradient is not finite; nothing is saved, so the last checkpoint stays.
-      Interrupted: SIGTERM has come, and the step that is done is saved.
+      Stopped: Ctrl-C was pressed, and the step that is done is saved; Interrupted: SIGTERM or
+        SIGHUP has come, or another worker has ended.
     """
     inner_loop = make_inner_loop(strategy, variables, step)
     workers = Workers(strategy)
@@ -105,7 +106,7 @@ def train(
             stops, seconds = workers.mean(stop.is_made, seconds)
             if stops:
                 save()
-                raise Interrupted(f"stopped by SIGTERM after step {done}, which is saved; {AGAIN}.")
+                raise stop.error(f" after step {done}, which is saved")
             ends = (recipe.log_every, recipe.save_every, recipe.eval_every)
             count = min(*(_next_multiple(done, every) - done for every in ends), total - done)
             count = max(1, min(count, int(_LONGEST_INNER_LOOP / seconds)))

@@ -151,7 +151,8 @@ def train(
       per second.
 
     Raises:
-      Interrupted: the run was stopped from outside; the same call goes on.
+      Interrupted: the run was stopped from outside; KeyboardInterrupt: by Ctrl-C, or by the button
+        of a notebook. What was trained is saved, and the same call goes on.
       UserError: the data or settings are at fault.
     """
     if isinstance(strategy, str):

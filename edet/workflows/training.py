@@ -57,7 +57,8 @@ def train(
       workers only the chief writes and returns anything.
 
     Raises:
-      Interrupted: SIGTERM has come, or another worker is gone; the same call goes on.
+      Interrupted: SIGTERM or SIGHUP has come, or another worker is gone; KeyboardInterrupt: Ctrl-C
+        was pressed. What was trained is saved, and the same call goes on.
       UserError: the data or settings are at fault, or a device has too little memory.
       StorageError: a file cannot be read or written now; the same call goes on.
     """

@@ -52,7 +52,7 @@ class Trainings:
 @pytest.fixture
 def trainings(monkeypatch):
     trainings = Trainings()
-    monkeypatch.setattr("edet.cli.sweep.subprocess.run", trainings.run)
+    monkeypatch.setattr("edet.cli.sweep.run_process", trainings.run)
     return trainings
 
 

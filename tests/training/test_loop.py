@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edet.errors import Interrupted
+from edet.errors import Interrupted, Stopped
 from edet.runtime.interruption import Workers
 from edet.training import loop
 
@@ -46,8 +46,8 @@ class Run:
         )  # fmt: skip
 
 
-def terminate(*_):
-    os.kill(os.getpid(), signal.SIGTERM)
+def terminate(number=signal.SIGTERM):
+    os.kill(os.getpid(), number)
 
 
 def test_an_undisturbed_run_saves_and_evaluates_when_it_is_due(monkeypatch):
@@ -73,6 +73,38 @@ def test_sigterm_saves_at_the_end_of_the_inner_loop_and_ends_the_run(monkeypatch
         run.train()
     assert run.saved == [13]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_ctrl_c_saves_and_is_still_an_interrupt_of_the_keyboard(monkeypatch):
+    """Which is what a notebook, or a program that calls `edet.train`, expects."""
+    run = Run(monkeypatch, on_step=lambda step: step == 9 and terminate(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match="stopped by Ctrl-C after step 13") as stopped:
+        run.train()
+    assert (run.saved, stopped.value.exit_code) == ([13], 130)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_ends_the_run_at_once(monkeypatch):
+    """Our clock stands still between the two of step 4, and has gone on at step 9."""
+
+    def press(step):
+        for _ in range({4: 2, 9: 1}.get(step, 0)):
+            terminate(signal.SIGINT)
+
+    run = Run(monkeypatch, on_step=press)
+    run.recipe.log_every = run.recipe.save_every = run.recipe.eval_every = 60
+    monkeypatch.setattr(loop, "_LONGEST_INNER_LOOP", 60.0)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        run.train()
+    assert not isinstance(stopped.value, Stopped)  # whatever Ctrl-C did before the run
+    assert (int(run.step), run.saved) == (9, [])
+
+
+def test_a_closed_terminal_saves_too(monkeypatch):
+    run = Run(monkeypatch, on_step=lambda step: step == 9 and terminate(signal.SIGHUP))
+    with pytest.raises(Interrupted, match="stopped by SIGHUP after step 13") as stopped:
+        run.train()
+    assert (run.saved, stopped.value.exit_code) == ([13], 129)
 
 
 def test_sigterm_ends_an_evaluation_before_its_next_batch(monkeypatch):
@@ -110,8 +142,9 @@ def test_all_workers_stop_when_one_has_got_the_signal(monkeypatch):
     means = iter([np.array([0.0, 0.0]), np.array([0.0, 1.5]), np.array([0.5, 1.5])])
     monkeypatch.setattr(Workers, "mean", lambda self, *values: next(means))
     run = Run(monkeypatch)
-    with pytest.raises(Interrupted, match="after step 6"):
+    with pytest.raises(Interrupted, match="stopped from outside after step 6") as stopped:
         run.train()
+    assert stopped.value.exit_code == 143
     assert run.saved == [6]
 
 

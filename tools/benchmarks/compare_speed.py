@@ -228,8 +228,9 @@ def _worker(contender: Contender, options: flags.FlagValues) -> Iterator[tuple[I
     ]  # fmt: skip
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-        )
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            start_new_session=True,  # it ends with its stdin, not by the terminal's Ctrl-C
+        )  # fmt: skip
         try:
             if process.stdout.readline().strip() != "ready":
                 process.wait()

@@ -86,4 +86,6 @@ def main(old: str, new: str, pictures: str = "128", rounds: str = "3") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    from edet.cli.common import exit_code_of
+
+    sys.exit(exit_code_of(lambda: main(*sys.argv[1:])))

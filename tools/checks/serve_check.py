@@ -242,6 +242,7 @@ def _server(saved_model: str, python: str) -> Iterator[dict[str, Ask]]:
     process = subprocess.Popen(
         [python, script, os.path.abspath(saved_model), *map(str, ports)],
         env=os.environ | library, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,  # this process ends it
     )  # fmt: skip
     models = f"http://{_HOST}:{ports[0]}/v2/models"
     try:

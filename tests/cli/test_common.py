@@ -1,0 +1,73 @@
+"""Every command goes through one function: a sentence and an exit code, whatever ends it."""
+
+import io
+import os
+import signal
+import sys
+
+import pytest
+import tensorflow as tf
+from absl import flags
+
+from edet.cli.common import call, exit_code_of
+from edet.errors import Interrupted, StorageError, UserError
+from edet.files import written_aside
+
+
+@pytest.mark.parametrize(
+    ("why", "code"),
+    [
+        (UserError("x.yaml has no [b]."), 2),
+        (StorageError("cannot write x."), 75),
+        (Interrupted("stopped by SIGTERM after step 7."), 143),
+        (Interrupted("stopped by SIGHUP after step 7.", 129), 129),
+    ],
+)
+def test_an_error_is_its_sentence_and_its_code(why, code, capsys):
+    def work():
+        raise why
+
+    assert exit_code_of(work, "edet: ") == code
+    assert capsys.readouterr().err == f"edet: {why}\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [
+        (signal.SIGINT, 130, "Ctrl-C"),
+        (signal.SIGTERM, 143, "SIGTERM"),
+        (signal.SIGHUP, 129, "SIGHUP"),
+    ],
+)
+def test_a_signal_ends_any_tool_with_a_sentence_and_without_temporaries(
+    number, code, name, tmp_path, capsys
+):
+    """What was kept is added by whoever keeps it."""
+
+    def tool(_):
+        with written_aside(tmp_path / "big.json") as aside, tf.io.gfile.GFile(aside, "w") as file:
+            file.write("half")
+            try:
+                os.kill(os.getpid(), number)
+            except KeyboardInterrupt as stop:
+                stop.add_note("3 of 8 pictures are kept.")
+                raise
+
+    assert call(tool, flags.FlagValues(), []) == code
+    assert capsys.readouterr().err == f"stopped by {name}. 3 of 8 pictures are kept.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_nobody_reads_any_more_changes_no_exit_code(monkeypatch):
+    """As when Ctrl-C ends the tee behind a pipe, too; both streams are the pipe's."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with io.TextIOWrapper(os.fdopen(writer, "wb")) as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "stderr", stream)
+
+        def work():
+            print("step 5")
+            os.kill(os.getpid(), signal.SIGINT)
+
+        assert exit_code_of(work) == 130
