@@ -254,6 +254,11 @@ def _check_entries(entries: Any, kind: str, source: str) -> None:
                 f"{entry.get('score')!r}; bbox must be [xmin, ymin, width, height] and every "
                 "value a number."
             )
+        if min(box[2:]) < 0:  # libraries score it as a box that nothing can match
+            raise UserError(
+                f"{source}: entry {i} of {kind} has the bbox {box!r} of negative width or height; "
+                "give [xmin, ymin, width, height] from the upper left corner."
+            )
         # null is as good as missing. Text would be a number to one library and none to the other.
         for field in ("area", "iscrowd"):
             if entry.get(field) is not None and not _is_number(entry[field]):

@@ -163,6 +163,7 @@ def test_finite_detections_of_nothing():
         ({**DATASET, "images": [{"height": 3}]}, [], "entry 0 of images has no id"),
         ({**DATASET, "categories": [{"id": "2"}]}, [], "class id '2'; it must be a whole number"),
         (DATASET, {"boxes": []}, "found.json has no list of detections"),
+        (DATASET, [{**DETECTION, "bbox": [4, 6, -3, -4]}], "of negative width or height"),
         (DATASET, [1], "entry 0 of detections has no image_id"),
         (DATASET, [DETECTION, {**DETECTION, "score": None}], "entry 1 of detections has no score"),
         (DATASET, [{**DETECTION, "score": "0.5"}], "score '0.5'.*a number"),
