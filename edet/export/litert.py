@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +36,11 @@ from edet.files import reason, write_bytes, write_json
 SIGNATURE = "serving_default"
 NOT_INSTALLED = "LiteRT needs ai-edge-litert; install it with: pip install 'edet[litert]'."
 
+# What reading a flatbuffer or an archive of other bytes raises.
+_DAMAGED = (
+    KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, struct.error,
+    zipfile.BadZipFile,
+)  # fmt: skip
 _DEFAULT = [tf.lite.Optimize.DEFAULT]
 
 
@@ -45,8 +51,8 @@ def export_litert(
 
     The one signature takes "images" [1, h, w, 3], letterboxed pixels in 0-255: uint8 for int8,
     otherwise float32. It gives what `export.outputs` names; see `portable.OUTPUTS`. They
-    and the configuration lie inside the file too, as a zip archive at its end, which LiteRT does
-    not read: `unzip -p model.tflite edet.json`.
+    and the configuration lie inside the file too: as metadata of the flatbuffer, which a tool that
+    quantises it again keeps, and as a zip archive at its end, `unzip -p model.tflite edet.json`.
 
     Args:
       network: from `build_network(config.model)`.
@@ -72,10 +78,12 @@ def export_litert(
         last = _convert(_graph(postprocess_of(config), graph.structured_outputs), {})
         _append(model, tools.read_model_from_bytearray(last))
     _sign(model, list(outputs_of(config)), schema)
-    content = bytes(tools.convert_object_to_bytearray(model))
+    _give_unique_names(model)
     input_type = "uint8" if precision == "int8" else "float32"
     description = metadata(config, precision, input_type)
     files = {METADATA: _json(description), SETTINGS: settings(config)}
+    _store(model, files, schema)
+    content = bytes(tools.convert_object_to_bytearray(model))
     write_bytes(path, _with_files(content, files))
     write_json(path.removesuffix(".tflite") + ".json", description)
     return path
@@ -154,7 +162,7 @@ def _append(model: Any, last: Any) -> None:
 
 
 def _sign(model: Any, names: Sequence[str], schema: Any) -> None:
-    """Gives a model its one signature, from "images" to `names`."""
+    """Gives a model its one signature, from "images" to `names`, and these names to its tensors."""
 
     def tensor_map(name: str, index: int) -> Any:
         entry = schema.TensorMapT()
@@ -167,6 +175,55 @@ def _sign(model: Any, names: Sequence[str], schema: Any) -> None:
     signature.inputs = [tensor_map("images", graph.inputs[0])]
     signature.outputs = [tensor_map(*pair) for pair in zip(names, graph.outputs, strict=True)]
     model.signatureDefs = [signature]
+    for entry in signature.inputs + signature.outputs:
+        graph.tensors[entry.tensorIndex].name = entry.name.encode()
+
+
+def _give_unique_names(model: Any) -> None:
+    """Numbers tensors whose name another one has; OpenVINO and quantisers go by names."""
+    graph = model.subgraphs[0]
+    kept = {*graph.inputs, *graph.outputs}
+    taken = {graph.tensors[index].name for index in kept}
+    for index, tensor in enumerate(graph.tensors):
+        if index in kept:
+            continue
+        name, number = tensor.name or b"tensor", 0
+        while (new := name + b"_%d" % number if number else name) in taken:
+            number += 1
+        tensor.name = new
+        taken.add(new)
+
+
+def _store(model: Any, files: dict[str, str], schema: Any) -> None:
+    """Puts text files into a model's metadata, each as an entry of its name."""
+    model.metadata = model.metadata or []
+    for name, text in files.items():
+        entry, buffer = schema.MetadataT(), schema.BufferT()
+        entry.name, entry.buffer = name, len(model.buffers)
+        buffer.data = list(text.encode())
+        model.buffers.append(buffer)
+        model.metadata.append(entry)
+
+
+def _stored(content: bytes, name: str, path: str) -> str:
+    """Returns a text file of a model's metadata, or of the archive at its end.
+
+    Raises:
+      UserError: it has neither.
+    """
+    _, schema = _flatbuffer_modules()
+    try:
+        model = schema.Model.GetRootAs(content)
+        for index in range(model.MetadataLength()):
+            entry = model.Metadata(index)
+            if entry.Name() == name.encode():
+                return model.Buffers(entry.Buffer()).DataAsNumpy().tobytes().decode()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:  # of edet before 2026-12
+            return archive.read(name).decode()
+    except _DAMAGED as error:
+        raise UserError(
+            f"{path} holds no {name}: it was not written by --mode=export, or is damaged."
+        ) from error
 
 
 def _flatbuffer_modules():
@@ -209,13 +266,7 @@ class LiteRTFile:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise UserError(NOT_INSTALLED) from error
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                self.settings = archive.read(SETTINGS).decode()
-        except (KeyError, zipfile.BadZipFile) as error:
-            raise UserError(
-                f"{path} holds no {SETTINGS}: it was not written by --mode=export, or is damaged."
-            ) from error
+        self.settings = _stored(content, SETTINGS, path)
         try:
             self._interpreter = Interpreter(model_content=content, num_threads=threads)
             self._run = self._interpreter.get_signature_runner(SIGNATURE)

@@ -72,6 +72,7 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
         function, input_signature=[image_spec(config.model)], opset=OPSET
     )
     _give_sizes(model)
+    _drop_unused(model)
     description = metadata(config, "float32", "float32")
     for key, text in ((METADATA, json.dumps(description)), (SETTINGS, settings(config))):
         model.metadata_props.add(key=key, value=text)
@@ -99,6 +100,14 @@ def _give_sizes(model: Any) -> None:
             onnx.numpy_helper.from_array(np.array(sizes, np.int64), name)
         )
         node.input[2:] = ["", name]
+
+
+def _drop_unused(model: Any) -> None:
+    """Drops the initializers that no node reads; onnxruntime warns of each at every load."""
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [one for one in model.graph.initializer if one.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
 
 
 class ONNXFile:

@@ -53,6 +53,13 @@ def test_the_network_is_the_same_within_1e_4_of_the_largest(network, exported):
         np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-4 * largest)
 
 
+def test_a_file_holds_no_initializer_that_nothing_reads(exported):
+    """onnxruntime warns of each at every load."""
+    graph = onnx.load(exported).graph
+    read = {name for node in graph.node for name in node.input}
+    assert {one.name for one in graph.initializer} <= read
+
+
 @pytest.mark.parametrize("side", [320, 448])  # 3 -> 5 rows, and 4 -> 7
 def test_levels_that_are_not_whole_multiples_keep_their_sizes(side, tmp_path):
     network = spread_network(small_model(image_size=side))
