@@ -256,7 +256,8 @@ def read_json(path: str | os.PathLike, what: str) -> Any:
     text = read_text(path, what).removeprefix("\ufeff")  # Windows editors' mark
     try:
         return json.loads(text)
-    except ValueError as error:  # a JSONDecodeError, or a number of too many digits
+    # A JSONDecodeError, a number of too many digits, or lists within lists without end.
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{what} {os.fspath(path)} is not JSON: {error}.") from error
 
 

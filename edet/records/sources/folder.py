@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import tensorflow as tf
@@ -24,6 +24,7 @@ _SPLITS = {
     "test": ("test", "testing"),
 }
 _LEFT_OUT = ("__MACOSX",)
+_ROOMS = ("images", "image_2", "data")  # of pictures, beside that of their annotations
 # What tools put before a picture's own name: Label Studio's "1a2b3c4d-street.jpg".
 _PREFIX = re.compile(r"^[0-9a-f]{6,}-(?=.)")
 
@@ -49,11 +50,17 @@ class Folder:
     @functools.cached_property
     def pictures(self) -> list[str]:
         """The files that end as pictures do."""
-        return [name for name in self.files if name.lower().endswith(_PICTURES)]
+        return [name for name in self.files if is_picture(name)]
 
-    def matching(self, *patterns: str) -> list[str]:
-        """The annotation files whose path matches one of the globs, in any case of the letters."""
-        names = ((name, name.lower()) for name in ([self.only] if self.only else self.files))
+    def matching(self, *patterns: str, beside: bool = False) -> list[str]:
+        """The annotation files whose path matches one of the globs, in any case of the letters.
+
+        Args:
+          patterns: the globs.
+          beside: of all files, where `only` names one: for what describes it, such as classes.
+        """
+        files = [self.only] if self.only and not beside else self.files
+        names = ((name, name.lower()) for name in files)
         return [name for name, low in names if any(fnmatch.fnmatchcase(low, p) for p in patterns)]
 
     def path(self, name: str) -> str:
@@ -98,7 +105,7 @@ class Folder:
         Raises:
           LookupError: there is none, or several; its text says so and names the nearest.
         """
-        for reading in _readings(name):
+        for reading in readings(name):
             for path in (posixpath.join(base, reading), reading):
                 if posixpath.normpath(path) in self._known:
                     return posixpath.normpath(path)
@@ -118,7 +125,7 @@ class Folder:
 
     def _alike(self, name: str) -> list[str]:
         """The files of the same last part that share the most folders before it."""
-        for reading in _readings(name):
+        for reading in readings(name):
             *folders, last = _key(reading).strip("/").split("/")
             for key in dict.fromkeys((last, _PREFIX.sub("", last))):
                 stem = posixpath.splitext(key)[0] if key.endswith(_PICTURES) else key
@@ -144,6 +151,23 @@ def usual_split(path: str) -> str:
         if any(word in names for word in words):
             return split
     return ""
+
+
+def source_ids(names: Sequence[str]) -> list[str]:
+    """Returns what a set without ids of its own calls its pictures: paths without ending.
+
+    Folders that only say the split, or that pictures are in them, are left out. Where two pictures
+    would be called the same, all keep their endings, and where these are alike too whole paths.
+    """
+    short = []
+    for name in names:
+        *folders, last = name.split("/")
+        kept = [part for part in folders if part not in _ROOMS and not usual_split(part)]
+        short.append("/".join([*kept, last]))
+    for ids in ([posixpath.splitext(name)[0] for name in short], short):
+        if len(set(ids)) == len(ids):
+            return ids
+    return list(names)
 
 
 def _walk(root: str) -> Iterator[str]:
@@ -175,7 +199,12 @@ def _key(name: str) -> str:
     return name.lower().replace(" ", "_")
 
 
-def _readings(name: str) -> Iterator[str]:
+def is_picture(name: str) -> bool:
+    """Whether a file's name ends as that of a picture."""
+    return name.lower().endswith(_PICTURES)
+
+
+def readings(name: str) -> Iterator[str]:
     """Yields the ways to read a name, as it stands first."""
     yield name
     slashes = name.replace("\\", "/")

@@ -10,16 +10,12 @@ too, so that AP can be compared; at worst a box is one pixel short at its upper 
 
 from __future__ import annotations
 
-import codecs
 import concurrent.futures
 import glob
 import posixpath
 import re
 from dataclasses import dataclass
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from xml.etree.ElementTree import Element
 
 from edet.errors import UserError
 from edet.files import read_bytes, read_text
@@ -32,13 +28,10 @@ from edet.records.sources.annotations import (
 )  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder, usual_split
+from edet.records.sources.xml_text import XML_ERRORS, xml_root
 
 _ROOMS = ("annotations", "jpegimages", "images")
 _SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
-_DECLARATION = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([\w.:-]+)["'][^>]*\?>""")
-_UNREADABLE = (
-    UserError, ParseError, DefusedXmlException, ValueError, LookupError, OverflowError,
-)  # fmt: skip
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -187,24 +180,9 @@ def _without_xml(key: str, pictures: dict[str, str], tally: Tally) -> _Annotatio
 def _try_parse(path: str) -> _Annotation | str:
     """Returns one annotation, or in words why it cannot be read."""
     try:
-        return _parse(_root_of(read_bytes(path, "annotation")))
-    except _UNREADABLE as error:
+        return _parse(xml_root(read_bytes(path, "annotation")))
+    except (UserError, *XML_ERRORS) as error:
         return str(error)
-
-
-def _root_of(data: bytes) -> Element:
-    """Parses xml in the encoding that it declares; without a declaration it is UTF-8 or UTF-16.
-
-    Python decodes, because expat lacks the encodings of several bytes a character (gb2312).
-    """
-    data = data.removeprefix(codecs.BOM_UTF8)
-    declaration = _DECLARATION.match(data)
-    if not declaration:
-        return fromstring(data)
-    encoding = declaration[1].decode()
-    # Some writers declare UTF-16 and save UTF-8. Here one byte is one letter: it is not UTF-16.
-    encoding = "utf-8" if encoding.lower().startswith("utf-16") else encoding
-    return fromstring(data[declaration.end() :].decode(encoding))
 
 
 def _parse(root: Element) -> _Annotation:

@@ -17,7 +17,7 @@ from edet.errors import UserError
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, usual_split
+from edet.records.sources.folder import Folder, source_ids, usual_split
 
 _KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 _NAME_LISTS = ("*classes.txt", "*obj.names", "*labels/labels.txt")
@@ -58,10 +58,7 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
             else None
             for picture in files
         ]
-    stems = [_source_id(picture) for picture in files]
-    repeated = len(set(stems)) < len(stems)
-    for picture, stem, future in zip(files, stems, read_one, strict=True):
-        source_id = posixpath.basename(picture) if repeated else stem
+    for picture, source_id, future in zip(files, source_ids(files), read_one, strict=True):
         try:
             text = future.result() if future else ""
         except UserError as error:
@@ -156,13 +153,6 @@ def _label_files(folder: Folder, pictures: Sequence[str], split: str) -> dict[st
         if picture in without:
             found[picture] = text
     return found
-
-
-def _source_id(picture: str) -> str:
-    """The picture's path behind images/<split>, or <split>/images, without its ending."""
-    parts = posixpath.splitext(picture)[0].split("/")
-    kept = [part for part in parts[:-1] if part != "images" and not usual_split(part)]
-    return "/".join([*kept, parts[-1]])
 
 
 def _object(line: str, picture: str, tally: Tally) -> AnnotatedObject | None:
