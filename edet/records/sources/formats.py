@@ -11,7 +11,12 @@ import tensorflow as tf
 from absl import logging
 
 from edet.errors import UserError
-from edet.records.sources import coco, voc, yolo
+from edet.records.sources import (
+    coco,
+    labelme,
+    voc,
+    yolo,
+)
 from edet.records.sources.annotations import Annotations, common_labels
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder
@@ -40,6 +45,7 @@ FORMATS: dict[str, Format] = {
     "yolo": Format(yolo.splits, yolo.read),
     "coco": Format(coco.splits, coco.read),
     "voc": Format(voc.splits, voc.read),
+    "labelme": Format(labelme.splits, labelme.read),
 }
 
 
