@@ -13,6 +13,7 @@ from absl import logging
 from edet.errors import UserError
 from edet.records.sources import (
     coco,
+    label_studio,
     labelme,
     voc,
     yolo,
@@ -46,6 +47,7 @@ FORMATS: dict[str, Format] = {
     "coco": Format(coco.splits, coco.read),
     "voc": Format(voc.splits, voc.read),
     "labelme": Format(labelme.splits, labelme.read),
+    "label_studio": Format(label_studio.splits, label_studio.read),
 }
 
 
