@@ -13,6 +13,7 @@ from absl import logging
 from edet.errors import UserError
 from edet.records.sources import (
     coco,
+    cvat,
     label_studio,
     labelme,
     voc,
@@ -48,6 +49,7 @@ FORMATS: dict[str, Format] = {
     "voc": Format(voc.splits, voc.read),
     "labelme": Format(labelme.splits, labelme.read),
     "label_studio": Format(label_studio.splits, label_studio.read),
+    "cvat": Format(cvat.splits, cvat.read),
 }
 
 
