@@ -16,6 +16,7 @@ from edet.records.sources import (
     cvat,
     label_studio,
     labelme,
+    via,
     voc,
     yolo,
 )
@@ -50,6 +51,7 @@ FORMATS: dict[str, Format] = {
     "labelme": Format(labelme.splits, labelme.read),
     "label_studio": Format(label_studio.splits, label_studio.read),
     "cvat": Format(cvat.splits, cvat.read),
+    "via": Format(via.splits, via.read),
 }
 
 
