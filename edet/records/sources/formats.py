@@ -14,6 +14,7 @@ from edet.errors import UserError
 from edet.records.sources import (
     coco,
     cvat,
+    kitti,
     label_studio,
     labelme,
     via,
@@ -52,6 +53,7 @@ FORMATS: dict[str, Format] = {
     "label_studio": Format(label_studio.splits, label_studio.read),
     "cvat": Format(cvat.splits, cvat.read),
     "via": Format(via.splits, via.read),
+    "kitti": Format(kitti.splits, kitti.read),
 }
 
 
