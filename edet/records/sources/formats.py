@@ -17,6 +17,7 @@ from edet.records.sources import (
     kitti,
     label_studio,
     labelme,
+    open_images,
     via,
     voc,
     yolo,
@@ -54,6 +55,7 @@ FORMATS: dict[str, Format] = {
     "cvat": Format(cvat.splits, cvat.read),
     "via": Format(via.splits, via.read),
     "kitti": Format(kitti.splits, kitti.read),
+    "open_images": Format(open_images.splits, open_images.read),
 }
 
 
