@@ -12,6 +12,7 @@ from absl import logging
 
 from edet.errors import UserError
 from edet.records.sources import (
+    box_csv,
     coco,
     cvat,
     kitti,
@@ -56,6 +57,7 @@ FORMATS: dict[str, Format] = {
     "via": Format(via.splits, via.read),
     "kitti": Format(kitti.splits, kitti.read),
     "open_images": Format(open_images.splits, open_images.read),
+    "csv": Format(box_csv.splits, box_csv.read),
 }
 
 

@@ -1,0 +1,165 @@
+"""Reads boxes as CSV: RetinaNet's columns without a header, and TensorFlow's by their header.
+
+RetinaNet's are path, x1, y1, x2, y2, class, all but the path empty for a picture without objects;
+a second CSV may number the classes. With a header the columns may have any order, and one of the
+usual names; a picture without objects has empty fields. Commas, semicolons, tabs and bars divide.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import itertools
+import posixpath
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from edet.errors import UserError
+from edet.files import read_text
+from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
+from edet.records.sources.example_set import Tally
+from edet.records.sources.folder import Folder, is_picture, readings, usual_split
+from edet.records.sources.shapes import BAD_IMAGE, Seen, pixels, read_objects, text
+
+_DELIMITERS = ",;\t|"
+_NAMES = {
+    "name": (
+        "filename", "file_name", "file", "filepath", "path", "image", "image_path", "image_name",
+        "img", "img_path", "image_id",
+    ),
+    "class": ("class", "label", "class_name", "category", "category_name", "name"),
+    "xmin": ("xmin", "x_min", "x1", "left"),
+    "ymin": ("ymin", "y_min", "y1", "top"),
+    "xmax": ("xmax", "x_max", "x2", "right"),
+    "ymax": ("ymax", "y_max", "y2", "bottom"),
+    "width": ("width", "image_width", "img_width"),
+    "height": ("height", "image_height", "img_height"),
+}  # fmt: skip
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_SIDES = ("height", "width")
+_TRIED = 20  # rows, all of which must be of the layout
+_NEEDED = ("name", "class", *_CORNERS)
+_RETINANET = {key: k for k, key in enumerate(("name", *_CORNERS, "class"))}
+
+
+class _Layout(NamedTuple):
+    """How a CSV is written."""
+
+    delimiter: str
+    columns: dict[str, int]  # {what: number of the column}
+    has_header: bool
+
+
+def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
+    """Returns {split: its files} of a folder; {} where there is none."""
+    by_split: dict[str, list[str]] = {}
+    for name in folder.matching("*.csv", "*.tsv"):
+        if _layout(folder.head(name)):
+            by_split.setdefault(usual_split(name), []).append(name)
+    return {split: tuple(names) for split, names in by_split.items()}
+
+
+def _layout(head: str) -> _Layout | None:
+    """Returns how the first rows are to be read; None where they are no table of boxes."""
+    for delimiter in _DELIMITERS:
+        try:
+            reader = csv.reader(io.StringIO(head.removeprefix("\ufeff")), delimiter=delimiter)
+            rows = [row for row in itertools.islice(reader, _TRIED) if any(row)]
+        except csv.Error:
+            continue
+        if not rows:
+            continue
+        header = [cell.strip().lower() for cell in rows[0]]
+        columns = {
+            what: header.index(next(name for name in names if name in header))
+            for what, names in _NAMES.items()
+            if set(names) & set(header)
+        }
+        if columns.keys() >= set(_NEEDED):
+            return _Layout(delimiter, columns, True)
+        if all(_is_retinanet(row, delimiter) for row in rows):
+            return _Layout(delimiter, _RETINANET, False)
+    return None
+
+
+def _is_retinanet(row: Sequence[str], delimiter: str) -> bool:
+    if len(row) != len(_RETINANET) or not any(map(is_picture, readings(row[0].strip()))):
+        return False
+    try:
+        return not any(cell.strip() for cell in row[1:]) or bool(_corners(row[1:5], delimiter))
+    except ValueError:
+        return False
+
+
+def _corners(cells: Sequence[str], delimiter: str) -> tuple[float, ...]:
+    """Returns four numbers; where semicolons divide, a comma may stand for the point."""
+    point = "." if delimiter == ";" else ","
+    return tuple(float(cell.replace(",", point)) for cell in cells)
+
+
+def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
+    """Returns the annotations of one split.
+
+    Raises:
+      UserError: a file is not UTF-8, or no CSV to its end.
+    """
+    where = folder.path(files[0])
+    found = Annotations(where, [], "xyxy", base=posixpath.dirname(files[0]), split=split)
+    for file in files:
+        layout = _layout(folder.head(file))
+        if layout is None:
+            raise UserError(f"{folder.path(file)} has no columns of boxes; see docs/data.md.")
+        found.labels |= {} if layout.has_header else _class_ids(folder)
+        ids = {name: class_id for class_id, name in found.labels.items()}
+        see = functools.partial(_seen, layout=layout, ids=ids)
+        for name, rows in _rows(folder.path(file), layout, file, found.tally).items():
+            objects = read_objects(name, filter(_has_box(layout), rows), see, found.tally)
+            cells = [rows[0][layout.columns[k]] if k in layout.columns else "" for k in _SIDES]
+            found.images.append(AnnotatedImage(name, name, objects, *map(pixels, cells)))
+    return found
+
+
+def _rows(path: str, layout: _Layout, file: str, tally: Tally) -> dict[str, list[list[str]]]:
+    """Returns {name of a picture: its rows}."""
+    content = io.StringIO(read_text(path, "boxes").removeprefix("\ufeff"), newline="")
+    found: dict[str, list[list[str]]] = {}
+    last = max(layout.columns.values())
+    try:
+        for number, row in enumerate(csv.reader(content, delimiter=layout.delimiter), start=1):
+            if not any(row) or (number == 1 and layout.has_header):
+                continue
+            name = row[layout.columns["name"]].strip() if len(row) > last else ""
+            if name:
+                found.setdefault(name, []).append(row)
+            else:
+                detail = f"it has {len(row)} fields" if len(row) <= last else "it has no name"
+                tally.image_problem(f"line {number} of {file}", BAD_IMAGE, detail)
+    except csv.Error as error:
+        raise UserError(f"{path} is not a CSV to its end: {error}.") from error
+    return found
+
+
+def _has_box(layout: _Layout) -> Callable[[list[str]], bool]:
+    """Returns whether a row is an object, not a picture without any."""
+    columns = [layout.columns[corner] for corner in _CORNERS]
+    return lambda row: any(row[column].strip() for column in columns)
+
+
+def _class_ids(folder: Folder) -> dict[int, str]:
+    """Returns {id: name} of RetinaNet's second file, name,id; {} where there is none."""
+    for file in folder.matching("*class*.csv", beside=True):
+        rows = [row for row in csv.reader(folder.head(file).splitlines()) if row]
+        if rows and all(len(row) == 2 and _is_id(row[1].strip()) for row in rows):
+            return {int(row[1]): row[0].strip() for row in rows}
+    return {}
+
+
+def _is_id(cell: str) -> bool:
+    return cell.isdecimal() and len(cell) < 19
+
+
+def _seen(row: list[str], layout: _Layout, ids: dict[str, int]) -> Seen:
+    corners = _corners([row[layout.columns[corner]] for corner in _CORNERS], layout.delimiter)
+    name = text(row[layout.columns["class"]])
+    return Seen(AnnotatedObject(ids.get(name, name), corners))
