@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edet.config.label_map_pbtxt import parse_pbtxt
 from edet.config.schema import ConfigError, ModelConfig
 from edet.config.yaml_text import parse_yaml
 from edet.files import read_text
@@ -45,7 +46,9 @@ def distinct_names(labels: dict[int, str]) -> dict[int, str]:
 
 
 def read_labels(value: Any) -> dict[int, str]:
-    """Returns {id: name} of what `model.labels` may hold: a map, "coco", "voc" or a YAML file.
+    """Returns {id: name} of what `model.labels` may hold: a map, "coco", "voc" or a file.
+
+    A file is YAML or, where it ends in .pbtxt, the label map of the TF Object Detection API.
 
     Raises:
       ConfigError: the file is not a map of whole numbers to text.
@@ -56,7 +59,8 @@ def read_labels(value: Any) -> dict[int, str]:
         if value in NAMED_LABELS:
             return dict(NAMED_LABELS[value])
         source = f"label map {value}"
-        value = parse_yaml(read_text(value, "label map"), source)
+        parse = parse_pbtxt if value.lower().endswith(".pbtxt") else parse_yaml
+        value = parse(read_text(value, "label map"), source)
     else:
         source = "the label map"
     if not isinstance(value, dict):

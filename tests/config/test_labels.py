@@ -60,3 +60,31 @@ def test_a_name_that_yaml_does_not_take_for_text_is_refused(name, read, tmp_path
         read_labels(str(path))
     path.write_text(f"1: 'yes'\n2: '{name}'\n3:\n")
     assert read_labels(str(path)) == {1: "yes", 2: name.replace("'", ""), 3: ""}
+
+
+def test_a_label_map_of_the_tf_object_detection_api_is_read(tmp_path):
+    """Comments, nested fields that edet has no use for, escapes, tabs and display names."""
+    path = tmp_path / "label_map.pbtxt"
+    path.write_text(
+        "# a comment\nitem {\n\tid: 2\n\tname: 'd\\'og'\n}\n"
+        'item: { name: "/m/1" id: 0; display_name: "big cat" keypoints { id: 1 label: "eye" } }\n'
+    )
+    assert read_labels(str(path)) == {2: "d'og", 0: "big cat"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1: cat\n2: dog\n", "has no item"),
+        ("item { id: 1 name: 'cat'", "no label map of protobuf text"),
+        ("item { name: 'cat' }", "an item without id or name"),
+        ("item { id: 1 }", "an item without id or name"),
+        ("item { id: 1 name: 'a' } item { id: 1 name: 'b' }", "the id 1 twice, for 'a' and 'b'"),
+        ("", "has no item"),
+    ],
+)
+def test_a_label_map_of_protobuf_that_is_wrong_is_refused(tmp_path, text, words):
+    path = tmp_path / "label_map.pbtxt"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"label_map.pbtxt .*{words}"):
+        read_labels(str(path))
