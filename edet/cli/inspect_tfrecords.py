@@ -25,7 +25,7 @@ from edet.files import find_files, write_json
 from edet.image.files import decode_picture, save_png
 from edet.input.ground_truth import ground_truth
 from edet.records.schema import parse_example
-from edet.records.shards import check_records
+from edet.records.shards import check_records, open_records
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -57,7 +57,7 @@ def inspect(options: flags.FlagValues) -> None:
     rng = np.random.default_rng(options.seed)
     drawn = set(rng.permutation(num_records)[: options.num_samples].tolist())
     statistics = Statistics()
-    records = tf.data.TFRecordDataset(files).map(_parse, num_parallel_calls=tf.data.AUTOTUNE)
+    records = open_records(files).map(_parse, num_parallel_calls=tf.data.AUTOTUNE)
     records = rich.progress.track(
         records.as_numpy_iterator(), "Reading records", num_records, transient=True
     )

@@ -29,7 +29,7 @@ from edet.files import find_files
 from edet.input.ground_truth import Annotations, decoding_error, ground_truth
 from edet.input.reading import decode_parsed
 from edet.records.schema import Example, parse_example
-from edet.records.shards import check_records
+from edet.records.shards import check_records, open_records
 from edet.records.sources.example_set import ExampleSet
 from edet.records.writing import write_records
 
@@ -56,9 +56,7 @@ def make_mosaics(options: flags.FlagValues) -> None:
     """
     files = find_files(options.records, "--records")
     num_records = check_records(files, every_record=False).num_records
-    pictures = rich.progress.track(
-        tf.data.TFRecordDataset(files), "Reading", num_records, transient=True
-    )
+    pictures = rich.progress.track(open_records(files), "Reading", num_records, transient=True)
     waiting: dict[tuple[int, int], list[_Picture]] = defaultdict(list)  # by height and width
     mosaics = []
     for serialized in pictures:

@@ -27,13 +27,21 @@ from edet.image.sixteen_bits import brightest_value
 from edet.input.ground_truth import Annotations, decoding_error, ground_truth
 from edet.input.reading import decode_parsed
 from edet.records.masks import IGNORED, BadMask, load_mask
-from edet.records.schema import Mask, checked_features, classes_of, mask_of, parse_example
+from edet.records.schema import (
+    Mask,
+    check_kinds,
+    checked_features,
+    classes_of,
+    mask_of,
+    parse_example,
+)
 from edet.records.shards import read_records
 from edet.records.sources.example_set import Tally
 from edet.terminal import Console
 
 OUTSIDE = "box outside of the image"
 _GRACE = 2  # pixels that a box may stick out: annotation tools count from 1, and round up
+_ANOTHER_SCHEMA = "record of another schema"
 _WINDOW = 64  # records checked side by side
 
 
@@ -144,16 +152,19 @@ def _check_record(
     try:
         features = checked_features(serialized, f"{file}, record {record}")
     except UserError as error:
-        found.tally.image_problem(
-            f"record {record} of {file}", "record of another schema", str(error)
-        )
+        found.tally.image_problem(f"record {record} of {file}", _ANOTHER_SCHEMA, str(error))
         return found
     try:
         example = {key: value.numpy() for key, value in _read(serialized).items()}
     except tf.errors.OpError:
         source_id = b"".join(features["image/source_id"].bytes_list.value)
         name = _name(source_id.decode(errors="replace"), record, file)
-        found.tally.image_problem(name, "undecodable image", _why(serialized))
+        what, why = "undecodable image", _why(serialized)
+        try:
+            check_kinds(features, name)
+        except UserError as error:
+            what, why = _ANOTHER_SCHEMA, str(error)
+        found.tally.image_problem(name, what, why)
         return found
     for class_id, name in classes_of(features):
         found.class_names.setdefault(class_id, set()).add(name)

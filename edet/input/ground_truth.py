@@ -16,6 +16,7 @@ from edet.files import reason
 from edet.image.decode import decode_image
 from edet.input.reading import RECORDS_PER_FILE, decode_examples, read_file, user_errors
 from edet.records.schema import parse_example
+from edet.records.shards import open_records
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read_ground_truth(files: Sequence[str]) -> list[Annotations]:
     Raises:
       UserError: a damaged file, a record of another schema or an image without a readable size.
     """
-    examples = tf.data.TFRecordDataset(list(files)).map(
+    examples = open_records(files).map(
         _parse_with_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     with user_errors(files):
@@ -138,7 +139,7 @@ def _look_up(files: Sequence[str], image_id: int) -> tuple[str, int, dict[str, t
     """Returns the file, the number of the record in it, and the parsed record."""
     file_number, number = divmod(image_id, RECORDS_PER_FILE)
     file = files[file_number]
-    record = next(iter(tf.data.TFRecordDataset(file).skip(number).take(1)))
+    record = next(iter(open_records(file).skip(number).take(1)))
     return file, number, parse_example(record)
 
 

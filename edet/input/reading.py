@@ -19,7 +19,7 @@ from edet.files import UNAVAILABLE, reason
 from edet.image.decode import WHITE_LEVEL, decode_stored_pixels, exif_orientation, turn_upright
 from edet.records.masks import decode_mask
 from edet.records.schema import parse_example
-from edet.records.shards import check_records
+from edet.records.shards import check_records, compression_of
 
 Tensors = dict[str, tf.Tensor]
 
@@ -35,7 +35,8 @@ def read_file(files: Sequence[str], number: tf.Tensor) -> tf.data.Dataset:
     An image id is the place of the record: number of the file * 2^32 + its number in the file.
     """
     file = tf.gather(tf.constant(files), number)
-    records = tf.data.TFRecordDataset(file, buffer_size=_READ_AHEAD_BYTES).enumerate()
+    packed = tf.gather(tf.constant([compression_of(name) for name in files]), number)
+    records = tf.data.TFRecordDataset(file, packed, buffer_size=_READ_AHEAD_BYTES).enumerate()
     return records.map(
         lambda place, serialized: {
             "image_id": number * RECORDS_PER_FILE + place,

@@ -21,6 +21,7 @@ from edet.files import content_of, list_filled_folder, reason
 from edet.image.files import encode_png
 from edet.image.header import checked
 from edet.records.schema import Mask, parse_example
+from edet.records.shards import open_records
 
 IGNORED = 255
 
@@ -106,7 +107,7 @@ def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
 
 def read_masks(files: Sequence[str]) -> Iterator[np.ndarray]:
     """Yields the mask of each record, uint8 [H, W], in their order; see `decode_mask`."""
-    records = tf.data.TFRecordDataset(list(files))
+    records = open_records(files)
     masks = records.map(
         lambda record: decode_mask(parse_example(record, with_mask=True)["mask"]),
         num_parallel_calls=tf.data.AUTOTUNE, deterministic=True,

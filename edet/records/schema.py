@@ -18,11 +18,11 @@ from google.protobuf.message import DecodeError
 from edet.errors import UserError
 from edet.image.decode import decode_stored_pixels
 
-_BBOX = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
-_LABEL = "image/object/class/label"
-_TEXT = "image/object/class/text"
-_CROWD = "image/object/is_crowd"
-_AREA = "image/object/area"
+BBOX_KEYS = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
+LABEL_KEY = "image/object/class/label"
+TEXT_KEY = "image/object/class/text"
+CROWD_KEY = "image/object/is_crowd"
+AREA_KEY = "image/object/area"
 _ORIENTATION = "image/orientation"  # of EXIF, which was undone; only where it was not 1
 _MASK = "image/segmentation/class/encoded"  # a grey PNG
 
@@ -129,11 +129,11 @@ def encode_example(
         "image/source_id": _bytes([example.source_id.encode()]),
         "image/height": _ints([height]),
         "image/width": _ints([width]),
-        **{key: _floats(side) for key, side in zip(_BBOX, sides, strict=True)},
-        _LABEL: _ints(example.class_ids),
-        _TEXT: _bytes(names),
-        _AREA: _floats(example.areas),
-        _CROWD: _ints(example.is_crowd.astype(np.int64)),
+        **{key: _floats(side) for key, side in zip(BBOX_KEYS, sides, strict=True)},
+        LABEL_KEY: _ints(example.class_ids),
+        TEXT_KEY: _bytes(names),
+        AREA_KEY: _floats(example.areas),
+        CROWD_KEY: _ints(example.is_crowd.astype(np.int64)),
     }
     if turned > 1:
         features[_ORIENTATION] = _ints([turned])
@@ -168,11 +168,13 @@ _FEATURES = {
     "image/source_id": _one(tf.string, ""),
     "image/height": _one(tf.int64, -1),
     "image/width": _one(tf.int64, -1),
-    **dict.fromkeys(_BBOX, _many(tf.float32)),
-    _LABEL: _many(tf.int64),
-    _AREA: _many(tf.float32),
-    _CROWD: _many(tf.int64),
+    **dict.fromkeys(BBOX_KEYS, _many(tf.float32)),
+    LABEL_KEY: _many(tf.int64),
+    AREA_KEY: _many(tf.float32),
+    CROWD_KEY: _many(tf.int64),
 }
+
+_KINDS = {tf.string: "bytes_list", tf.int64: "int64_list", tf.float32: "float_list"}
 
 
 def parse_example(serialized: tf.Tensor, with_mask: bool = False) -> dict[str, tf.Tensor]:
@@ -205,14 +207,14 @@ def parse_example(serialized: tf.Tensor, with_mask: bool = False) -> dict[str, t
         lambda: tf.strings.as_string(tf.strings.to_hash_bucket_fast(encoded, 2**63 - 1)),
         lambda: source_id,
     )
-    class_ids = parsed[_LABEL]
+    class_ids = parsed[LABEL_KEY]
     count = tf.size(class_ids)
-    crowd, areas = parsed[_CROWD], parsed[_AREA]
-    whole = [tf.equal(tf.size(parsed[key]), count) for key in _BBOX]
+    crowd, areas = parsed[CROWD_KEY], parsed[AREA_KEY]
+    whole = [tf.equal(tf.size(parsed[key]), count) for key in BBOX_KEYS]
     whole += [tf.size(values) * (tf.size(values) - count) == 0 for values in (crowd, areas)]
     what = "the object lists of this record differ in length"
     with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(whole), [what, source_id])]):
-        boxes = tf.stack([parsed[key] for key in _BBOX], axis=-1)
+        boxes = tf.stack([parsed[key] for key in BBOX_KEYS], axis=-1)
     size = parsed["image/height"], parsed["image/width"]
     crowd = tf.cond(
         tf.size(crowd) > 0, lambda: crowd > 0, lambda: tf.zeros_like(class_ids, tf.bool)
@@ -254,15 +256,15 @@ def checked_features(serialized: bytes, where: str) -> Mapping[str, tf.train.Fea
             f"{where} has no image/encoded (it has {found}); write it with "
             "edet create_tfrecords, which lists the schema."
         )
-    objects = len(features[_LABEL].int64_list.value)
-    for key in _BBOX:
+    objects = len(features[LABEL_KEY].int64_list.value)
+    for key in BBOX_KEYS:
         count = len(features[key].float_list.value)
         if count != objects:
             raise UserError(
-                f"{where} has {objects} values in {_LABEL} (int64) and {count} in {key} "
+                f"{where} has {objects} values in {LABEL_KEY} (int64) and {count} in {key} "
                 "(float); each object needs one of both."
             )
-    for key, kind in ((_AREA, "float_list"), (_CROWD, "int64_list")):
+    for key, kind in ((AREA_KEY, "float_list"), (CROWD_KEY, "int64_list")):
         count = len(getattr(features[key], kind).value)
         if count not in (0, objects):
             raise UserError(
@@ -272,9 +274,20 @@ def checked_features(serialized: bytes, where: str) -> Mapping[str, tf.train.Fea
     return features
 
 
+def check_kinds(features: Mapping[str, tf.train.Feature], where: str) -> None:
+    """Raises UserError if a feature is of another kind; TensorFlow refuses even empty lists."""
+    for key, spec in _FEATURES.items():
+        kind = features[key].WhichOneof("kind") if key in features else None
+        if kind not in (None, _KINDS[spec.dtype]):
+            raise UserError(
+                f"{where} has {kind} in {key}, which takes {_KINDS[spec.dtype]}; convert these "
+                "records with edet create_tfrecords --data=FOLDER."
+            )
+
+
 def classes_of(features: Mapping[str, tf.train.Feature]) -> list[tuple[int, str]]:
     """Returns the class id and the name of each object; "" where the record names none."""
-    ids, texts = features[_LABEL].int64_list.value, features[_TEXT].bytes_list.value
+    ids, texts = features[LABEL_KEY].int64_list.value, features[TEXT_KEY].bytes_list.value
     names = [text.decode(errors="replace") for text in texts]
     return list(zip(ids, names + [""] * (len(ids) - len(names)), strict=False))
 

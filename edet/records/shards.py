@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
+import functools
+import gzip
+import io
+import itertools
 import struct
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 import rich.progress
 import tensorflow as tf
 
 from edet.errors import UserError
 from edet.files import failure
-from edet.records.schema import checked_features, classes_of, mask_of
+from edet.records.schema import check_kinds, checked_features, classes_of, mask_of
 from edet.terminal import Console
 
-_FRAME_BYTES = 16  # of a record besides its own: uint64 length, uint32 crc, and uint32 crc behind
-
+FRAME_BYTES = 16  # of a record besides its own: uint64 length, uint32 crc, and uint32 crc behind
+_GZIP_MARK = b"\x1f\x8b\x08"
+_BAD_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
 
 CHECK_ALL_BELOW = 20_000  # records; a larger set has only the first record of each shard checked
 
@@ -94,6 +102,7 @@ def check_records(
     for file in files:
         for index, serialized in enumerate(read_records(file, None if every_record else 1)):
             features = checked_features(serialized, f"{file}, record {index}")
+            check_kinds(features, f"{file}, record {index}")
             classes = classes_of(features)
             class_ids = [class_id for class_id, _ in classes]
             unknown = sorted(set(class_ids) - known) if known is not None else []
@@ -120,6 +129,18 @@ def _masks(file: str) -> bool:
     return any(mask_of(features) is not None for features in records)
 
 
+def open_records(files: str | Sequence[str]) -> tf.data.Dataset:
+    """Returns the serialized records of shards, one file after another."""
+    parts = itertools.groupby([files] if isinstance(files, str) else files, key=compression_of)
+    datasets = [tf.data.TFRecordDataset(list(part), packed) for packed, part in parts]
+    return functools.reduce(tf.data.Dataset.concatenate, datasets)
+
+
+def compression_of(file: str) -> str:
+    """Returns how a shard is packed, in TensorFlow's words: GZIP if it is named so, or ""."""
+    return "GZIP" if file.endswith(".gz") else ""
+
+
 def read_records(file: str, limit: int | None = None) -> Iterator[bytes]:
     """Yields the serialized records of a shard, at most `limit`.
 
@@ -129,16 +150,16 @@ def read_records(file: str, limit: int | None = None) -> Iterator[bytes]:
     """
     read = size = 0
     try:
-        dataset = tf.data.TFRecordDataset(file)
+        dataset = open_records(file)
         for record in dataset if limit is None else dataset.take(limit):
             serialized = record.numpy()
             yield serialized
             read += 1
-            size += len(serialized) + _FRAME_BYTES
+            size += len(serialized) + FRAME_BYTES
         # TensorFlow takes a shard that ends within a length for a whole one.
-        if read != limit and size != tf.io.gfile.stat(file).length:
+        if read != limit and size != _length(file):
             raise UserError(_damaged(file, read))
-    except tf.errors.DataLossError as error:
+    except (tf.errors.DataLossError, *_BAD_GZIP) as error:
         raise UserError(_damaged(file, read)) from error
     except tf.errors.OpError as error:
         raise failure(f"cannot read {file}", error) from error
@@ -146,10 +167,17 @@ def read_records(file: str, limit: int | None = None) -> Iterator[bytes]:
 
 def _damaged(file: str, good: int) -> str:
     if not good:
+        if not compression_of(file) and _start(file) == _GZIP_MARK:
+            return f"{file} is compressed by GZIP; rename it to {file}.gz, and it is read."
         return f"{file} is not a TFRecord file, or is cut off or damaged in its first record."
     return (
         f"{file} is cut off or damaged after {good} good records; write or copy this shard again."
     )
+
+
+def _start(file: str) -> bytes:
+    with tf.io.gfile.GFile(file, "rb") as opened:
+        return opened.read(len(_GZIP_MARK))
 
 
 def _listed(ids: set[int]) -> str:
@@ -180,18 +208,44 @@ def _count(file: str) -> int:
     """Walks over one shard: uint64 length, uint32 crc, that many bytes, uint32 crc, and again."""
     good = position = 0
     try:
-        # TensorFlow reads ahead by half a megabyte, which is most of the records.
-        with tf.io.gfile.GFile(file, "rb") if "://" in file else open(file, "rb", 0) as shard:
-            end = tf.io.gfile.stat(file).length
+        end = _length(file)
+        with _opened(file) as shard:
             while position < end:
                 shard.seek(position)
                 header = shard.read(12)
                 if len(header) < 12:
                     raise UserError(_damaged(file, good))
-                position += _FRAME_BYTES + struct.unpack("<Q", header[:8])[0]
+                position += FRAME_BYTES + struct.unpack("<Q", header[:8])[0]
                 if position > end:
                     raise UserError(_damaged(file, good))
                 good += 1
+    except _BAD_GZIP as error:
+        raise UserError(_damaged(file, good)) from error
     except (OSError, tf.errors.OpError) as error:
         raise failure(f"cannot read {file}", error) from error
     return good
+
+
+def records_at(file: str, offsets: Sequence[int]) -> Iterator[bytes]:
+    """Yields the serialized records that begin at rising places of a shard, of *.gz within."""
+    with _opened(file) as shard:
+        for offset in offsets:
+            shard.seek(offset)
+            (length,) = struct.unpack("<Q", shard.read(12)[:8])
+            yield shard.read(length)
+
+
+@contextlib.contextmanager
+def _opened(file: str) -> Iterator[IO[bytes]]:
+    """Opens a shard, of *.gz what is packed in it."""
+    # TensorFlow reads ahead by half a megabyte, which is most of the records.
+    with tf.io.gfile.GFile(file, "rb") if "://" in file else open(file, "rb", 0) as stored:
+        yield gzip.GzipFile(fileobj=stored) if compression_of(file) else stored
+
+
+def _length(file: str) -> int:
+    """Returns the bytes of a shard, of *.gz of what is packed in it."""
+    if not compression_of(file):
+        return tf.io.gfile.stat(file).length
+    with _opened(file) as shard:
+        return shard.seek(0, io.SEEK_END)

@@ -34,6 +34,7 @@ from edet.input.reading import decode_parsed, user_errors
 from edet.input.windows import make_eval_dataset
 from edet.records.masks import read_masks
 from edet.records.schema import parse_example
+from edet.records.shards import open_records
 from edet.runtime.devices import check_batch_size
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory
@@ -243,7 +244,7 @@ class Evaluation:
     def _images(self, numbers: Iterable[int]) -> Iterator[tuple[str, np.ndarray]]:
         """Yields source id and pixels, uint8 [H, W, 3], of records by their rising numbers."""
         numbers = set(numbers)
-        records = tf.data.TFRecordDataset(self._files).take(1 + max(numbers, default=-1))
+        records = open_records(self._files).take(1 + max(numbers, default=-1))
         for index, record in enumerate(records):
             if index in numbers:
                 example = decode_parsed(parse_example(record), self._config.model.white_level)

@@ -14,10 +14,11 @@ import tensorflow as tf
 from edet.config.loading import load_config
 from edet.errors import UserError
 from edet.input.pipeline import make_train_dataset
+from edet.input.reading import read_file
 from edet.records import shards
 from edet.records.masks import encode_mask
 from edet.records.schema import Example, Mask, encode_example
-from edet.records.shards import check_records, count_records
+from edet.records.shards import check_records, count_records, open_records, read_records
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
 from edet.workflows.common import checked_records
@@ -161,3 +162,40 @@ def test_an_empty_shard_has_no_records(tmp_path):
     (tmp_path / "none.tfrecord").write_bytes(b"")
     assert count_records([str(tmp_path / "none.tfrecord")]).num_records == 0
     assert check_records([str(tmp_path / "none.tfrecord")]).num_records == 0
+
+
+def packed_shard(path, records) -> str:
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for record in records:
+            writer.write(record)
+    return str(path)
+
+
+def test_shards_of_gzip_are_read_beside_plain_ones(tmp_path):
+    files = [
+        packed_shard(tmp_path / "a.tfrecord.gz", [one_box(), one_box()]),
+        shard(tmp_path / "b.tfrecord", [one_box()]),
+    ]
+    checked = check_records(files, [7])
+    assert (checked.counts, checked.class_boxes) == ([2, 1], {7: 3})
+    assert len(list(open_records(files))) == 3
+    numbers = tf.data.Dataset.range(2)
+    ids = [
+        e["image_id"] for e in numbers.flat_map(lambda k: read_file(files, k)).as_numpy_iterator()
+    ]
+    assert ids == [0, 1, 2**32]
+
+
+def test_gzip_that_is_cut_off_or_goes_by_another_name_is_a_sentence(tmp_path):
+    # Of equal bytes nothing would be left to cut.
+    noise = np.random.default_rng(0).bytes(2000)
+    whole = packed_shard(tmp_path / "a.tfrecord.gz", [one_box(image__object__noise=[noise])] * 3)
+    data = pathlib.Path(whole).read_bytes()
+    pathlib.Path(whole).write_bytes(data[:-9])
+    for function in (count_records, lambda files: list(read_records(files[0]))):
+        with pytest.raises(UserError, match=r"a\.tfrecord\.gz is (not a TFRecord|cut off)"):
+            function([whole])
+    named_plain = tmp_path / "b.tfrecord"
+    named_plain.write_bytes(data)
+    with pytest.raises(UserError, match=r"b\.tfrecord is compressed by GZIP; rename it to .*\.gz"):
+        check_records([str(named_plain)])
