@@ -254,7 +254,9 @@ def _fitted(example: Example, image: PlainImage, tally: Tally) -> Example:
     sides = np.array([*size, *size], np.float32)
     if example.relative:
         boxes = example.boxes * sides
-        return dataclasses.replace(plain, boxes=boxes, areas=box_areas(boxes))
+        is_own = np.isclose(example.areas, box_areas(example.boxes))  # others are in pixels
+        areas = np.where(is_own, box_areas(boxes), example.areas)
+        return dataclasses.replace(plain, boxes=boxes, areas=areas)
     annotated = example.height, example.width
     if -1 in annotated or annotated == size:
         return plain

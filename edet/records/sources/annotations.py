@@ -100,9 +100,7 @@ class Annotations:
                 continue
             seen.add(image.source_id)
             try:
-                # Without any file there, it is said by picture when the shards are written.
-                path = folder.path(image.name)
-                path = folder.find(image.name, self.base, self.split) if folder.files else path
+                path = self.picture(image, folder)
             except (LookupError, OSError, ValueError) as error:
                 missing.append(str(error) if isinstance(error, LookupError) else reason(error))
                 what = "dropped: image missing or unreadable"
@@ -111,6 +109,16 @@ class Annotations:
             examples.append(self._example(image, path, ids, labels))
         if missing and not examples:
             raise UserError(f"{self.where}: no picture was found; the first: {missing[0]}.")
+        return self.example_set(examples, labels)
+
+    def picture(self, image: AnnotatedImage, folder: Folder) -> str:
+        """Returns the path of a picture; raises what `Folder.find` does."""
+        if not folder.files:  # it is said by picture when the shards are written
+            return folder.path(image.name)
+        return folder.find(image.name, self.base, self.split)
+
+    def example_set(self, examples: list[Example], labels: dict[int, str]) -> ExampleSet:
+        """Returns the set of these examples."""
         return ExampleSet(examples, labels, self.tally)
 
     def _example(

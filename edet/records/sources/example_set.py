@@ -119,24 +119,24 @@ class ExampleSet:
         adding a picture moves no two others past each other.
         """
         examples = sorted(self.examples, key=_hash_of_name)
-        return ExampleSet(examples, self.labels, self.tally, self.mask_labels)
+        return type(self)(examples, self.labels, self.tally, self.mask_labels)
 
     def of_stored_pixels(self, stored: bool) -> ExampleSet:
         """Returns the set with boxes of stored, or of displayed pixels, whatever the sizes tell."""
         examples = [dataclasses.replace(example, stored=stored) for example in self.examples]
-        return ExampleSet(examples, self.labels, self.tally, self.mask_labels)
+        return type(self)(examples, self.labels, self.tally, self.mask_labels)
 
     @functools.cached_property
     def _stamps(self) -> list[tuple[int, int]]:
         """(bytes, time of change) of each image; many at once, since buckets answer slowly."""
         with concurrent.futures.ThreadPoolExecutor(32) as pool:
-            return list(pool.map(_stamp, (example.image for example in self.examples)))
+            return list(pool.map(stamp_of, (example.image for example in self.examples)))
 
     @functools.cached_property
     def _mask_stamps(self) -> list[tuple[int, int] | None]:
         with concurrent.futures.ThreadPoolExecutor(32) as pool:
             masks = (example.mask for example in self.examples)
-            return list(pool.map(lambda mask: mask and _stamp(mask.file), masks))
+            return list(pool.map(lambda mask: mask and stamp_of(mask.file), masks))
 
     def num_bytes(self) -> int:
         """Bytes of all encoded images; missing files count as none."""
@@ -149,7 +149,7 @@ class ExampleSet:
     def fingerprint(self, index: int, num_shards: int) -> str:
         """Hash of the annotations and of the images' paths, sizes and times of change."""
         digest = hashlib.sha256()
-        shard = self.shard(index, num_shards)
+        shard = self.examples[index::num_shards]
         for example, stamp in zip(shard, self._mask_stamps[index::num_shards], strict=True):
             if example.mask is not None:
                 digest.update(repr((example.mask, stamp)).encode())
@@ -197,7 +197,8 @@ def _hash_of_name(example: Example) -> bytes:
     return hashlib.sha256(f"{example.filename}\n{example.source_id}".encode()).digest()
 
 
-def _stamp(image: str | bytes) -> tuple[int, int]:
+def stamp_of(image: str | bytes) -> tuple[int, int]:
+    """Returns the bytes and the time of change of a file; of bytes their number."""
     if isinstance(image, bytes):
         return len(image), 0
     try:

@@ -19,6 +19,7 @@ from edet.records.sources import (
     label_studio,
     labelme,
     open_images,
+    tfrecord,
     via,
     voc,
     yolo,
@@ -58,6 +59,7 @@ FORMATS: dict[str, Format] = {
     "kitti": Format(kitti.splits, kitti.read),
     "open_images": Format(open_images.splits, open_images.read),
     "csv": Format(box_csv.splits, box_csv.read),
+    "tfrecord": Format(tfrecord.splits, tfrecord.read),
 }
 
 
