@@ -24,7 +24,7 @@ from edet.records.sources import (
     voc,
     yolo,
 )
-from edet.records.sources.annotations import Annotations, common_labels
+from edet.records.sources.annotations import AnnotatedImage, Annotations, common_labels
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder
 from edet.records.sources.split import divide
@@ -95,7 +95,7 @@ def open_folder(
     log(f"{data} is a set of the format {name}: {counts} pictures.")
     if "" in parts and "train" not in parts and len(parts) > 1:
         parts["train"] = parts.pop("")
-    if "val" in parts and _same_pictures(parts["val"], parts.get("train")):
+    if "val" in parts and _same_pictures(parts["val"], parts.get("train"), folder):
         log(f"{parts['val'].where}: the split val is the split train; AP of it would mean nothing.")
         if val_share:
             del parts["val"]
@@ -115,8 +115,19 @@ def open_folder(
     return {split: parts[split].examples(labels, folder) for split in ordered}
 
 
-def _same_pictures(first: Annotations, second: Annotations | None) -> bool:
-    return bool(second) and {i.name for i in first.images} == {i.name for i in second.images}
+def _same_pictures(first: Annotations, second: Annotations | None, folder: Folder) -> bool:
+    """Whether two splits have the same files; equal names may lie in folders of their own."""
+    if not second or {i.name for i in first.images} != {i.name for i in second.images}:
+        return False
+
+    def path(part: Annotations, image: AnnotatedImage) -> str:
+        try:
+            return part.picture(image, folder)
+        except (LookupError, OSError, ValueError):
+            return image.name
+
+    paths = [{path(part, image) for image in part.images} for part in (first, second)]
+    return paths[0] == paths[1]
 
 
 def recognise(data: str, format_name: str = "auto") -> tuple[Folder, str, Splits]:

@@ -6,6 +6,7 @@ import tensorflow as tf
 from edet.errors import UserError
 from edet.records.schema import check_kinds, checked_features
 from edet.records.shards import read_records
+from edet.records.sources.formats import open_folder
 from edet.records.sources.shapes import BAD_IMAGE, DAMAGED
 from edet.records.writing import write_records
 from tests.records.small_records import one_box, png, tf_example
@@ -121,3 +122,12 @@ def test_boxes_in_pixels_are_refused(tmp_path):
     write(tmp_path / "a.tfrecord", record(**pixels))
     with pytest.raises(UserError, match="look like pixels"):
         read(make(tmp_path, {}), "tfrecord")
+
+
+def test_splits_whose_pictures_are_called_alike_are_not_one(tmp_path):
+    for split in ("train", "val"):
+        write(tmp_path / split / "a.tfrecord", record(1, source_id=b"1"), record(1, source_id=b"2"))
+    said = []
+    found = open_folder(str(tmp_path), val_share=0.5, log=said.append)
+    assert {split: len(source) for split, source in found.items()} == {"train": 2, "val": 2}
+    assert [text for text in said if "is the split train" in text] == []
