@@ -220,13 +220,18 @@ def append_text(path: str | os.PathLike, text: str) -> None:
     """Appends to a text file that a run has been writing already.
 
     Raises:
-      StorageError: it cannot be written now.
+      StorageError: it cannot be written now; it has what it had before.
     """
+    path, length = os.fspath(path), None
     try:
-        with tf.io.gfile.GFile(os.fspath(path), "a") as file:
+        length = tf.io.gfile.stat(path).length
+        with tf.io.gfile.GFile(path, "a") as file:
             file.write(text)
     except (OSError, tf.errors.OpError) as error:
-        raise StorageError(f"cannot write {os.fspath(path)}: {reason(error)}") from error
+        if length is not None:
+            with contextlib.suppress(OSError):  # a bucket's file grows by the whole text or not
+                os.truncate(path, length)
+        raise StorageError(f"cannot write {path}: {reason(error)}") from error
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

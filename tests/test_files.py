@@ -1,5 +1,6 @@
 """Nothing half-written is ever seen, and what is wrong with a path is said."""
 
+import io
 import os
 import pathlib
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from edet.errors import StorageError, UserError
 from edet.files import (
+    append_text,
     bucket_errors,
     find_files,
     folder_aside,
@@ -39,6 +41,21 @@ def test_a_name_of_the_file_systems_limit_is_written(name, tmp_path):
     with folder_aside(str(tmp_path / name[:-1])) as aside:
         os.makedirs(aside)
     assert sorted(os.listdir(tmp_path)) == [name[:-1], name]
+
+
+def test_a_line_that_a_full_disk_tears_is_taken_back(tmp_path, monkeypatch):
+    path = tmp_path / "lines"
+    path.write_text("first\n")
+
+    class FullDisk(io.FileIO):
+        def write(self, text):
+            super().write(text[:3].encode())
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tf.io.gfile, "GFile", FullDisk)
+    with pytest.raises(StorageError, match="cannot write .*lines: No space left"):
+        append_text(path, "second\n")
+    assert path.read_text() == "first\n"
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path):

@@ -22,7 +22,9 @@ _OPACITY = 0.55
 _GAP = 8
 
 
-def draw_overlay(image: np.ndarray, mask: np.ndarray, labels: dict[int, str]) -> np.ndarray:
+def draw_overlay(
+    image: np.ndarray, mask: np.ndarray, labels: dict[int, str], shows_all: bool = False
+) -> np.ndarray:
     """Returns the picture tinted by its mask, and below it a legend of the classes it shows.
 
     The background and what does not count keep their own colours. A small picture comes back
@@ -32,6 +34,7 @@ def draw_overlay(image: np.ndarray, mask: np.ndarray, labels: dict[int, str]) ->
       image: uint8 [H, W, 3].
       mask: uint8 [H, W], keys of the labels or 255.
       labels: {value: name}.
+      shows_all: the legend has all classes, so that all frames of a video have one size.
 
     Returns:
       uint8 [H + legend, W, 3], H and W times a whole factor.
@@ -50,7 +53,8 @@ def draw_overlay(image: np.ndarray, mask: np.ndarray, labels: dict[int, str]) ->
     tint = color_map()[mask]
     opacity = np.where(np.isin(mask, plain), 0.0, _OPACITY)[..., None]
     drawn = np.rint(image * (1 - opacity) + tint * opacity).astype(np.uint8)
-    shown = {v: labels.get(v, str(v)) for v in np.unique(mask).tolist() if v not in plain}
+    found = labels if shows_all else np.unique(mask).tolist()
+    shown = {v: labels.get(v, str(v)) for v in found if v not in plain}
     return np.concatenate([drawn, _legend(shown, image.shape[1])])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -70,6 +70,14 @@ def load_exported(path: str, config: Config | None = None) -> Predictor:
             "--set detect.flip=false --set detect.tile=[0,0]."
         )
     return Predictor(functools.partial(_run, file), heads_of(config), config.model)
+
+
+def exported_contents(path: str) -> Iterator[bytes]:
+    """Yields what tells one file or SavedModel from another: the content of its files."""
+    if folder := find_saved_model(path):
+        names = [os.path.join(folder, "saved_model.pb")]
+        names += sorted(tf.io.gfile.glob(os.path.join(folder, "variables", "*")))
+    yield from map(content_of, names if folder else [path])
 
 
 def open_exported(path: str) -> ExportedFile:

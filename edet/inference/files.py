@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,18 +18,19 @@ from edet.errors import UserError
 from edet.files import PICTURE_ENDINGS, list_folder, match_files
 from edet.image.files import read_picture
 from edet.inference import video
+from edet.inference.journal import Entry, Journal, version_of
 from edet.inference.predictor import Predictor
 from edet.inference.results import (
     DetectionWriter,
     DrawBoxes,
     DrawMask,
+    Found,
     MaskWriter,
+    is_shortened,
     names_of_outputs,
 )
 from edet.inference.run import Look, look_with, read_ahead
 from edet.terminal import Console
-
-_NO_VIDEOS = "segmentation takes pictures, not videos"
 
 
 @dataclass
@@ -83,11 +84,12 @@ def predict_files(
 ) -> dict:  # fmt: skip
     """Looks at pictures and videos, each once, and writes what all heads find into a folder.
 
-    `DetectionWriter` and `MaskWriter` tell what that is. Every file is written aside and renamed
-    when it is complete.
+    `DetectionWriter` and `MaskWriter` tell what that is. Whatever stops it, all that has been found
+    is kept there; called again with the same conditions, it goes on with the files that are not
+    done (see `journal`). A video that was stopped within is looked at again.
 
     Args:
-      predictor: looks at the pictures.
+      predictor: looks at the pictures; its `conditions` say whether results may be joined.
       inputs: files, folders and globs.
       output: folder to write to.
       batch_size: windows that are looked at together.
@@ -97,134 +99,129 @@ def predict_files(
       strategy: of one machine, in whose scope the network was made; by default one device.
 
     Returns:
-      {"images", "videos", "frames": numbers looked at, "failed": {path: reason}, "incomplete":
-      {path: reason} of videos of which a part was lost, or whose pixels were not classified,
-      "others": files of folders that are neither, "output": folder}.
+      What <output>/report.json holds: {"images", "videos", "frames": numbers looked at, "failed":
+      {path: reason}, "incomplete": {path: reason} of videos of which a part was lost and of files
+      whose copies cannot be written, "others": files of folders that are neither, "output": folder,
+      "renamed": {path: name} where the file's own is too long, "complete": True, "left": 0, the
+      number of files that are not done; in the report alone it may be another}.
 
     Raises:
-      UserError: nothing to look at, or the output cannot be written.
+      UserError: nothing to look at, or the output cannot be written. Whatever is raised has a note
+        on what is kept.
     """
     found = find_inputs(inputs)
-    takes_videos = "detection" in predictor.heads
-    if takes_videos and found.videos and not found.pictures and not video.is_available():
+    if found.videos and not found.pictures and not video.is_available():
         raise UserError(f"{found.videos[0]} is a video, and {video.INSTALL}.")
-    failed = {} if takes_videos else dict.fromkeys(found.videos, _NO_VIDEOS)
-    incomplete: dict[str, str] = {}
-    with contextlib.ExitStack() as stack:
-        boxes = masks = None
-        if takes_videos:
-            labels = predictor.heads["detection"].labels
-            boxes = DetectionWriter(stack, output, labels, draw_threshold, draw_boxes)
-        if "segmentation" in predictor.heads:
-            labels = predictor.heads["segmentation"].labels
-            masks = MaskWriter(stack, output, labels, draw_mask)
-        look = look_with(predictor, strategy or tf.distribute.get_strategy(), batch_size)
-        progress = stack.enter_context(_progress())
-        run = _Run(look, predictor.model.white_level, boxes, masks, progress)
-        num_images = run.look_at_pictures(found.pictures, failed)
-        frames = {}
-        for path, name in names_of_outputs(found.videos if boxes else [], ".mp4").items():
-            try:
-                frames[path], complaint = run.look_at_video(path, name)
-            except _Unreadable as error:
-                failed[path] = str(error)
-                continue
-            complaints = [complaint] * bool(complaint) + [_NO_VIDEOS] * bool(masks)
-            if complaints:
-                incomplete[path] = "; ".join(complaints)
-    return {
-        "images": num_images,
-        "videos": len(frames),
-        "frames": sum(frames.values()),
-        "failed": failed,
-        "incomplete": incomplete,
-        "others": found.others,
-        "output": output,
-    }
+    writers = _writers(predictor, output, draw_threshold, draw_boxes, draw_mask)
+    names = names_of_outputs(found.pictures, ".png") | names_of_outputs(found.videos, ".mp4")
+    summary = {
+        "images": 0, "videos": 0, "frames": 0, "failed": {}, "incomplete": {},
+        "others": found.others, "output": output,
+        "renamed": {path: name for path, name in names.items() if is_shortened(path, name)},
+    }  # fmt: skip
+    journal = Journal(output, writers, names, predictor.conditions(), summary)
+    look = look_with(predictor, strategy or tf.distribute.get_strategy(), batch_size)
+    with _progress() as progress:
+        if journal.notice:
+            progress.console.print(journal.notice, style="yellow", markup=False, highlight=False)
+        try:
+            with journal:
+                run = _Run(look, predictor.model.white_level, writers, journal, summary, progress)
+                run.look_at_pictures([p for p in found.pictures if p not in journal.kept], names)
+                for path in (p for p in found.videos if p not in journal.kept):
+                    run.look_at_video(path, names[path])
+        except BaseException as error:
+            if journal.parting:
+                error.add_note(journal.parting)
+            raise
+    return summary
+
+
+def _writers(
+    predictor: Predictor, output: str, threshold: float, draw_boxes: DrawBoxes, draw_mask: DrawMask
+) -> list[DetectionWriter | MaskWriter]:
+    heads, writers = predictor.heads, []
+    if "detection" in heads:
+        writers.append(DetectionWriter(output, heads["detection"].labels, threshold, draw_boxes))
+    if "segmentation" in heads:
+        writers.append(MaskWriter(output, heads["segmentation"].labels, draw_mask))
+    return writers
 
 
 class _Picture(NamedTuple):
     """A picture that is looked at and then drawn."""
 
-    path: str
+    entry: Entry
     image: np.ndarray  # uint8 [H, W, 3]
 
 
-class _Unreadable(Exception):
-    """A video that gives no frame; says why."""
-
-
+@dataclass
 class _Run:
     """One call of `predict_files`: how to look, and where everything goes."""
 
-    def __init__(
-        self, look: Look, white_level: int, boxes: DetectionWriter | None,
-        masks: MaskWriter | None, progress: Progress,
-    ):  # fmt: skip
-        self._look, self._white_level, self._progress = look, white_level, progress
-        self._boxes, self._writers = boxes, [writer for writer in (boxes, masks) if writer]
+    look: Look
+    white_level: int
+    writers: Sequence[DetectionWriter | MaskWriter]
+    journal: Journal
+    summary: dict
+    progress: Progress
 
-    def look_at_pictures(self, paths: Sequence[str], failed: dict[str, str]) -> int:
-        """Returns the number of pictures that could be read; `failed` gets the others."""
+    def look_at_pictures(self, paths: Sequence[str], names: Mapping[str, str]) -> None:
+        """Writes what is found in pictures, by their outputs' names."""
 
         def read(path: str) -> _Picture | None:
+            entry = Entry(path, names[path], version_of(path))
             try:
-                return _Picture(path, read_picture(path, self._white_level).numpy())
+                return _Picture(entry, read_picture(path, self.white_level).numpy())
             except UserError as error:
-                failed[path] = str(error)
-                self._progress.advance(task)
+                self.summary["failed"][path] = str(error)
+                self.progress.advance(task)
                 return None
 
-        names = names_of_outputs(paths, ".png")
-        task = self._progress.add_task("pictures", total=len(paths), visible=bool(paths))
-        done = 0
+        def write(picture: _Picture, found: Found) -> tuple[Entry, list[dict]]:
+            lines = [writer.add_picture(*picture, found) for writer in self.writers]
+            return picture.entry, list(itertools.chain.from_iterable(lines))
+
+        task = self.progress.add_task("pictures", total=len(paths), visible=bool(paths))
         with ThreadPoolExecutor() as pool:
-            for batch in self._look(read_ahead(read, paths)):
+            for batch in self.look(read_ahead(read, paths)):
                 # Encoding a PNG takes as long as a small network, and leaves Python's lock free.
-                jobs = [
-                    pool.submit(writer.add_picture(path, names[path], image, found))
-                    for (path, image), found in batch
-                    for writer in self._writers
-                ]
-                for job in jobs:
-                    job.result()
-                done += len(batch)
-                self._progress.advance(task, len(batch))
-        return done
+                for job in [pool.submit(write, *one) for one in batch]:
+                    self.journal.add(*job.result())
+                self.progress.advance(task, len(batch))
 
-    def look_at_video(self, path: str, name: str) -> tuple[int, str]:
-        """Returns the number of frames, and what was wrong with the video, if anything.
-
-        Raises:
-          _Unreadable: there is no frame.
-        """
-        if not video.is_available():
-            raise _Unreadable(video.INSTALL)
+    def look_at_video(self, path: str, name: str) -> None:
+        """Writes what is found in the frames of a video; it may be none, or damaged."""
         try:
+            if not video.is_available():
+                raise UserError(video.INSTALL)
             source = video.Video(path)
         except UserError as error:
-            raise _Unreadable(str(error)) from error
-        task = self._progress.add_task(os.path.basename(path), total=source.num_frames or None)
-        count = 0
-        with contextlib.ExitStack() as stack:
-            for frame, found in itertools.chain.from_iterable(self._look(source)):
-                if not count:  # a video without frames leaves no file
-                    target, size = self._boxes.path_of_video(name), frame.image.shape[:2]
-                    add_frame = stack.enter_context(video.drawn_video(target, source))
-                self._boxes.add_frame(path, count, found)
-                add_frame(self._boxes.drawn(frame.image, found), frame.time)
-                count += 1
-                self._progress.update(task, completed=count)
-        self._progress.update(task, total=count)
-        if not count:
-            raise _Unreadable(source.complaint or "holds no frame")
-        self._boxes.add_video(path, size, count)
-        return count, source.complaint
+            self.summary["failed"][path] = str(error)
+            return
+        entry = Entry(path, name, version_of(path), is_whole=False)
+        task = self.progress.add_task(os.path.basename(path), total=source.num_frames or None)
+        try:
+            with contextlib.ExitStack() as stack:
+                for number, one in enumerate(itertools.chain.from_iterable(self.look(source))):
+                    if not number:  # a video without frames leaves no file
+                        add = [stack.enter_context(w.video(entry, source)) for w in self.writers]
+                    for add_frame in add:
+                        self.journal.add_lines(add_frame(number, *one))
+                    self.progress.update(task, completed=number + 1)
+            entry.is_whole = True
+        finally:
+            if source.complaint and entry.is_whole:
+                entry.complaints.append(source.complaint)
+            if entry.records:
+                self.journal.add(entry)
+            elif entry.is_whole:
+                self.summary["failed"][path] = source.complaint or "holds no frame"
 
 
 def _progress() -> Progress:
     """A line for the pictures and one for every video, with the time that is left."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TimeRemainingColumn(), console=Console(stderr=True),
+        TimeRemainingColumn(), console=Console(stderr=True, soft_wrap=True),
     )  # fmt: skip

@@ -121,9 +121,12 @@ class Predictor:
 
     Attributes:
       windows: which parts of a picture it looks at, for `make_window_dataset`; None for the whole.
+      conditions: returns what the results depend on beside the pictures, by name, in short; nothing
+        where nobody has said it.
     """
 
     windows = None
+    conditions: Callable[[], dict[str, str]] = dict
 
     def __init__(self, network: Network, heads: Mapping[str, Head], model: ModelConfig):
         self.network, self.heads, self.model = network, dict(heads), model

@@ -1,26 +1,31 @@
-"""What a prediction writes: of each head its lists in JSON and its pictures."""
+"""What a prediction writes of each head: what its lists in JSON say, pictures and videos."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from edet.config.labels import distinct_names
-from edet.errors import UserError
-from edet.files import reason, write_bytes, written_aside
+from edet.files import write_bytes
 from edet.geometry.boxes import yxyx_to_xywh
 from edet.image.files import save_png
 from edet.image.letterbox import mask_to_picture
+from edet.inference.journal import Entry
+from edet.inference.video import Frame, Video, drawn_video
 from edet.records.masks import encode_colored
 
 Found = Mapping[str, np.ndarray]  # what `Predictor.predict` returns of one picture, without B
 DrawBoxes = Callable[..., np.ndarray]
-DrawMask = Callable[[np.ndarray, np.ndarray, dict[int, str]], np.ndarray]
+DrawMask = Callable[..., np.ndarray]
+AddFrame = Callable[[int, Frame, Found], list[dict]]
+_RESULT = ("category_id", "bbox", "score")
+_LONGEST_NAME = 255  # bytes, of most file systems; a bucket takes more
 
 
 class DetectionWriter:
@@ -34,48 +39,50 @@ class DetectionWriter:
     - drawn/<name>.png and drawn/<name>.mp4, with scores of `threshold` and above.
 
     Args:
-      stack: closes the files.
       output: folder to write to.
       labels: {class id: name}.
       threshold: a score.
       draw: `evaluation.plots.draw_boxes`.
     """
 
-    def __init__(
-        self, stack: contextlib.ExitStack, output: str, labels: dict[int, str], threshold: float,
-        draw: DrawBoxes,
-    ):  # fmt: skip
-        self._add_record = stack.enter_context(list_file(os.path.join(output, "predictions.json")))
-        self._add_line = stack.enter_context(lines_file(os.path.join(output, "detections.jsonl")))
+    title = "predictions"
+
+    def __init__(self, output: str, labels: dict[int, str], threshold: float, draw: DrawBoxes):
         self._folder = os.path.join(output, "drawn")
         self._labels, self._threshold, self._draw = labels, threshold, draw
 
-    def add_picture(
-        self, path: str, name: str, image: np.ndarray, found: Found
-    ) -> Callable[[], None]:
-        """Writes the lines of a picture, uint8 [H, W, 3]; returns what draws it, in any thread."""
-        results = to_coco(found)
-        named = [{**result, "category": self._labels[result["category_id"]]} for result in results]
-        height, width = image.shape[:2]
-        self._add_record({"file": path, "height": height, "width": width, "detections": named})
-        for line in picture_lines(path, results):
-            self._add_line(line)
-        return lambda: save_png(self.drawn(image, found), os.path.join(self._folder, name))
+    def add_picture(self, entry: Entry, image: np.ndarray, found: Found) -> list[dict]:
+        """Writes the drawn copy of a picture, uint8 [H, W, 3], in any thread; returns its lines."""
+        entry.records[self.title] = {"file": entry.file, **_size(image)}
+        with entry.noting():
+            save_png(self._drawn(image, found), os.path.join(self._folder, entry.name))
+        return picture_lines(entry.file, to_coco(found))
 
-    def path_of_video(self, name: str) -> str:
-        """Returns where the drawn copy of a video belongs."""
-        return os.path.join(self._folder, name)
+    @contextlib.contextmanager
+    def video(self, entry: Entry, source: Video) -> Iterator[AddFrame]:
+        """Yields what writes the drawn copy of a frame and returns its lines."""
+        with _copy(entry, os.path.join(self._folder, entry.name), source) as add:
 
-    def add_frame(self, path: str, number: int, found: Found) -> None:
-        """Writes the lines of a frame."""
-        for result in to_coco(found):
-            self._add_line({"file_name": path, "frame": number, **result})
+            def add_frame(number: int, frame: Frame, found: Found) -> list[dict]:
+                add(self._drawn(frame.image, found), frame.time)
+                entry.records[self.title] = {
+                    "file": entry.file, **_size(frame.image), "frames": number + 1,
+                }  # fmt: skip
+                line = {"file_name": entry.file, "frame": number}
+                return [{**line, **result} for result in to_coco(found)]
 
-    def add_video(self, path: str, size: tuple[int, int], frames: int) -> None:
-        """Writes the record of a video after its frames."""
-        self._add_record({"file": path, "height": size[0], "width": size[1], "frames": frames})
+            yield add_frame
 
-    def drawn(self, image: np.ndarray, found: Found) -> np.ndarray:
+    def listed(self, entry: Entry, lines: Iterable[str]) -> dict:
+        """Returns what predictions.json says of a file; see `journal.Lists`."""
+        record = entry.records[self.title]
+        if "frames" in record:
+            return record
+        found = [{key: line[key] for key in _RESULT} for line in map(json.loads, lines)]
+        named = [{**result, "category": self._labels[result["category_id"]]} for result in found]
+        return {**record, "detections": named}
+
+    def _drawn(self, image: np.ndarray, found: Found) -> np.ndarray:
         """Draws what is sure enough."""
         shown = found["scores"] >= self._threshold
         shown &= np.arange(len(shown)) < found["num_detections"]
@@ -87,46 +94,102 @@ class DetectionWriter:
 
 
 class MaskWriter:
-    """Writes the class of every pixel of pictures.
+    """Writes the class of every pixel of pictures and videos.
 
-    - masks/<name>.png: the class of every pixel of the picture, with VOC's palette.
-    - overlays/<name>.png: the picture tinted by its mask, with a legend.
-    - segmentation.json: a list; for every picture its file, height, width, the mask's file, and
-      the share of the pixels that each class has.
+    - masks/<name>.png: the class of every pixel of a picture, with VOC's palette; masks/<name>.mkv:
+      of every frame of a video, grey and lossless (FFV1).
+    - overlays/<name>.png, overlays/<name>.mp4: tinted by the mask, with a legend.
+    - segmentation.json: a list; for every picture or video its file, height, width, frames of a
+      video, the mask's file, and the share of the pixels that each class has.
 
     Args:
-      stack: closes the files.
       output: folder to write to.
       labels: {value of the masks: name}.
       draw: `evaluation.overlays.draw_overlay`.
     """
 
-    def __init__(
-        self, stack: contextlib.ExitStack, output: str, labels: dict[int, str], draw: DrawMask
-    ):
-        self._add = stack.enter_context(list_file(os.path.join(output, "segmentation.json")))
+    title = "segmentation"
+
+    def __init__(self, output: str, labels: dict[int, str], draw: DrawMask):
         self._output, self._labels, self._draw = output, labels, draw
 
-    def add_picture(
-        self, path: str, name: str, image: np.ndarray, found: Found
-    ) -> Callable[[], None]:
-        """Writes the line of a picture, uint8 [H, W, 3]; returns what saves it, in any thread."""
-        mask = mask_to_picture(found["class_maps"], image.shape[:2]).astype(np.uint8)
-        values, counts = np.unique(mask, return_counts=True)
-        names = distinct_names(self._labels)
-        shares = {
-            names[value]: round(count / mask.size, 5)
-            for value, count in zip(values.tolist(), counts.tolist(), strict=True)
-        }
-        height, width = mask.shape
-        self._add({"file": path, "height": height, "width": width, "mask": f"masks/{name}",
-                   "classes": shares})  # fmt: skip
-        return lambda: self._save(name, image, mask)
+    def add_picture(self, entry: Entry, image: np.ndarray, found: Found) -> list[dict]:
+        """Writes the mask and the overlay of a picture, uint8 [H, W, 3]; it has no lines."""
+        mask = _mask(image, found)
+        name = f"masks/{entry.name}"
+        with entry.noting():
+            write_bytes(os.path.join(self._output, name), encode_colored(mask))
+        with entry.noting():
+            overlay = self._draw(image, mask, self._labels)
+            save_png(overlay, os.path.join(self._output, "overlays", entry.name))
+        shares = np.bincount(mask.ravel(), minlength=256) / mask.size
+        entry.records[self.title] = {
+            "file": entry.file, **_size(mask), "mask": name, "classes": self._named(shares),
+        }  # fmt: skip
+        return []
 
-    def _save(self, name: str, image: np.ndarray, mask: np.ndarray) -> None:
-        overlay = self._draw(image, mask, self._labels)
-        save_png(overlay, os.path.join(self._output, "overlays", name))
-        write_bytes(os.path.join(self._output, "masks", name), encode_colored(mask))
+    @contextlib.contextmanager
+    def video(self, entry: Entry, source: Video) -> Iterator[AddFrame]:
+        """Yields what writes the mask and the overlay of a frame, which has no lines."""
+        name = f"masks/{os.path.splitext(entry.name)[0]}.mkv"
+        overlay = os.path.join(self._output, "overlays", entry.name)
+        shares = np.zeros(256)
+        with (
+            _copy(entry, os.path.join(self._output, name), source) as add_mask,
+            _copy(entry, overlay, source) as add_overlay,
+        ):
+
+            def add_frame(number: int, frame: Frame, found: Found) -> list[dict]:
+                mask = _mask(frame.image, found)
+                add_mask(mask, frame.time)
+                drawn = self._draw(frame.image, mask, self._labels, shows_all=True)
+                add_overlay(drawn, frame.time)
+                nonlocal shares
+                shares += np.bincount(mask.ravel(), minlength=256) / mask.size
+                entry.records[self.title] = {
+                    "file": entry.file, **_size(mask), "frames": number + 1, "mask": name,
+                    "classes": self._named(shares / (number + 1)),
+                }  # fmt: skip
+                return []
+
+            yield add_frame
+
+    def listed(self, entry: Entry, lines: Iterable[str]) -> dict:
+        """Returns what segmentation.json says of a file; see `journal.Lists`."""
+        return entry.records[self.title]
+
+    def _named(self, shares: np.ndarray) -> dict[str, float]:
+        names = distinct_names(self._labels)
+        return {names[v]: round(shares[v], 5) for v in np.flatnonzero(shares).tolist()}
+
+
+def _size(image: np.ndarray) -> dict[str, int]:
+    return {"height": image.shape[0], "width": image.shape[1]}
+
+
+def _mask(image: np.ndarray, found: Found) -> np.ndarray:
+    return mask_to_picture(found["class_maps"], image.shape[:2]).astype(np.uint8)
+
+
+@contextlib.contextmanager
+def _copy(entry: Entry, path: str, source: Video) -> Iterator[Callable[[np.ndarray, int], None]]:
+    """As `drawn_video`; one that cannot be written is noted, and its frames are left out."""
+    with contextlib.ExitStack() as stack:
+        add = None
+        with entry.noting():
+            add = stack.enter_context(drawn_video(path, source))
+
+        def add_if_possible(image: np.ndarray, time: int) -> None:
+            nonlocal add
+            with entry.noting():
+                if add:
+                    add, then = None, add
+                    then(image, time)
+                    add = then
+
+        yield add_if_possible
+        with entry.noting():
+            stack.close()
 
 
 def to_coco(found: Found) -> list[dict]:
@@ -161,90 +224,33 @@ def picture_lines(path: str, results: Sequence[dict]) -> list[dict]:
 
 
 def names_of_outputs(paths: Sequence[str], ending: str) -> dict[str, str]:
-    """Gives every file its own name; two of one name in different folders are numbered."""
+    """Gives every file its own name; two of one name in different folders are numbered.
+
+    A name that would be longer than file systems take is cut, and ends in a hash of the whole.
+    """
     names: dict[str, str] = {}
     taken: set[str] = set()
     for path in paths:
-        stem = name = os.path.splitext(os.path.basename(path))[0]
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{stem}-{number}"
+        stem = os.path.splitext(os.path.basename(path))[0]
+        name = _short(stem, ending)
+        for number in itertools.count(2):
+            if name not in taken:
+                break
+            name = _short(f"{stem}-{number}", ending)
         taken.add(name)
-        names[path] = f"{name}{ending}"
+        names[path] = name
     return names
 
 
-@contextlib.contextmanager
-def lines_file(path: str) -> Iterator[Callable[[dict], None]]:
-    """Yields what adds one object to a file of JSON lines, which appears when the block succeeds.
-
-    Raises:
-      UserError: it cannot be written.
-    """
-    with _text_file(path) as write:
-        yield lambda value: write(json.dumps(value, ensure_ascii=False) + "\n")
+def _short(stem: str, ending: str) -> str:
+    whole = stem.encode()
+    if len(whole) + len(ending) <= _LONGEST_NAME:
+        return stem + ending
+    start = whole[: _LONGEST_NAME - len(ending) - 9].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(whole).hexdigest()[:8]}{ending}"
 
 
-@contextlib.contextmanager
-def list_file(path: str) -> Iterator[Callable[[dict], None]]:
-    """Yields what adds one object to a JSON list, a line each; nothing is kept in memory.
-
-    Raises:
-      UserError: it cannot be written.
-    """
-    with _text_file(path) as write:
-        before = "["
-
-        def add(value: dict) -> None:
-            nonlocal before
-            write(f"{before}\n{json.dumps(value, ensure_ascii=False)}")
-            before = ","
-
-        yield add
-        write("[]\n" if before == "[" else "\n]\n")
-
-
-@contextlib.contextmanager
-def _text_file(path: str) -> Iterator[Callable[[str], None]]:
-    with grown_aside(path) as aside:
-        file = tf.io.gfile.GFile(aside, "w")
-
-        def write(text: str) -> None:
-            with _refused(path):
-                file.write(text)
-
-        write("")  # a folder that cannot be written is told before the work, not after it
-        try:
-            yield write
-        finally:
-            with _refused(path):
-                file.close()
-
-
-@contextlib.contextmanager
-def _refused(path: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"cannot write {path}: {reason(error)}") from error
-
-
-class _Stopped(Exception):
-    """Carries an error of the work through `written_aside`, which would take it for its own."""
-
-
-@contextlib.contextmanager
-def grown_aside(path: str) -> Iterator[str]:
-    """As `written_aside`, for a file that grows while other work goes on in the block.
-
-    Errors of that work stay what they are; whoever writes the file words its own.
-    """
-    try:
-        with written_aside(path) as aside:
-            try:
-                yield aside
-            except Exception as error:
-                raise _Stopped from error
-    except _Stopped as stopped:
-        raise stopped.__cause__ from stopped.__cause__.__cause__
+def is_shortened(path: str, name: str) -> bool:
+    """Whether `names_of_outputs` had to cut the name of a file."""
+    stem = os.path.splitext(os.path.basename(path))[0]
+    return not name.startswith(stem)

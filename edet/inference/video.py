@@ -14,13 +14,24 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import reason
-from edet.inference.results import grown_aside
+from edet.files import failure, reason, written_aside
 
 ENDINGS = (
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts",
     ".wmv", ".flv", ".3gp", ".ogv",
 )  # fmt: skip
+# Codec, pixels as given and as stored, settings of the encoder and of the file.
+_FRAGMENTS = {
+    "movflags": "+frag_keyframe+delay_moov+default_base_moof",
+    "frag_duration": "2000000",  # microseconds
+    "flush_packets": "1",
+}
+_KINDS: dict[str, tuple[str, str, str, dict, dict]] = {
+    # yuv420p is what every player shows.
+    ".mp4": ("h264", "rgb24", "yuv420p", {"preset": "veryfast"},
+             {"format": "mp4", "options": _FRAGMENTS}),
+    ".mkv": ("ffv1", "gray", "gray", {}, {"format": "matroska", "options": {"flush_packets": "1"}}),
+}  # fmt: skip
 # Seconds by which pictures may end before the file does; sound is often a little longer.
 _SHORTFALL = 0.5
 INSTALL = "reading videos needs PyAV; install it with: pip install 'edet[video]'"
@@ -147,69 +158,111 @@ def _turn_upright(image: np.ndarray, display_matrix: Any) -> np.ndarray:
 
 @contextlib.contextmanager
 def drawn_video(path: str, video: Video) -> Iterator[Callable[[np.ndarray, int], None]]:
-    """Yields what adds a frame, uint8 [H, W, 3] and its time, to an MP4 (H.264, no sound).
+    """Yields what adds a frame and its time to a video without sound.
 
-    The first frame decides the size. Times are those of the source, so a varying rate stays.
+    The first frame decides the size. Times are those of the source, so a varying rate stays. The
+    file plays while it grows, up to its last few seconds, and after whatever stops that: an MP4 is
+    written in fragments, and gets the one index that every player seeks by when it ends. (In a
+    bucket it appears only then.)
 
     Args:
-      path: the file to write; it appears when the block has succeeded.
+      path: the file to write: .mp4 (H.264) for frames uint8 [H, W, 3], or .mkv (FFV1, lossless) for
+        grey ones, [H, W].
       video: where the frames come from.
 
     Raises:
       UserError: it cannot be written.
     """
+    with _local(path) as local:
+        file = _VideoFile(path, local, video)
+        try:
+            yield file.add
+        except BaseException:
+            with contextlib.suppress(UserError):  # the first error is the news
+                file.finish()
+            raise
+        file.finish()
+
+
+class _VideoFile:
+    """A video that grows at `local`; errors name `path`."""
+
+    def __init__(self, path: str, local: str, video: Video):
+        import av
+
+        self._path, self._local, self._video, self._stream = path, local, video, None
+        self._errors = (av.error.FFmpegError, OSError)
+        self._codec, self._given, self._stored, self._settings, form = _KINDS[path[-4:]]
+        with self._refused():
+            self._container = av.open(local, "w", **form)
+
+    @contextlib.contextmanager
+    def _refused(self) -> Iterator[None]:
+        try:
+            yield
+        except self._errors as error:
+            raise failure(f"cannot write {self._path}", error) from error
+
+    def add(self, image: np.ndarray, time: int) -> None:
+        """Writes a frame at its time in the source's own ticks."""
+        import av
+
+        base = self._video.time_base
+        if self._codec == "h264":  # it has no odd sides
+            image = np.pad(image, [(0, n % 2) for n in image.shape[:2]] + [(0, 0)], mode="edge")
+        if self._stream is None:
+            self._stream = self._container.add_stream(self._codec, rate=self._video.rate)
+            self._stream.options = self._settings
+            self._stream.height, self._stream.width = image.shape[:2]
+            self._stream.pix_fmt = self._stored
+            self._stream.codec_context.time_base = base
+        frame = av.VideoFrame.from_ndarray(image, format=self._given)
+        frame.pts, frame.time_base = time, base
+        self._encode(frame.reformat(self._stream.width, self._stream.height, self._stored))
+
+    def _encode(self, frame: Any) -> None:
+        with self._refused():
+            self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Writes what the encoder holds, and the index."""
+        if self._stream:
+            self._encode(None)
+        with self._refused():
+            self._container.close()
+            if self._stream and self._codec == "h264":
+                _join_fragments(self._local)
+
+
+def _join_fragments(path: str) -> None:
+    """Puts one index at the head of an MP4, in the place of those of its fragments."""
     import av
 
-    with grown_aside(path) as aside, _seekable(aside) as file:
-
-        @contextlib.contextmanager
-        def refused() -> Iterator[None]:
-            try:
-                yield
-            except (av.error.FFmpegError, OSError) as error:
-                raise UserError(f"cannot write {path}: {reason(error)}") from error
-
-        with refused():
-            container = av.open(file, "w", format="mp4", options={"movflags": "+faststart"})
-        stream = None
-
-        def encode(frame: Any) -> None:
-            with refused():
-                container.mux(stream.encode(frame))
-
-        def add(image: np.ndarray, time: int) -> None:
-            """Writes a frame, uint8 [h, w, 3], at its time in the video's own ticks."""
-            nonlocal stream
-            even = np.pad(image, [(0, n % 2) for n in image.shape[:2]] + [(0, 0)], mode="edge")
-            if stream is None:
-                stream = container.add_stream("h264", rate=video.rate)
-                stream.options = {"preset": "veryfast"}
-                stream.height, stream.width = even.shape[:2]
-                stream.pix_fmt = "yuv420p"  # what every player shows; it needs even sides
-                stream.codec_context.time_base = video.time_base
-            frame = av.VideoFrame.from_ndarray(even, format="rgb24")
-            frame.pts, frame.time_base = time, video.time_base
-            encode(frame.reformat(stream.width, stream.height, "yuv420p"))
-
-        try:
-            yield add
-            if stream:
-                encode(None)
-            with refused():
-                container.close()  # writes the index, without which nothing plays
-        except BaseException:
-            with contextlib.suppress(av.error.FFmpegError, OSError):
-                container.close()
-            raise
+    with written_aside(path) as aside, av.open(path) as old:
+        source = old.streams.video[0]
+        with av.open(aside, "w", format="mp4", options={"movflags": "+faststart"}) as new:
+            stream = new.add_stream_from_template(source)
+            for packet in old.demux(source):
+                if packet.dts is not None:  # the last one is empty
+                    packet.stream = stream
+                    new.mux(packet)
 
 
 @contextlib.contextmanager
-def _seekable(path: str) -> Iterator[str]:
-    """Yields a local file that becomes `path`: an MP4 cannot be written front to back."""
+def _local(path: str) -> Iterator[str]:
+    """Yields a file of this machine that becomes `path`, as far as it comes."""
     if "://" not in path:
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        except OSError as error:
+            raise failure(f"cannot write {path}", error) from error
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
-        local = os.path.join(folder, "video.mp4")
-        yield local
-        tf.io.gfile.copy(local, path)
+        local = os.path.join(folder, os.path.basename(path))
+        try:
+            yield local
+        finally:
+            if os.path.exists(local):
+                with written_aside(path) as aside:
+                    tf.io.gfile.copy(local, aside)

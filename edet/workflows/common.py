@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+
 import keras
 
 from edet.config.labels import class_ids, labels_of
 from edet.config.schema import Config
 from edet.dataset_check.report import name_clashes
 from edet.errors import UserError
-from edet.export.exported import is_exported, load_exported
+from edet.export.exported import exported_contents, is_exported, load_exported
 from edet.files import find_files, write_json
 from edet.inference.detector import make_predictor
 from edet.inference.predictor import Predictor, of_pixels
@@ -34,9 +37,21 @@ def keep(workdir: str | Workdir, mode: str, summary: dict) -> dict:
 def load_predictor(config: Config, weights: str) -> Predictor:
     """Returns what looks at pictures with weights of a workdir, checkpoint or exported file."""
     if is_exported(weights):
-        return load_exported(weights, config)
-    network = load_network(config, weights)
-    return make_predictor(of_pixels(network, config.model), config)
+        predictor, contents = load_exported(weights, config), lambda: exported_contents(weights)
+    else:
+        network = load_network(config, weights)
+        predictor = make_predictor(of_pixels(network, config.model), config)
+        contents = lambda: (value.tobytes() for value in network.get_weights())  # noqa: E731
+    settings = repr((predictor.model, config.detect)).encode()
+    predictor.conditions = lambda: {"weights": _digest(contents()), "settings": _digest([settings])}
+    return predictor
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def load_network(config: Config, weights: str) -> keras.Model:

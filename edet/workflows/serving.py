@@ -43,8 +43,7 @@ def predict(
     All of a strategy's devices are used, unless the network is an exported file.
 
     Returns:
-      {"images", "videos", "frames", "failed", "incomplete", "others", "output"}; files that cannot
-      be read are listed, not fatal.
+      What `predict_files` does; files that cannot be read are listed, not fatal.
     """
     if strategy is None or is_exported(weights):
         strategy = tf.distribute.get_strategy()
@@ -60,7 +59,7 @@ def predict(
     written = f"{summary['images']} pictures{frames if summary['videos'] else ''} -> {output}"
     keep(workdir, "predict", summary)
     console.print(written, markup=False)
-    for verb, key in (("skipped", "failed"), ("incomplete", "incomplete")):
+    for verb, key in (("skipped", "failed"), ("incomplete", "incomplete"), ("named", "renamed")):
         for path, why in summary[key].items():
             console.print(f"{verb} {path}: {why}", style="yellow", markup=False)
     if others := summary["others"]:

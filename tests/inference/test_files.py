@@ -101,7 +101,7 @@ def test_every_picture_is_written_drawn_or_named_as_skipped(folder, detector):
     drawn = sorted(path.name for path in (output / "drawn").iterdir())
     assert drawn == ["000000000139.png", "a.png", "b-2.png", "b.png"]
     assert sorted(p.name for p in output.iterdir()) == [
-        "detections.jsonl", "drawn", "predictions.json",
+        "detections.jsonl", "drawn", "predictions.json", "report.json",
     ]  # fmt: skip
     records = json.loads((output / "predictions.json").read_text())
     sizes = [(r["height"], r["width"]) for r in records]
@@ -162,7 +162,7 @@ def test_a_run_that_fails_leaves_the_results_of_the_one_before(folder, detector)
     after = (output / "detections.jsonl").read_bytes(), (output / "predictions.json").read_bytes()
     assert after == before
     assert sorted(p.name for p in output.iterdir()) == [
-        "detections.jsonl", "drawn", "predictions.json",
+        "detections.jsonl", "drawn", "predictions.json", "report.json",
     ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """A loaded model as one object: what it predicts, evaluates, exports and trains."""
 
 import json
+import shutil
 import sys
 import types
 
@@ -117,6 +118,17 @@ def test_other_libraries_get_their_own_types(model, picture, monkeypatch):
     np.testing.assert_array_equal(given["xyxy"][0], found[0].boxes[0][[1, 0, 3, 2]])
     assert given["data"]["class_name"].tolist() == found[0].names
     assert len(found.to_pandas()) == len(found[0])
+
+
+def test_results_of_an_exported_file_depend_on_its_content(saved_model, tmp_path):
+    first = edet.load(saved_model).predictor.conditions()
+    other = shutil.copytree(saved_model, tmp_path / "1")
+    assert edet.load(str(other)).predictor.conditions() == first
+    with open(other / "saved_model.pb", "ab") as file:
+        file.write(b"\x82\x7d\x01a")  # a field of protobuf that no version knows
+    changed = edet.load(str(other)).predictor.conditions()
+    assert changed["weights"] != first["weights"]
+    assert changed["settings"] == first["settings"]
 
 
 def test_a_workdir_predicts_as_its_network_evaluates_and_exports(network, tmp_path, picture):
