@@ -377,7 +377,8 @@ class ExportConfig:
     precision: Literal["float32", "float16", "dynamic", "int8"] = "float32"
     # network: class logits and box deltas. boxes: scores and decoded boxes of all anchors.
     # detections: after suppression, as `detect` says. A SavedModel has the first and the last.
-    outputs: Literal["network", "boxes", "detections"] = "detections"
+    # mediapipe: detections as MediaPipe's ObjectDetector takes them, LiteRT only.
+    outputs: Literal["network", "boxes", "detections", "mediapipe"] = "detections"
     calibration_images: Count = 100  # int8: pictures of data.train_records that set the ranges
 
     def __post_init__(self):
@@ -390,6 +391,11 @@ class ExportConfig:
             self.outputs == "detections" or self.format != "saved_model",
             f"export.outputs is {self.outputs}, but a SavedModel has signatures for detections and "
             "for the network both; set export.format to litert or onnx, or leave the outputs.",
+        )
+        require(
+            self.outputs != "mediapipe" or self.format == "litert",
+            f"export.outputs is mediapipe, which takes LiteRT files, and export.format is "
+            f"{self.format}; set export.format=litert.",
         )
 
 

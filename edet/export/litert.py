@@ -7,6 +7,7 @@ running a file.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import struct
@@ -21,6 +22,7 @@ import tensorflow as tf
 
 from edet.config.schema import Config
 from edet.errors import UserError
+from edet.export import mediapipe
 from edet.export.portable import (
     METADATA,
     SETTINGS,
@@ -82,7 +84,11 @@ def export_litert(
     input_type = "uint8" if precision == "int8" else "float32"
     description = metadata(config, precision, input_type)
     files = {METADATA: _json(description), SETTINGS: settings(config)}
-    _store(model, files, schema)
+    stored = {name: text.encode() for name, text in files.items()}
+    if config.export.outputs == "mediapipe":
+        stored[mediapipe.NAME] = mediapipe.tflite_metadata(config.model, input_type)
+        files[mediapipe.LABELS] = mediapipe.label_file(config.model)
+    _store(model, stored, schema)
     content = bytes(tools.convert_object_to_bytearray(model))
     write_bytes(path, _with_files(content, files))
     write_json(path.removesuffix(".tflite") + ".json", description)
@@ -194,13 +200,13 @@ def _give_unique_names(model: Any) -> None:
         taken.add(new)
 
 
-def _store(model: Any, files: dict[str, str], schema: Any) -> None:
-    """Puts text files into a model's metadata, each as an entry of its name."""
+def _store(model: Any, files: dict[str, bytes], schema: Any) -> None:
+    """Puts files into a model's metadata, each as an entry of its name."""
     model.metadata = model.metadata or []
-    for name, text in files.items():
+    for name, content in files.items():
         entry, buffer = schema.MetadataT(), schema.BufferT()
         entry.name, entry.buffer = name, len(model.buffers)
-        buffer.data = list(text.encode())
+        buffer.data = list(content)
         model.buffers.append(buffer)
         model.metadata.append(entry)
 
@@ -237,9 +243,9 @@ def _flatbuffer_modules():
 
 
 def _with_files(model: bytes, files: dict[str, str]) -> bytes:
-    """Appends a zip archive of text files, as TFLite's own metadata tools do."""
+    """Appends a zip archive of text files, not packed: MediaPipe reads no other."""
     archive = io.BytesIO(model)
-    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as target:
+    with zipfile.ZipFile(archive, "a") as target:
         for name, text in files.items():
             target.writestr(name, text)
     return archive.getvalue()
@@ -273,13 +279,24 @@ class LiteRTFile:
         except (RuntimeError, ValueError) as error:
             raise UserError(f"cannot read the model file {path}: {reason(error)}") from error
         self._input_type = self._run.get_input_details()["images"]["dtype"]
+        details = self._run.get_output_details()
+        self._from_mediapipe = None
+        if "location" in details:
+            size = self._run.get_input_details()["images"]["shape"][1:3]
+            ids = json.loads(_stored(content, METADATA, path))["class_ids"]
+            self._from_mediapipe = functools.partial(mediapipe.from_mediapipe, size=size, ids=ids)
         self.outputs = {
-            name: tf.TensorSpec(details["shape"], details["dtype"])
-            for name, details in self._run.get_output_details().items()
+            name: tf.TensorSpec(value.shape, value.dtype)
+            for name, value in self._named(
+                {name: np.zeros(one["shape"], one["dtype"]) for name, one in details.items()}
+            ).items()
         }
+
+    def _named(self, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return self._from_mediapipe(found) if self._from_mediapipe else found
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Runs one image, float32 [1, h, w, 3], letterboxed pixels in 0-255."""
         if self._input_type == np.uint8:
             images = _whole(images).astype(np.uint8)
-        return self._run(images=images)
+        return self._named(self._run(images=images))

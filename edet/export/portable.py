@@ -22,6 +22,7 @@ from edet.config.labels import class_ids, labels_of, mask_labels_of
 from edet.config.schema import Config, ModelConfig
 from edet.config.sizes import as_dict
 from edet.errors import UserError
+from edet.export import mediapipe
 from edet.export.fold import fold
 from edet.geometry.anchors import feature_sizes
 from edet.image.letterbox import normalize_images
@@ -47,6 +48,7 @@ OUTPUTS: dict[str, dict[str, str]] = {
         "num_detections": "rows from here on are padding",
         "scores": "0-1, best first; 0 in padding",
     },
+    "mediapipe": dict(mediapipe.OUTPUTS.values()),
 }
 
 # What a network that segments gives beside or instead of these.
@@ -69,11 +71,13 @@ def outputs_of(config: Config) -> dict[str, str]:
       UserError: boxes are asked of a network without.
     """
     wanted, model = config.export.outputs, config.model
-    if wanted == "boxes" and not model.detects:
+    if wanted in ("boxes", "mediapipe") and not model.detects:
         raise UserError(
-            "export.outputs is boxes, but model.heads has no detection; detections gives the class "
-            "of every pixel, network the logits."
+            f"export.outputs is {wanted}, but model.heads has no detection; detections gives the "
+            "class of every pixel, network the logits."
         )
+    if wanted == "mediapipe":
+        return OUTPUTS[wanted]
     found = OUTPUTS[wanted] if model.detects else {}
     more = PIXEL_OUTPUTS["network" if wanted == "network" else "detections"]
     return found | more if model.segments else found
@@ -127,6 +131,8 @@ def postprocess_of(config: Config) -> Callable[..., list[tf.Tensor]]:
             found["boxes"], found["scores"] = postprocess.decode(*outputs)
         elif model.detects:
             found |= postprocess(*outputs, target="portable")
+        if config.export.outputs == "mediapipe":
+            found = mediapipe.to_mediapipe(found, model)
         return [found[name] for name in names]
 
     return run

@@ -58,7 +58,7 @@ class Postprocess:
     ):
         # In NumPy: a tensor from outside a graph is an input of the graph to a converter.
         self.anchors, self._detect = np.asarray(anchors), detect
-        # No class has the id 0, so it marks padding; NO_CLASS is -1, hence the shift by one.
+        # Padding has the id 0 and the score 0; NO_CLASS is -1, hence the shift by one.
         self._ids = np.array([0, *class_ids], np.int32)
         every = detectable is None or all(detectable)
         self._detectable = None if every else np.array(detectable)
