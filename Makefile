@@ -61,7 +61,7 @@ peers: .venv-peers/ready
 	touch $@
 
 annotation-tools: setup
-	$(BIN)/python -m tools.checks.annotation_tools --fixtures=tests/records/sources/fixtures
+	$(BIN)/python -m tools.checks.annotation_tools --fixtures=tests/records/sources/fixtures --document=docs/data.md
 
 tpu-env: .venv-tpu/ready
 

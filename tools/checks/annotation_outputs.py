@@ -70,7 +70,7 @@ class Output:
 
 _WHOLE = "sides cut down to whole pixels"
 _ROUNDED = "sides rounded to whole pixels"
-_UPLOADED = "/data/upload/1/<hash>- before the names, _ for spaces"
+_UPLOADED = "`/data/upload/1/<hash>-` before the names, _ for spaces"
 _OBJECTS = "the crowd is an object"
 _PARTS = "each part of an outline is an object, sides are those of a painted mask"
 OUTPUTS = (
@@ -78,7 +78,7 @@ OUTPUTS = (
     Output("labelimg", "voc", pixels=1, note=f"{_WHOLE}, 0 becomes 1"),
     Output("labelimg", "yolo", pixels=1, note=f"{_WHOLE}, 0 becomes 1; classes as they were drawn"),
     Output("label_studio", "json", note=_UPLOADED),
-    Output("label_studio", "json_local", note="/data/local-files/?d= before the names"),
+    Output("label_studio", "json_local", note="`/data/local-files/?d=` before the names"),
     Output("label_studio", "json_min", note=_UPLOADED),
     Output("label_studio", "coco", note="ids from 0, alphabetical; no size without objects"),
     Output("label_studio", "voc", pixels=2, note="corner and sides cut down; no empty xml"),
@@ -87,7 +87,7 @@ OUTPUTS = (
     Output("supervision", "voc", pixels=2, missing=1, extra=2, note=f"{_PARTS}, and count from 1"),
     Output("supervision", "yolo", pixels=1.1, missing=1, extra=2, note=_PARTS),
     Output("datumaro", "coco", note=f"ids from 1; {_OBJECTS} if it is a box"),
-    Output("datumaro", "voc", note="no xml without objects; crowd in <attributes>"),
+    Output("datumaro", "voc", note="no xml without objects; crowd in `<attributes>`"),
     Output("datumaro", "yolo", missing=1, note="Darknet's layout; crowds left out, and named"),
     Output("datumaro", "ultralytics", missing=1, note="lists of files; crowds left out, and named"),
     Output("datumaro", "kitti", note="names keep their spaces; a score at the end; no empty txt"),
@@ -96,14 +96,14 @@ OUTPUTS = (
     Output("globox", "coco", note=f"annotation ids from 0; {_OBJECTS}"),
     Output("globox", "voc", note=_OBJECTS),
     Output("globox", "labelme", note=_OBJECTS),
-    Output("globox", "cvat", note=f"no <meta>; {_OBJECTS}"),
+    Output("globox", "cvat", note=f"no `<meta>`; {_OBJECTS}"),
     Output("globox", "open_images", negatives=0, note="ImageID with extension; flags are empty"),
     Output("globox", "via", note=f"class in label_id; {_OBJECTS}"),
     Output("pylabel", "coco", crowds=1, extra=1, note="the box before an empty photo twice"),
     Output("pylabel", "voc", pixels=1, note=_WHOLE),
     Output("pylabel", "yolo", note="four decimals, for class ids too"),
     Output("fiftyone", "coco", crowds=1, note="ids from 1, alphabetical"),
-    Output("fiftyone", "voc", pixels=1, note=f"{_WHOLE}; crowd in <iscrowd>"),
+    Output("fiftyone", "voc", pixels=1, note=f"{_WHOLE}; crowd in `<iscrowd>`"),
     Output("fiftyone", "yolo", note=_OBJECTS),
     Output("fiftyone", "kitti", pixels=0.51, names=(("traffic light", "traffic_light"),),
            note=f"{_ROUNDED}, _ for spaces in names"),
