@@ -25,7 +25,7 @@ TRAIN2017 = 118_287  # images
 
 _FENCE = re.compile(r"^ *```\w*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _SCRIPT = re.compile(r"main\.py|tools/(\w+)\.py|tools\.(\w+)")
-_LEADS_TO = re.compile(r'run_module\("([\w.]+)"')
+_LEADS_TO = re.compile(r'\brun\("([\w.]+)"')
 _SET_KEY = re.compile(r"--set[ =]'?(\w+(?:\.\w+)+)=")
 _SETTING = re.compile(rf"`((?:{'|'.join(as_dict(Config()))})(?:\.\w+)+)[`=]")
 
