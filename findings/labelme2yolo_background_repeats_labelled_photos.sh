@@ -7,7 +7,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet labelme2yolo==0.4.0 pillow
+venv/bin/pip install --quiet labelme2yolo==0.4.0 pillow==13.0.0
 venv/bin/python - <<'PY'
 import importlib.metadata, json, pathlib, subprocess, sys
 from PIL import Image

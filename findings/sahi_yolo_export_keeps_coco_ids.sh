@@ -7,7 +7,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet sahi==0.12.8 pyyaml==6.0.3 pillow
+venv/bin/pip install --quiet sahi==0.12.8 pyyaml==6.0.3
 venv/bin/python - <<'PY'
 import importlib.metadata, json, pathlib, sys
 import yaml
