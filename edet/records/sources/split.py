@@ -55,13 +55,14 @@ def divide(
             f"--val_share={share} needs two pictures or more to divide, and there are "
             f"{len(set(map(_name, images)))}; leave it out or add pictures."
         )
+    photos = len(_grouped(images, _photo))
     for what, key in _LEVELS.items():
         groups = _grouped(images, key)
         chosen = _choose({name: len(group) for name, group in groups.items()}, share, seed)
         held = sum(len(groups[name]) for name in chosen) / len(images)
         if what == "photo" and len(groups) > 1:
             break
-        if _serve(groups) and _is_near(held, share):
+        if len(groups) < photos and _serve(groups) and _is_near(held, share):
             break
     val = [image for image in images if key(image) in chosen]
     train = [image for image in images if key(image) not in chosen]
