@@ -8,6 +8,7 @@ from edet.signals import end_with_a_sentence
 TOOLS = (
     "beam_predict",
     "convert_checkpoint",
+    "convert_labels",
     "create_tfrecords",
     "demo",
     "inspect_tfrecords",

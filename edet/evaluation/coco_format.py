@@ -167,10 +167,10 @@ def read_coco_json(annotations: str, detections: str) -> tuple[Dataset, Results]
     dataset = read_json(annotations, "annotations")
     for key in ("images", "annotations", "categories"):
         entries = dataset.get(key) if isinstance(dataset, dict) else None
-        _check_entries(entries, key, f"annotations {annotations}")
+        check_entries(entries, key, f"annotations {annotations}")
     results = read_json(detections, "detections")
     results = results.get("annotations") if isinstance(results, dict) else results
-    _check_entries(results, "detections", f"detections {detections}")
+    check_entries(results, "detections", f"detections {detections}")
     # Whatever else a detection carries (an area, a crowd flag) is not COCO's to read.
     results = [{field: entry[field] for field in _FIELDS["detections"]} for entry in results]
     for category in dataset["categories"]:
@@ -232,7 +232,7 @@ def number_images(dataset: Dataset) -> dict[ImageId, int]:
     return {image_id: number for number, image_id in enumerate(sorted(times, key=str), start=1)}
 
 
-def _check_entries(entries: Any, kind: str, source: str) -> None:
+def check_entries(entries: Any, kind: str, source: str) -> None:
     """Refuses a list of `kind` that the evaluation would stumble over."""
     if not isinstance(entries, list):
         raise UserError(f"{source} has no list of {kind}; it is not in COCO's format.")
