@@ -55,6 +55,7 @@ class Workdir:
         self.records_source = at("records/source.json")  # which files the records are made of
         # of other modes
         self.check_data_page = at("check_data.png")
+        self.near_duplicates_page = at("near_duplicates.png")
         self.predictions = at("predict")
         self.saved_model = at("saved_model")
 

@@ -370,6 +370,29 @@ def test_the_data_are_checked_and_drawn(config, tmp_path, capsys):
         assert page.height > 8 * 480  # eight square scenes under each other
 
 
+def test_pictures_that_look_alike_are_drawn_side_by_side(config, records, tmp_path):
+    """A brighter copy of a training scene in JPEG, among the scenes of evaluation."""
+    from edet.dataset_check.check import read_image, read_set
+    from edet.records.schema import Example, encode_example
+
+    (scene, *_) = read_set([str(records / "train-00000-of-00002.tfrecord")], None, "train").images
+    brighter = np.minimum(read_image(scene) * 1.1, 255).astype(np.uint8)
+    empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    size = brighter.shape[:2]
+    copy = Example(tf.io.encode_jpeg(brighter, quality=60).numpy(), "copy", *empty, *size)
+    with tf.io.TFRecordWriter(str(tmp_path / "copy.tfrecord")) as writer:
+        writer.write(encode_example(copy, {}))
+    both = [f"{records}/eval-*", str(tmp_path / "copy.tfrecord")]
+    copied = replace(config, data={"eval_records": both})
+    (pair,) = workflows.check_data(copied, str(tmp_path))["near duplicates"]["train and eval"]
+    assert pair["image"].startswith("image copy (")
+    assert pair["looks like"] == scene.name
+    with Image.open(tmp_path / "near_duplicates.png") as page:
+        assert 480 < page.height < 560  # one row
+    workflows.check_data(config, str(tmp_path))
+    assert not (tmp_path / "near_duplicates.png").exists()
+
+
 def test_a_check_survives_bad_records_and_needs_no_eval_set(config, records, tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "train-bad.tfrecord")) as writer:
         writer.write(b"nonsense")

@@ -13,7 +13,7 @@ import functools
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,8 @@ import tensorflow as tf
 
 from edet.errors import UserError
 from edet.files import reason
-from edet.image.decode import WHITE_LEVEL
+from edet.image.decode import WHITE_LEVEL, exif_orientation
+from edet.image.look import look_of
 from edet.image.sixteen_bits import brightest_value
 from edet.input.ground_truth import Annotations, decoding_error, ground_truth
 from edet.input.reading import decode_parsed
@@ -33,6 +34,7 @@ from edet.records.schema import (
     checked_features,
     classes_of,
     mask_of,
+    orientation_of,
     parse_example,
 )
 from edet.records.shards import read_records
@@ -54,6 +56,8 @@ class CheckedImage(Annotations):
     digest: bytes  # of the encoded image
     has_mask: bool = False
     brightest: int = -1  # the largest value, if it has 16 bits a channel
+    look: int | None = None  # see edet.image.look
+    orientation: int = 1  # of EXIF, where the size leaves open whether boxes are of turned pixels
 
     @property
     def name(self) -> str:
@@ -169,13 +173,15 @@ def _check_record(
     for class_id, name in classes_of(features):
         found.class_names.setdefault(class_id, set()).add(name)
     recorded = (int(example["height"]), int(example["width"]))
-    example["height"], example["width"] = example["size"].tolist()
+    pixels = example["image"]
+    example["height"], example["width"] = pixels.shape[:2]
     (encoded,) = features["image/encoded"].bytes_list.value
     digest = hashlib.blake2b(encoded, digest_size=16).digest()
     mask = mask_of(features)
     image = CheckedImage(
         **vars(ground_truth(example)), file=file, record=record, digest=digest,
-        has_mask=mask is not None, brightest=brightest_value(encoded),
+        has_mask=mask is not None, brightest=brightest_value(encoded), look=look_of(pixels),
+        orientation=_open_orientation(features, int(example["exif"]), recorded),
     )  # fmt: skip
     found.images.append(image)
     _check_size(image, recorded, found.tally)
@@ -188,8 +194,23 @@ def _check_record(
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
 def _read(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    example = decode_parsed(parse_example(serialized))
-    return {**example, "size": tf.shape(example.pop("image"))[:2]}
+    example = parse_example(serialized)
+    return {**decode_parsed(example), "exif": exif_orientation(example["encoded"])}
+
+
+def _open_orientation(
+    features: Mapping[str, tf.train.Feature], exif: int, size: tuple[int, int]
+) -> int:
+    """Returns the EXIF orientation where the size does not tell of which pixels boxes are, or 1.
+
+    Args:
+      features: of the record, which says what was undone when it was written.
+      exif: of the encoded picture.
+      size: height and width in the record; -1 where unknown.
+    """
+    orientation = max(orientation_of(features), exif)  # pixels that were turned have no EXIF
+    is_told = orientation >= 5 and size[0] != size[1]
+    return 1 if is_told or orientation not in range(2, 9) else orientation
 
 
 def _why(serialized: bytes) -> str:
@@ -233,6 +254,8 @@ def _check_boxes(image: CheckedImage, labels: dict[int, str], tally: Tally) -> N
     is_finite = np.isfinite(boxes).all(axis=1)
     is_flat = (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
     sticks_out = ((boxes < -_GRACE) | (boxes > size + _GRACE)).any(axis=1)
+    objects = np.column_stack([image.class_ids, boxes])
+    _, once = np.unique(objects, axis=0, return_index=True)
     faults = {
         # A class without a name has a logit but is never detected.
         "box of a class not in model.labels": ~np.isin(
@@ -242,6 +265,8 @@ def _check_boxes(image: CheckedImage, labels: dict[int, str], tally: Tally) -> N
         "box without area": is_finite & is_flat,
         OUTSIDE: is_finite & sticks_out,
     }
+    is_sound = ~np.any(list(faults.values()), axis=0)
+    faults["the same box twice"] = is_sound & ~np.isin(np.arange(len(boxes)), once)
     for what, rows in faults.items():
         if rows.any():
             first = int(np.argmax(rows))

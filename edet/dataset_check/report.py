@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.table import Table
 
@@ -20,6 +20,7 @@ from edet.dataset_check.anchor_recall import (
 )
 from edet.dataset_check.check import OUTSIDE, CheckedImage, CheckedSet
 from edet.dataset_check.limits import limits
+from edet.dataset_check.near_duplicates import Pair, near_duplicates
 from edet.dataset_check.statistics import Statistics, Summary, statistics_tables
 from edet.image.sixteen_bits import white_level_advice
 from edet.records.sources.example_set import Tally
@@ -34,6 +35,7 @@ class DataReport:
     summary: Summary
     tables: list[Table]
     sentences: list[str]
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)  # that look alike, by set
 
 
 def report_on(sets: dict[str, CheckedSet], config: Config) -> DataReport:
@@ -50,7 +52,7 @@ def report_on(sets: dict[str, CheckedSet], config: Config) -> DataReport:
     for name, found in sets.items():
         problems.add(found.tally)
         sentences += _problems(name, found) + _names(name, found, labels)
-        sentences += _repetitions(name, summary[name])
+        sentences += _repetitions(name, summary[name]) + _open_orientations(name, summary[name])
         if config.model.detects:
             sentences += _beyond_limits(name, found, config)
         sentences += _sixteen_bits(name, found, config)
@@ -62,6 +64,12 @@ def report_on(sets: dict[str, CheckedSet], config: Config) -> DataReport:
     if "eval" in sets:
         summary["overlap"] = _overlap(train, sets["eval"].images)
         sentences += _overlap_sentences(summary["overlap"])
+    pairs = near_duplicates({name: found.images for name, found in sets.items()})
+    summary["near duplicates"] = {
+        name: [{"image": p.image.name, "looks like": p.other.name, "bits": p.bits} for p in found]
+        for name, found in pairs.items()
+    }
+    sentences += _near_duplicate_sentences(pairs)
     boxes = network_boxes(train, config.model)
     if config.model.detects and len(boxes.boxes):
         measured, scales = measure_recall(boxes, config, labels), try_scales(boxes, config)
@@ -70,7 +78,7 @@ def report_on(sets: dict[str, CheckedSet], config: Config) -> DataReport:
         sentences += recall_advice(train, measured, scales, config)
     if problems.problems:
         tables.append(problems.problem_table("in check_data.json"))
-    return DataReport({**summary, "sentences": sentences}, tables, sentences)
+    return DataReport({**summary, "sentences": sentences}, tables, sentences, pairs)
 
 
 def _summary(found: CheckedSet, config: Config) -> Summary:
@@ -83,6 +91,11 @@ def _summary(found: CheckedSet, config: Config) -> Summary:
         **statistics.summary(named),
         "repeated source ids": _repeated(found.images, lambda image: image.source_id),
         "repeated pictures": _repeated(found.images, lambda image: image.digest),
+        "turned by exif, boxes unsure": [
+            {"image": image.name, "orientation": image.orientation}
+            for image in found.images
+            if image.orientation > 1
+        ],
         "problem counts": _counts(found.tally),
         "problems": found.tally.problems,
     }
@@ -170,6 +183,36 @@ def _repetitions(name: str, summary: Summary) -> list[str]:
                 f"{' and '.join(groups[0][:2])}{refused}."
             )
     return sentences
+
+
+def _open_orientations(name: str, summary: Summary) -> list[str]:
+    photos = summary["turned by exif, boxes unsure"]
+    if not photos:
+        return []
+    counts = sorted(Counter(photo["orientation"] for photo in photos).items())
+    orientations = ", ".join(f"{count} of orientation {number}" for number, count in counts)
+    return [
+        f"{name}: photos that EXIF turns or mirrors and whose size does not tell whether boxes are "
+        f"of the photo as shown, as is taken here, or as stored: {len(photos)} ({orientations}), "
+        f"first {photos[0]['image']}; look at some (edet inspect_tfrecords), and if their boxes "
+        "are turned, write the records again with edet create_tfrecords --exif=stored."
+    ]
+
+
+def _near_duplicate_sentences(pairs: Mapping[str, Sequence[Pair]]) -> list[str]:
+    where = {
+        "train": "train: pictures that look like one before them",
+        "eval": "eval: pictures that look like one before them",
+        "train and eval": "Pictures of eval that look like one of train, so that AP may look "
+        "better than it is",
+    }
+    return [
+        f"{where[name]}: {len(found)}, such as "
+        f"{_listed([f'{p.image.name} and {p.other.name}' for p in found[:2]])}; the workdir's "
+        "near_duplicates.png shows the first, check_data.json names all."
+        for name, found in pairs.items()
+        if found
+    ]
 
 
 def _beyond_limits(name: str, found: CheckedSet, config: Config) -> list[str]:

@@ -292,6 +292,11 @@ def classes_of(features: Mapping[str, tf.train.Feature]) -> list[tuple[int, str]
     return list(zip(ids, names + [""] * (len(ids) - len(names)), strict=False))
 
 
+def orientation_of(features: Mapping[str, tf.train.Feature]) -> int:
+    """Returns the EXIF orientation that was undone when the record was written, or 1."""
+    return next(iter(features[_ORIENTATION].int64_list.value), 1)
+
+
 def mask_of(features: Mapping[str, tf.train.Feature]) -> Mask | None:
     """Returns the mask of a record, if it has one."""
     png = b"".join(features[_MASK].bytes_list.value)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import tensorflow as tf
 from rich.table import Table
 
 from edet.config.labels import labels_of, mask_labels_of
 from edet.config.schema import Config
 from edet.dataset_check.anchor_recall import best_anchors, image_scales, network_boxes
 from edet.dataset_check.check import CheckedImage, read_image, read_set
+from edet.dataset_check.near_duplicates import Pair
 from edet.dataset_check.report import report_on
-from edet.evaluation.plots import Picture, save_gallery
+from edet.evaluation.plots import Picture, Row, save_gallery, save_page, scaled
 from edet.files import find_files
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
 from edet.workdir import Workdir
 from edet.workflows.common import console, keep
 
-_GALLERY = 8  # pictures on the page that a check draws
+_GALLERY = 8  # pictures on each page that a check draws
 
 
 def inspect(config: Config, workdir: str = "") -> dict:
@@ -58,7 +61,8 @@ def check_data(config: Config, workdir: str) -> dict:
     """Reads every record of `data.train_records` and, if set, `data.eval_records`.
 
     Prints what they hold, what is broken, and whether anchors can reach the boxes; draws a page of
-    training images, each beside the anchors that fit its boxes best.
+    training images, each beside the anchors that fit its boxes best, and one of pictures that look
+    alike, if there are any.
 
     Returns:
       What <workdir>/check_data.json holds.
@@ -80,10 +84,30 @@ def check_data(config: Config, workdir: str) -> dict:
             _anchor_pictures(config, sets["train"].images),
             Workdir(workdir).check_data_page, list(labels.values()),
         )  # fmt: skip
+        rows = list(itertools.islice(_alike(config, report.pairs), _GALLERY))
+        page = Workdir(workdir).near_duplicates_page
+        if rows:
+            save_page(rows, page)
+        elif tf.io.gfile.exists(page):  # of an earlier check
+            tf.io.gfile.remove(page)
     console.print(*report.tables)
     for sentence in report.sentences:
         console.print(f"• {sentence}", style="yellow", markup=False, highlight=False)
     return report.summary
+
+
+def _alike(config: Config, pairs: Mapping[str, Sequence[Pair]]) -> Iterator[Row]:
+    """Yields rows of two pictures that look alike, those of train and eval first."""
+    for name in sorted(pairs, key="train and eval".__ne__):
+        places = (name.split(" and ")[::-1] * 2)[:2]  # of train and eval, the first is of eval
+        for image, other, bits in pairs[name]:
+            panels = {
+                f"{number}. {place} {shown.source_id}": scaled(
+                    read_image(shown, config.model.white_level)
+                )
+                for number, place, shown in zip((1, 2), places, (image, other), strict=True)
+            }
+            yield Row(f"{bits} of 64 bits", panels)
 
 
 def _anchor_pictures(config: Config, images: Sequence[CheckedImage]) -> list[Picture]:

@@ -88,6 +88,52 @@ def test_a_bad_box_is_listed_with_its_image_and_number(tmp_path, box, class_id, 
     assert problem["detail"].endswith("in 20 x 30 pixels")
 
 
+def test_the_same_box_twice_is_listed_and_one_of_another_class_or_corner_is_not(tmp_path):
+    box, other = [1, 2, 13, 14], [1, 2, 13, 15]
+    file = write(
+        tmp_path / "f", record("a", [box, other, box, box, box], [1, 1, 1, 2, 1]),
+        record("b", [box, other], [1, 1]),
+    )  # fmt: skip
+    (problem,) = check(file).tally.problems
+    assert (problem["what"], problem["boxes"]) == ("the same box twice", 2)
+    assert problem["file"].startswith("image a (")
+    assert problem["detail"].startswith(
+        "box 2: class 1, [ymin, xmin, ymax, xmax] = [1.0, 2.0, 13.0"
+    )
+
+
+def photo(orientation, size=SIZE):
+    """A JPEG whose EXIF says how to turn it, as cameras write it."""
+    stream = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", size[::-1]).save(stream, "JPEG", exif=exif)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "told"),
+    [
+        *((turned, SIZE, turned) for turned in (2, 3, 4)),
+        (1, SIZE, 1),
+        (6, SIZE, 1),  # the record has the stored size, so its boxes are of the stored pixels
+        (6, (20, 20), 6),  # the same either way
+    ],
+)
+def test_an_orientation_is_kept_where_the_size_does_not_tell_of_which_pixels_boxes_are(
+    tmp_path, orientation, size, told
+):
+    file = write(tmp_path / "f", record("a", image=photo(orientation, size), size=size))
+    assert check(file).images[0].orientation == told
+
+
+def test_an_orientation_that_was_undone_when_the_record_was_written_is_kept(tmp_path):
+    example = tf.train.Example.FromString(record("a"))
+    example.features.feature["image/orientation"].int64_list.value.append(3)
+    file = write(tmp_path / "f", example.SerializeToString())
+    assert check(file).images[0].orientation == 3
+
+
 def test_two_pixels_beyond_the_border_are_rounding(tmp_path):
     assert check(write(tmp_path / "f", record("a", [[-2, -2, 22, 32]]))).tally.problems == []
 

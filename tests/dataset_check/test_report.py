@@ -95,6 +95,41 @@ def test_images_in_both_sets_are_named(digest, words):
     assert " b" in sentence
 
 
+def test_pictures_that_look_alike_are_named_once_with_the_one_most_like_them():
+    def look(name, bits, digest=None):
+        return dataclasses.replace(image(name, digest=digest), look=bits)
+
+    train = [look("a", 0), look("b", 2**64 - 1), look("c", 0b111)]  # c is 3 bits from a
+    other = [look("d", 2**64 - 1 - 0b1111), look("e", 0x0F0F0F0F), look("f", 0, digest="a")]
+    found = report(train, other)
+    same, within, across = found.sentences
+    assert same.startswith("Pictures in both train and eval")  # f, to the byte
+    names = {i.source_id: i.name for i in train + other}
+    assert within.startswith(
+        "train: pictures that look like one before them: 1, such as "
+        f"{names['c']} and {names['a']}; the workdir's near_duplicates.png"
+    )
+    assert across.startswith("Pictures of eval that look like one of train, so that AP may look")
+    assert f": 1, such as {names['d']} and {names['b']};" in across
+    assert found.summary["near duplicates"] == {
+        "train": [{"image": names["c"], "looks like": names["a"], "bits": 3}],
+        "eval": [],
+        "train and eval": [{"image": names["d"], "looks like": names["b"], "bits": 4}],
+    }
+    json.dumps(found.summary)
+
+
+def test_photos_whose_boxes_may_be_of_turned_pixels_are_counted_with_what_to_do():
+    train = [image("a"), *(dataclasses.replace(image(n), orientation=3) for n in "bc")]
+    train.append(dataclasses.replace(image("d"), orientation=2))
+    (sentence,) = report(train).sentences
+    assert sentence.startswith("train: photos that EXIF turns or mirrors and whose size does not")
+    assert f": 3 (1 of orientation 2, 2 of orientation 3), first {train[1].name};" in sentence
+    assert "edet create_tfrecords --exif=stored" in sentence
+    photos = report(train).summary["train"]["turned by exif, boxes unsure"]
+    assert [photo["orientation"] for photo in photos] == [3, 3, 2]
+
+
 def test_boxes_beyond_the_limit_are_counted():
     train = [image("a", [1, 2, 1, 2, 1]), image("b", [1] * 4), image("c", [1] * 3)]
     (sentence,) = report(train).sentences
