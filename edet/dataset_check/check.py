@@ -192,7 +192,7 @@ def _check_record(
     return found
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def _read(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     example = parse_example(serialized)
     return {**decode_parsed(example), "exif": exif_orientation(example["encoded"])}

@@ -128,7 +128,7 @@ def _graph(
 ) -> tf.types.experimental.ConcreteFunction:
     """Returns a function as a graph for arguments of these shapes and types."""
     specs = [tf.TensorSpec(one.shape, one.dtype, one.name.split(":")[0]) for one in like]
-    return tf.function(function, input_signature=specs).get_concrete_function()
+    return tf.function(function, specs, autograph=False).get_concrete_function()
 
 
 def _convert(graph: tf.types.experimental.ConcreteFunction, attributes: dict[str, Any]) -> bytes:

@@ -66,7 +66,7 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
     first, postprocess = network_of(network, config.model), postprocess_of(config)
     names = list(outputs_of(config))
     function = tf.function(
-        lambda images: dict(zip(names, postprocess(*first(images)), strict=True))
+        lambda images: dict(zip(names, postprocess(*first(images)), strict=True)), autograph=False
     )
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=[image_spec(config.model)], opset=OPSET

@@ -121,7 +121,9 @@ def _entries(folder: str) -> list[str]:
 def _write(network: keras.Model, config: Config, folder: str, model_name: str) -> None:
     signatures = signatures_of(network, config)
     functions = {
-        name: tf.function(signature.function).get_concrete_function(signature.input)
+        name: tf.function(signature.function, autograph=False).get_concrete_function(
+            signature.input
+        )
         for name, signature in signatures.items()
     }
     module = tf.Module()

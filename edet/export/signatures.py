@@ -178,7 +178,8 @@ def _as_function(network: keras.Model) -> Callable[[tf.Tensor], Outputs]:
     def run(images: tf.Tensor) -> Outputs:
         return network(images, training=False)
 
-    return tf.function(run, input_signature=[tf.TensorSpec([None, *network.input_shape[1:]])])
+    spec = tf.TensorSpec([None, *network.input_shape[1:]])
+    return tf.function(run, [spec], autograph=False)
 
 
 def _prepare(

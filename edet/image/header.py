@@ -107,7 +107,8 @@ def _first_frame(encoded: tf.Tensor) -> tf.Tensor:
     return tf.strings.join([tf.strings.substr(encoded, 0, end), _GIF_END])
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])  # thousands of turns outside of graphs
+# Outside of graphs its thousands of turns would be slow.
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def _find_frame(encoded: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Returns where the first frame of a GIF starts (-1: nowhere), its width, height and end."""
     length = tf.strings.length(encoded)

@@ -144,7 +144,7 @@ def _check_jpeg(encoded: bytes) -> int:
     return int(_orientation_of(encoded)) if b"Exif" in encoded[:_EXIF_BYTES] else 1
 
 
-_orientation_of = tf.function(exif_orientation, input_signature=[tf.TensorSpec([], tf.string)])
+_orientation_of = tf.function(exif_orientation, [tf.TensorSpec([], tf.string)], autograph=False)
 
 
 def _plain_pixels(encoded: bytes) -> np.ndarray:
@@ -154,7 +154,7 @@ def _plain_pixels(encoded: bytes) -> np.ndarray:
     return _decode(encoded).numpy()
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def _decode(encoded: tf.Tensor) -> tf.Tensor:
     return decode_stored_pixels(encoded)
 

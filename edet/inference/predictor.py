@@ -132,9 +132,9 @@ class Predictor:
         self.network, self.heads, self.model = network, dict(heads), model
         pixels = tf.TensorSpec([None, *model.image_size, 3], tf.float32)
         scales = tf.TensorSpec([None], tf.float32)
-        self._predict = tf.function(self.predict, input_signature=[pixels, scales])
+        self._predict = tf.function(self.predict, [pixels, scales], autograph=False)
         image = tf.TensorSpec([None, None, 3], tf.uint8)
-        self._prepare = tf.function(self.prepare, input_signature=[image])
+        self._prepare = tf.function(self.prepare, [image], autograph=False)
 
     def __call__(self, images: Images) -> dict[str, np.ndarray | list[np.ndarray]]:
         """Looks at a batch of pictures.

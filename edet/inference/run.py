@@ -50,7 +50,7 @@ def prediction_on(
       pictures.
     """
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         found = strategy.run(predictor.step, (batch,))
         return _of_all_replicas(strategy, found | {name: batch[name] for name in _COUNTED})

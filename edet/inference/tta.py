@@ -38,13 +38,13 @@ class AugmentedPredictor(Predictor):
         self.windows = functools.partial(make_windows, detect=detect)
         self._batch_size = batch_size
         self._postprocess = self.heads["detection"].postprocess
-        self._merge = tf.function(self._postprocess.merge_views)
+        self._merge = tf.function(self._postprocess.merge_views, autograph=False)
         model = self.model
         image, window = tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([5], tf.int32)
         self._cut = tf.function(
-            lambda image, window: cut_view(image, window, model), input_signature=[image, window]
+            lambda image, window: cut_view(image, window, model), [image, window], autograph=False
         )
-        self._step = tf.function(self.step, reduce_retracing=True)
+        self._step = tf.function(self.step, autograph=False, reduce_retracing=True)
 
     def __call__(self, images: Images) -> dict[str, np.ndarray | list[np.ndarray]]:
         """As `Predictor.__call__`; the windows of a picture are looked at some at once."""

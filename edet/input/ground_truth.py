@@ -14,7 +14,13 @@ import tensorflow as tf
 from edet.errors import UserError
 from edet.files import reason
 from edet.image.decode import decode_image
-from edet.input.reading import RECORDS_PER_FILE, decode_examples, read_file, user_errors
+from edet.input.reading import (
+    RECORDS_PER_FILE,
+    decode_examples,
+    read_file,
+    user_errors,
+    without_autograph,
+)
 from edet.records.schema import parse_example
 from edet.records.shards import open_records
 
@@ -42,6 +48,7 @@ class UndecodableImage:
     reason: str
 
 
+@without_autograph
 def read_ground_truth(files: Sequence[str]) -> list[Annotations]:
     """Reads the annotations of all records; pixels are decoded only where a record has no size.
 
@@ -91,6 +98,7 @@ def _parse_with_size(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     return {**example, "height": size[0], "width": size[1]}
 
 
+@without_autograph
 def find_undecodable(files: Sequence[str]) -> list[UndecodableImage]:
     """Decodes every image of the records once and lists those that fail, with the decoder's words.
 

@@ -30,12 +30,14 @@ from edet.input.reading import (
     ordered_options,
     read_file,
     replica_batch_size,
+    without_autograph,
 )
 from edet.records.shards import RecordSet, check_not_empty
 
 _FILES_AT_ONCE = 16  # shards read side by side
 
 
+@without_autograph
 def make_train_dataset(
     config: Config,
     records: RecordSet | Sequence[str],

@@ -28,6 +28,9 @@ _READ_AHEAD_BYTES = 8 << 20  # of each shard; a bucket answers slowly
 _MAY_PASS = (*UNAVAILABLE, tf.errors.ResourceExhaustedError)
 _DECODED_AT_ONCE = min(os.cpu_count() or 1, 32)  # each may be a photo of many megabytes
 
+# For makers of data sets: their functions need no rewriting, which would take it seconds.
+without_autograph = tf.autograph.experimental.do_not_convert
+
 
 def read_file(files: Sequence[str], number: tf.Tensor) -> tf.data.Dataset:
     """Reads the serialized records of one of `files`, each with its image id.
@@ -71,6 +74,7 @@ def ordered_options() -> tf.data.Options:
     return options
 
 
+@without_autograph
 def decode_examples(
     records: tf.data.Dataset,
     files: Sequence[str],

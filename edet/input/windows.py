@@ -25,6 +25,7 @@ from edet.input.reading import (
     ordered_options,
     read_file,
     replica_batch_size,
+    without_autograph,
 )
 from edet.records.shards import check_not_empty
 
@@ -137,6 +138,7 @@ def is_uncut(boxes: tf.Tensor, limits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all(inside, axis=-1)
 
 
+@without_autograph
 def make_eval_dataset(
     model: ModelConfig,
     files: Sequence[str],
@@ -168,6 +170,7 @@ def make_eval_dataset(
     return make_window_dataset(pictures, model, batch_size, context, windows)
 
 
+@without_autograph
 def make_window_dataset(
     pictures: tf.data.Dataset,
     model: ModelConfig,
@@ -239,6 +242,7 @@ def _full_steps(
     return steps if own == batch_size else steps.rebatch(own, drop_remainder=True)
 
 
+@without_autograph
 def read_pictures(
     files: Sequence[str], input_context: tf.distribute.InputContext,
     white_level: int = WHITE_LEVEL,

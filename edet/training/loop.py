@@ -34,6 +34,7 @@ def make_inner_loop(
         """Takes out of the batch what no device needs to see; this worker's replicas together."""
         return tf.concat(strategy.experimental_local_results(batch.pop(key)), axis=0)
 
+    @tf.autograph.experimental.do_not_convert  # it takes seconds, and no step asks for it
     def on_replica(batch: dict[str, tf.Tensor]) -> tf.Tensor:
         state, metrics = step(variables.read(), batch)
         variables.assign(state)
