@@ -1,6 +1,5 @@
 """The tool: pictures with boxes, and figures that can be counted by hand."""
 
-import io
 import json
 
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image
 from edet.cli.common import call, parsed
 from edet.cli.inspect_tfrecords import define_flags, inspect
 from edet.records.schema import Example, encode_example
+from tests.pictures import encoded
 
 
 def tool(*arguments: str) -> int:
@@ -18,9 +18,8 @@ def tool(*arguments: str) -> int:
 
 
 def example(boxes, class_ids, source_id, **others) -> Example:
-    file = io.BytesIO()
-    Image.fromarray(np.zeros((400, 600, 3), np.uint8)).save(file, "png")
-    return Example(file.getvalue(), source_id, boxes, class_ids, 400, 600, **others)
+    image = encoded(np.zeros((400, 600, 3), np.uint8))
+    return Example(image, source_id, boxes, class_ids, 400, 600, **others)
 
 
 @pytest.fixture

@@ -1,27 +1,24 @@
 """The tool: every pixel and box of the given pictures is where it belongs, and none is lost."""
 
-import io
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from edet.cli.common import call, parsed
 from edet.cli.make_mosaics import define_flags, make_mosaics
 from edet.image.decode import decode_image
 from edet.input.ground_truth import read_ground_truth
 from edet.records.schema import Example, encode_example, parse_example
+from tests.pictures import encoded
 
 LABELS = {3: "cat", 8: "dog"}
 
 
 def picture(number: int, height: int = 40, width: int = 60) -> Example:
     """All pixels are 10 * number; a box of 4 x 6 pixels at [number, 2], and a crowd on number 2."""
-    file = io.BytesIO()
-    Image.fromarray(np.full((height, width, 3), 10 * number, np.uint8)).save(file, "png")
     return Example(
-        file.getvalue(), f"{number}", [[number, 2, number + 4, 8]], [8 if number % 2 else 3],
+        encoded(np.full((height, width, 3), 10 * number, np.uint8)), f"{number}",
+        [[number, 2, number + 4, 8]], [8 if number % 2 else 3],
         height, width, is_crowd=[number == 2], areas=[20 + number],
     )  # fmt: skip
 

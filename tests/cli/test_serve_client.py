@@ -1,6 +1,5 @@
 """The client over real sockets: the Detector's answers, sentences for mistakes, and a storm."""
 
-import io
 import json
 import re
 import socket
@@ -12,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
 from edet.cli import serve_client
 from edet.cli.common import call, parsed
@@ -24,7 +22,7 @@ from edet.inference.detector import Detector
 from tests.cli.model_server import serving
 from tests.conftest import REPOSITORY
 from tests.export.test_saved_model import assert_same_detections, small_network
-from tests.inference.test_detector import png
+from tests.pictures import encoded
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +52,7 @@ def pictures():
 @pytest.fixture
 def folder(tmp_path, pictures):
     for k, picture in enumerate(pictures):
-        (tmp_path / f"{k}.png").write_bytes(png(picture))
+        (tmp_path / f"{k}.png").write_bytes(encoded(picture))
     return tmp_path
 
 
@@ -75,7 +73,7 @@ def assert_rows_are_right(rows, detector, pictures):
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
 def test_rows_are_the_detectors(server, detector, pictures, protocol):
-    rows = ask_over(protocol, server, [png(picture) for picture in pictures])
+    rows = ask_over(protocol, server, [encoded(picture) for picture in pictures])
     assert_rows_are_right(rows, detector, pictures)
 
 
@@ -201,10 +199,9 @@ def test_the_compose_file_and_the_batching_file_fit_together_and_the_client():
 def broken_files() -> list[bytes]:
     """Forty seeded mutations of a JPEG, and files that are no pictures or claim to be huge ones."""
     rng = np.random.default_rng(4)
-    file = io.BytesIO()
-    Image.fromarray(rng.integers(0, 256, (40, 90, 3), "uint8")).save(file, "jpeg")
-    good = np.frombuffer(file.getvalue(), np.uint8)
-    files = [b"", b"\xff", b"<html>", rng.bytes(2000), file.getvalue()[:500], png_header(60000)]
+    jpeg = encoded(rng.integers(0, 256, (40, 90, 3), "uint8"), "jpeg")
+    good = np.frombuffer(jpeg, np.uint8)
+    files = [b"", b"\xff", b"<html>", rng.bytes(2000), jpeg[:500], png_header(60000)]
     files += [b"GIF89a\0\0\0\0", b"BM" + bytes(60), b"RIFF\0\0\0\0WEBPVP8 "]
     for _ in range(40):
         mutated = good.copy()
@@ -223,7 +220,7 @@ def png_header(side: int) -> bytes:
 def test_broken_files_are_refused_and_good_requests_between_them_answered(
     server, detector, pictures
 ):
-    good, refused, answered = png(pictures[0]), 0, 0
+    good, refused, answered = encoded(pictures[0]), 0, 0
     for k, data in enumerate(broken_files()):
         try:
             picture = decode_picture(data)
@@ -248,7 +245,7 @@ def test_eight_clients_at_once_each_get_their_own_answer(server, detector, pictu
         rng = np.random.default_rng(number)
         for _ in range(6):
             chosen = [pictures[i] for i in rng.permutation(3)[: rng.integers(1, 4)]]
-            sent = [png(picture) for picture in chosen]
+            sent = [encoded(picture) for picture in chosen]
             rows = ask_over("rest" if number % 2 else "grpc", server, [b"broken", *sent])
             assert [bool(row["decoded"]) for row in rows] == [False] + [True] * len(chosen)
             assert_rows_are_right(rows[1:], detector, chosen)

@@ -1,7 +1,5 @@
 """The check of records: each broken one is listed with its image, and none ends the check."""
 
-import io
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,15 +9,14 @@ from edet.dataset_check.check import read_image, read_set
 from edet.errors import UserError
 from edet.records.masks import encode_mask
 from edet.records.schema import Example, Mask, encode_example
+from tests.pictures import encoded
 
 LABELS = {1: "cat", 2: "dog", 3: ""}
 SIZE = (20, 30)
 
 
 def png(color=0, size=SIZE):
-    stream = io.BytesIO()
-    Image.new("RGB", size[::-1], (color, color, color)).save(stream, "PNG")
-    return stream.getvalue()
+    return encoded(Image.new("RGB", size[::-1], (color, color, color)))
 
 
 def record(source_id, boxes=(), class_ids=None, image=None, size=SIZE, **others):
@@ -104,11 +101,9 @@ def test_the_same_box_twice_is_listed_and_one_of_another_class_or_corner_is_not(
 
 def photo(orientation, size=SIZE):
     """A JPEG whose EXIF says how to turn it, as cameras write it."""
-    stream = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.new("RGB", size[::-1]).save(stream, "JPEG", exif=exif)
-    return stream.getvalue()
+    return encoded(Image.new("RGB", size[::-1]), "JPEG", exif=exif)
 
 
 @pytest.mark.parametrize(
@@ -220,9 +215,7 @@ def test_masks_are_decoded_and_their_values_compared_with_the_labels(tmp_path):
 def test_the_brightest_value_of_16_bit_pictures_is_kept_and_read_again(tmp_path):
     values = np.full(SIZE, 800, np.uint16)
     values[3, 4] = 3520
-    stream = io.BytesIO()
-    Image.fromarray(values).save(stream, "PNG")
-    found = check(write(tmp_path / "0", record("a", image=stream.getvalue()), record("b")))
+    found = check(write(tmp_path / "0", record("a", image=encoded(values)), record("b")))
     assert [image.brightest for image in found.images] == [3520, -1]
     assert read_image(found.images[0], 65535).max() == 13
     assert read_image(found.images[0], 4095).max() == 220

@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from edet.image.decode import decode_image, decode_stored_pixels, exif_orientation, turn_upright
+from tests.pictures import encoded as encode
 
 _SPEC = tf.TensorSpec([], tf.string)
 decode = tf.function(decode_image, input_signature=[_SPEC])
@@ -26,12 +27,6 @@ def picture(height=9, width=14):
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     channels = [250 * y / height, 250 * x / width, 125 * (y / height) + 125 * (1 - x / width)]
     return np.stack(channels, -1).astype(np.uint8)
-
-
-def encode(image: Image.Image, kind: str, **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def jpeg_with_exif(exif: bytes) -> bytes:

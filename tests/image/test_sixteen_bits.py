@@ -1,19 +1,12 @@
 """Twelve bits in sixteen are told, with the setting that scales them."""
 
-import io
 import re
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edet.image.sixteen_bits import brightest_value, white_level_advice
-
-
-def encoded(values, kind="PNG"):
-    buffer = io.BytesIO()
-    Image.fromarray(np.array(values)).save(buffer, kind)
-    return buffer.getvalue()
+from tests.pictures import encoded
 
 
 def test_the_brightest_value_of_16_bits_alone():

@@ -1,12 +1,10 @@
 """The Detector against the reference end to end, and on every kind of input."""
 
-import io
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from edet.config.loading import load_config
 from edet.config.schema import Config, replace
@@ -15,6 +13,7 @@ from edet.image.letterbox import normalize_images
 from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
 from tests.golden.fill import fill_with_golden_weights
+from tests.pictures import encoded
 from tests.small import small_model
 
 
@@ -28,12 +27,6 @@ def detector():
 @pytest.fixture(scope="module")
 def picture():
     return np.random.default_rng(0).integers(0, 256, (40, 90, 3), "uint8")
-
-
-def png(image: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "png")
-    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +94,7 @@ def test_the_detector_gives_the_references_detections_from_pixels(end_to_end):
 
 def test_arrays_lists_and_bytes_of_one_picture_agree(detector, picture):
     batch = detector(picture[None])
-    for images in ([picture], [png(picture)]):
+    for images in ([picture], [encoded(picture)]):
         found = detector(images)
         for name, value in batch.items():
             np.testing.assert_array_equal(found[name], value, err_msg=name)

@@ -1,12 +1,10 @@
 """Prediction over files: what is found, written, drawn and skipped."""
 
-import io
 import json
 import pathlib
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edet.config.schema import Config, replace
 from edet.errors import UserError
@@ -17,6 +15,7 @@ from edet.inference.detector import Detector, make_predictor
 from edet.inference.files import find_inputs, predict_files
 from edet.inference.predictor import of_pixels
 from edet.models.efficientdet import build_network
+from tests.pictures import encoded
 from tests.small import small_model
 
 CONFIG = replace(
@@ -42,10 +41,8 @@ def predict(predictor, inputs: list, output: pathlib.Path, draw=draw_boxes) -> d
 
 
 def png(size: tuple[int, int], seed: int = 0) -> bytes:
-    file = io.BytesIO()
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), "uint8")
-    Image.fromarray(pixels).save(file, "png")
-    return file.getvalue()
+    return encoded(pixels)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Names, ground truth and undecodable images, from the records."""
 
-import io
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,12 +8,11 @@ from PIL import Image
 from edet.errors import UserError
 from edet.input.ground_truth import describe_images, find_undecodable, read_ground_truth
 from edet.records.schema import Example, encode_example
+from tests.pictures import encoded
 
 
 def png(height, width):
-    stream = io.BytesIO()
-    Image.new("RGB", (width, height)).save(stream, "PNG")
-    return stream.getvalue()
+    return encoded(Image.new("RGB", (width, height)))
 
 
 def record(name, boxes, image=None, size=(20, 30), **others):

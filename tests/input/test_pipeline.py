@@ -1,7 +1,6 @@
 """Batches: what is in them, in which order, and what happens to bad records."""
 
 import functools
-import io
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
 from edet.input.windows import make_eval_dataset, make_windows
 from edet.records.schema import Example, encode_example
+from tests.pictures import encoded
 
 LABELS = {1: "one", 3: "three"}
 
@@ -41,9 +41,7 @@ def still(**others):
 
 
 def png(height, width, value):
-    stream = io.BytesIO()
-    Image.fromarray(np.full((height, width, 3), value, np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
+    return encoded(np.full((height, width, 3), value, np.uint8))
 
 
 def record(number, image=None, class_ids=(1, 3), size=(24, 32), **others):
@@ -218,9 +216,8 @@ def test_large_jpegs_are_decoded_smaller_in_training_alone(tmp_path):
     """64 x 96 fits into 16 x 16 at 11 x 16: a quarter is decoded, 16 x 24."""
     y, x = np.mgrid[:64, :96]
     smooth = np.stack([3 * y, 2 * x, 190 - 2 * x], -1).astype(np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(smooth).save(stream, "JPEG", quality=95, subsampling=0)
-    file = write(tmp_path / "a", [record(1, image=stream.getvalue(), size=(64, 96))])
+    image = encoded(smooth, "JPEG", quality=95, subsampling=0)
+    file = write(tmp_path / "a", [record(1, image=image, size=(64, 96))])
 
     def train(scaled_decode, **others):
         settings = schema.replace(still(**others), data={"scaled_decode": scaled_decode})
@@ -427,10 +424,9 @@ def test_training_batches_equal_the_reference_within_the_rounding_of_uint8(golde
 def test_a_record_annotated_on_the_stored_pixels_is_not_turned(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
-    stream = io.BytesIO()
-    Image.new("RGB", (32, 24), (7, 7, 7)).save(stream, "JPEG", exif=exif)
     # Both records hold the same file, stored 24 high and 32 wide; upright it is 32 x 24.
-    turned, kept = (record(1, image=stream.getvalue(), size=s) for s in ((32, 24), (24, 32)))
+    image = encoded(Image.new("RGB", (32, 24), (7, 7, 7)), "JPEG", exif=exif)
+    turned, kept = (record(1, image=image, size=s) for s in ((32, 24), (24, 32)))
     file = write(tmp_path / "a", [turned, kept])
     (batch,) = batches(make_eval_dataset(config().model, [file], 2), 1)
     is_padding = np.isclose(batch["images"][..., 0], 123.675)

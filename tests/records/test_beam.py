@@ -1,12 +1,10 @@
 """Records written on Beam are those of the local path, byte for byte, reports and all."""
 
-import io
 import json
 import os
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edet.cli.common import call, parsed
 from edet.cli.create_tfrecords import create, define_flags
@@ -17,6 +15,7 @@ from edet.records.schema import Example
 from edet.records.sources.example_set import ExampleSet
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
+from tests.pictures import encoded
 
 pytest.importorskip("apache_beam")
 
@@ -25,11 +24,9 @@ def pictures(folder, count=5):
     """An ExampleSet of files: one is damaged, one has a box without area."""
     examples = []
     for number in range(count):
-        file = io.BytesIO()
         colour = np.full((10 + number, 20, 3), 40 * number, np.uint8)
-        Image.fromarray(colour).save(file, "png")
         path = folder / f"{number}.png"
-        path.write_bytes(file.getvalue() if number != 2 else b"no picture")
+        path.write_bytes(encoded(colour) if number != 2 else b"no picture")
         boxes = [[0, 0, 5, 5], [3, 3, 3, 9]][: 1 + (number == 3)]
         examples.append(
             Example(str(path), str(number), np.array(boxes), np.array([7] * len(boxes)))

@@ -1,6 +1,5 @@
 """Masks: files of every kind, records, and the move with the pixels of their image."""
 
-import io
 import json
 
 import numpy as np
@@ -27,14 +26,13 @@ from edet.records.sources.example_set import ExampleSet
 from edet.records.sources.mask_sets import add_masks, add_panoptic, read_mask_set
 from edet.records.sources.synthetic import MASK_LABELS, SyntheticSet, draw_scene, make_mask
 from edet.records.writing import write_records
+from tests.pictures import encoded
 
 VALUES = np.array([[0, 1, 1], [15, 20, 255]], np.uint8)
 
 
 def png(pixels, mode=None):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels, mode).save(buffer, "png")
-    return buffer.getvalue()
+    return encoded(Image.fromarray(pixels, mode))
 
 
 def test_grey_and_palette_masks_hold_the_same_values():

@@ -1,6 +1,5 @@
 """Sharded writing: what is cleaned, what is reported, and what a second run keeps."""
 
-import io
 import json
 import pathlib
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
-from PIL import Image
 
 from edet.errors import UserError
 from edet.records import writing
@@ -17,14 +15,13 @@ from edet.records.shards import count_records
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import prepare_record, write_records
+from tests.pictures import encoded
 
 LABELS = {1: "cat", 2: "dog"}
 
 
 def jpeg(height=10, width=20, value=0) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(np.full((height, width, 3), value, np.uint8)).save(file, "jpeg")
-    return file.getvalue()
+    return encoded(np.full((height, width, 3), value, np.uint8), "jpeg")
 
 
 def example(boxes, class_ids=None, **others) -> Example:
@@ -296,9 +293,8 @@ def test_the_tables_show_each_problem_and_how_many_more(tmp_path):
 
 
 def test_twelve_bits_in_sixteen_are_told_with_the_setting_that_scales_them(tmp_path):
-    stream = io.BytesIO()
-    Image.fromarray(np.full((10, 20), 3520, np.uint16)).save(stream, "PNG")
-    dark = [Example(stream.getvalue(), str(k), [[1, 1, 5, 5]], [1]) for k in range(3)]
+    grey = encoded(np.full((10, 20), 3520, np.uint16))
+    dark = [Example(grey, str(k), [[1, 1, 5, 5]], [1]) for k in range(3)]
     other = Example(jpeg(), "other", [[1, 1, 5, 5]], [1])
     for _ in range(2):  # the second run keeps the shards and what was said of them
         report = write_records(ExampleSet([*dark, other], {1: "cat"}), str(tmp_path / "train"))

@@ -1,16 +1,15 @@
 """The tool measures what it says and reckons cores as one does by hand."""
 
-import io
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from edet.cli.common import call, parsed
 from edet.records.schema import Example, encode_example, parse_example
 from edet.records.shards import read_records
+from tests.pictures import encoded
 from tools.benchmarks import benchmark_input
 from tools.benchmarks.benchmark_input import benchmark, define_flags, needed_cores, write_large
 
@@ -19,23 +18,20 @@ def tool(*arguments: str) -> int:
     return call(benchmark, parsed(define_flags, list(arguments)), [])
 
 
-def encoded(kind: str) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(np.full((24, 32, 3), 90, np.uint8)).save(stream, kind)
-    return stream.getvalue()
+PIXELS = np.full((24, 32, 3), 90, np.uint8)
 
 
 def write(path, kind: str) -> str:
     box = np.array([[2, 2, 20, 20]], np.float32)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        example = Example(encoded(kind), "1", box, np.array([7]), 24, 32)
+        example = Example(encoded(PIXELS, kind), "1", box, np.array([7]), 24, 32)
         writer.write(encode_example(example, {7: "thing"}, kind))
     return str(path)
 
 
 def test_every_pipeline_is_measured_beside_decoding(tmp_path, capsys):
     records, output = write(tmp_path / "a.tfrecord", "jpeg"), tmp_path / "figures.json"
-    arguments = [f"--records={records}", f"--output={output}", "--sizes=32", "--rounds=2"]
+    arguments = [f"--records={records}", f"--output={output}", "--sizes=32", "--rounds=1"]
     assert tool(*arguments, "--batch_size=2", "--images=4", "--global_batch=64") == 0
     figures = json.loads(output.read_text())
     rows = figures["pipelines"]
@@ -59,6 +55,8 @@ def test_rates_are_medians_and_ratios_those_of_the_same_round(tmp_path, monkeypa
     monkeypatch.setattr(
         benchmark_input, "measure", lambda *_: dict.fromkeys(("all", "core"), next(rates))
     )
+    for pipeline in ("make_train_dataset", "make_eval_dataset"):
+        monkeypatch.setattr(benchmark_input, pipeline, lambda *_: None)
     options = parsed(define_flags, ["--rounds=3"])
     figures = benchmark_input.measure_all([write(tmp_path / "a", "jpeg")], [32], options)
     assert figures["decode_jpeg"]["all"] == 100
@@ -73,7 +71,7 @@ def test_cores_by_hand():
 
 
 def test_photos_fill_a_large_picture_without_gaps(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(encoded("jpeg"))
+    (tmp_path / "a.jpg").write_bytes(encoded(PIXELS, "jpeg"))
     path = write_large([str(tmp_path / "a.jpg")], 80, str(tmp_path / "large"))
     examples = [parse_example(record) for record in read_records(path)]
     assert len(examples) == 8

@@ -5,7 +5,7 @@ import pytest
 
 from edet.cli.common import call, parsed
 from edet.errors import UserError
-from tests.inference.test_detector import png
+from tests.pictures import encoded
 from tools.checks.serve_check import (
     Refused,
     Truth,
@@ -115,7 +115,7 @@ def test_mistakes_are_told_before_anything_is_installed(tmp_path, capsys):
     def run(*arguments):
         return call(check, parsed(define_flags, list(arguments)), [])
 
-    (tmp_path / "1.png").write_bytes(png(np.zeros((4, 4, 3), "uint8")))
+    (tmp_path / "1.png").write_bytes(encoded(np.zeros((4, 4, 3), "uint8")))
     assert run(f"--saved_model={tmp_path}", f"--pictures={tmp_path}/*.jpg") == 2
     assert "matches no file" in capsys.readouterr().err
     assert run(f"--saved_model={tmp_path}", f"--pictures={tmp_path}/*.png") == 2
