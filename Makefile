@@ -1,5 +1,6 @@
 # make setup  the environment in .venv        make demo  the whole of edet in minutes
 # make test   tests, linting, import rules    make lint  linting and import rules only
+# make test-all  the same with what is marked thorough, as .ci/run does
 # make quick  the tests without processes, training and large networks, in under two minutes
 # make test-beam  the tests of Apache Beam, in .venv-beam (docs/large_scale.md)
 # make tpu-env  .venv-tpu, which compiles for TPUs without one (tpu/README.md)
@@ -14,7 +15,7 @@ TF ?= cpu
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: setup demo test quick lint test-beam tpu-env nightly fuzz peers annotation-tools
+.PHONY: setup demo test test-all quick lint test-beam tpu-env nightly fuzz peers annotation-tools
 
 setup: .venv/ready-$(TF)
 
@@ -36,8 +37,9 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck tpu/*.sh findings/*.sh
 
-test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+test: SELECT := -m 'not thorough'
+test test-all: lint
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(SELECT)
 
 quick: setup
 	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow'

@@ -31,7 +31,13 @@ def assert_same_outputs(network, folded, size):
         np.testing.assert_allclose(found[name], value, rtol=0, atol=limit, err_msg=name)
 
 
-@pytest.mark.parametrize("name", ["efficientdet-d0", "efficientdet-d3", "efficientdet-lite0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "efficientdet-d0", "efficientdet-lite0",
+        pytest.param("efficientdet-d3", marks=pytest.mark.thorough),
+    ],
+)  # fmt: skip
 def test_released_models_keep_their_outputs(name):
     """Within 1e-4 of the maximum; seen: some 1e-6."""
     model = load_config(name, overrides=["model.image_size=[64,96]"]).model

@@ -36,7 +36,16 @@ def test_every_listed_model_is_tested():
     assert list_models() == list(RELEASED)
 
 
-@pytest.mark.parametrize("name", RELEASED)
+DIFFERENT = ("efficientdet-d0", "efficientdet-d7x", "efficientdet-lite0", "efficientdet-lite4")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in DIFFERENT else pytest.mark.thorough)
+        for name in RELEASED
+    ],
+)
 def test_parameters_are_exact_and_multiply_adds_within_one_percent(name):
     parameters, multiply_adds = RELEASED[name]
     network = build_network(load_config(name).model)
@@ -54,7 +63,7 @@ def test_each_class_of_d0_costs_585_parameters(classes, parameters):
 
 @pytest.mark.parametrize("size", [(64, 64), (72, 104), (65, 33), (8, 200), (1, 1)])
 def test_any_height_and_width_works(size):
-    network = build_network(small_model(image_size=size))
+    network = build_network(small_model(image_size=size, max_level=7))
     outputs = network(tf.zeros((1, *size, 3)))
     sizes = feature_sizes(size, 7)
     anchors = 9 * sum(sizes[level][0] * sizes[level][1] for level in range(3, 8))
