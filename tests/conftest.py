@@ -31,6 +31,8 @@ SLOW = {
     "training": "checkpoints feature_networks parity replicas step tasks",
     "weights": "keras_resnet loading names_of_other_models reference_names",
 }
+# The longest of them, first of all, so that no core waits at the end for what another one does.
+LONGEST = ["wheel", "workflows", "resuming", "segmentation", "replicas", "litert", "efficientdet"]
 _TESTS = REPOSITORY / "tests"
 SLOW_FILES = {_TESTS / room / f"test_{n}.py" for room, names in SLOW.items() for n in names.split()}
 
@@ -39,11 +41,23 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
+    names = [f"test_{name}.py" for name in LONGEST]
+    items.sort(key=lambda item: names.index(item.path.name) if item.path.name in names else 99)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _graphs_as_traced():
     run_graphs_as_traced()
+
+
+@pytest.fixture
+def eagerly():
+    """Without graphs: a step of a small network is done ten times before it is traced."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(autouse=True)

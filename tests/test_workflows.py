@@ -32,7 +32,7 @@ assert small.BACKBONES  # importing it makes its backbone known
 OVERRIDES = [
     "model.image_size=64", "model.backbone=efficientnet-lite-tiny",
     "model.labels={1: disc, 2: square, 3: triangle}", "model.pyramid_width=16",
-    "model.pyramid_repeats=1", "model.head_repeats=1",
+    "model.pyramid_repeats=1", "model.head_repeats=1", "model.max_level=5",
     "data.batch_size=4", "data.eval_batch_size=3", "train.steps=6", "train.save_every=3",
     "train.eval_every=6", "train.log_every=2", "detect.draw_threshold=0",
 ]  # fmt: skip
@@ -165,35 +165,44 @@ def test_pictures_are_refused_where_an_export_needs_none(workdir, config):
         workflows.export(config, str(workdir), "", "", ["street.jpg"])
 
 
-@pytest.mark.parametrize("setting", ["detect.flip=true", "detect.tile=[40,48]"])
 def test_a_picture_is_looked_at_several_times_in_eval_but_not_by_an_export(
-    workdir, strategy, tmp_path, setting
+    workdir, strategy, tmp_path
 ):
-    config = run_config(str(workdir), None, None, [setting])
-    result = workflows.evaluate(config, "", strategy, str(workdir))
-    assert result["images"] == 5
-    with pytest.raises(UserError, match=r"looks at a picture once.*--set detect.flip=false"):
-        workflows.export(config, str(workdir), "", str(tmp_path / "exported"))
+    """Pictures in which nothing is found are drawn too, at any threshold of drawing."""
+    settings = ["detect.flip=true", "detect.tile=[40,48]"]
+    config = run_config(str(workdir), None, None, [*settings, "detect.score_threshold=0.9"])
+    found = workflows.evaluate(config, str(tmp_path), strategy, str(workdir))
+    assert (found["images"], sum(found["detections"].values())) == (5, 0)
+    assert (tmp_path / "examples.png").exists()
+    for setting in settings:
+        config = run_config(str(workdir), None, None, [setting])
+        with pytest.raises(UserError, match=r"looks at a picture once.*--set detect.flip=false"):
+            workflows.export(config, str(workdir), "", str(tmp_path / "exported"))
     assert not (tmp_path / "exported").exists()
 
 
 def test_inspect_counts_the_network_without_any_weights(config):
     found = workflows.inspect(config)
-    assert found["anchors"] == 9 * (8 * 8 + 4 * 4 + 2 * 2 + 1 + 1)
+    assert found["anchors"] == 9 * (8 * 8 + 4 * 4 + 2 * 2)
     parts = found["parts"]
     assert parts["total"]["trainable_parameters"] > parts["heads"]["trainable_parameters"] > 0
 
 
-def test_a_stopped_run_ends_in_the_weights_of_one_that_was_not(workdir, config, strategy, tmp_path):
-    """The first half is killed right after its checkpoint; data order and dropout go on."""
+def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_ends_as_if_it_had_not_been_full(
+    workdir, config, strategy, tmp_path
+):
+    """The second half is lost and done again: data order and dropout go on from step 3."""
+    folder = str(tmp_path / "full")
+    write = tf.train.Checkpoint.write
 
-    class Killed(Exception):
-        pass
+    def fill_up(self, path):
+        if not path.endswith("ckpt-3"):
+            raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+        return write(self, path)
 
-    folder = str(tmp_path / "stopped")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edet.training.checkpoints.Checkpoints.save", _then_raise(Killed, at_step=3))
-        with pytest.raises(Killed):
+        patch.setattr(tf.train.Checkpoint, "write", fill_up)
+        with pytest.raises(UserError, match="No space left on device; the earlier ones"):
             workflows.train(config, folder, strategy)
     assert Workdir(folder).checkpoint().endswith("ckpt-3")
     workflows.train(config, folder, strategy)
@@ -206,26 +215,16 @@ def test_a_stopped_run_ends_in_the_weights_of_one_that_was_not(workdir, config, 
     np.testing.assert_allclose(*np.array(losses, float), rtol=1e-5)
 
 
-def _then_raise(error, at_step):
-    from edet.training.checkpoints import Checkpoints
-
-    save = Checkpoints.save
-
-    def save_and_raise(self):
-        save(self)
-        if int(self._step) == at_step:
-            raise error
-
-    return save_and_raise
-
-
 def test_a_run_that_is_complete_has_nothing_left_to_do(workdir, config, strategy):
     before = Workdir(str(workdir)).checkpoint("last")
-    workflows.train(config, str(workdir), strategy)
+    again = workflows.train(config, str(workdir), strategy, evaluate_too=True)
+    assert (again["steps"], again["images_per_second"] > 0) == (6, True)
     assert Workdir(str(workdir)).checkpoint("last") == before
 
 
-def test_a_rate_that_explodes_is_stopped_and_the_images_are_named(config, strategy, tmp_path):
+def test_a_rate_that_explodes_is_stopped_and_the_images_are_named(
+    config, strategy, tmp_path, eagerly
+):
     wild = replace(config, train={"learning_rate": 1e25, "clip_norm": 0.0, "warmup_epochs": 0.0})
     with pytest.raises(UserError, match=r"step \d is not finite .* on image 0-\d+ \(record"):
         workflows.train(wild, str(tmp_path / "wild"), strategy)
@@ -269,21 +268,6 @@ def test_a_truncated_shard_is_named(config, strategy, records, tmp_path):
     cut = replace(config, data={"train_records": str(tmp_path / "cut.tfrecord")})
     with pytest.raises(UserError, match="cut.tfrecord"):
         workflows.train(cut, str(tmp_path / "run"), strategy)
-
-
-def test_a_full_disk_keeps_the_last_checkpoint(config, strategy, tmp_path, monkeypatch):
-    folder = str(tmp_path / "full")
-    write = tf.train.Checkpoint.write
-
-    def fill_up(self, path):
-        if not path.endswith("ckpt-3"):
-            raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
-        return write(self, path)
-
-    monkeypatch.setattr(tf.train.Checkpoint, "write", fill_up)
-    with pytest.raises(UserError, match="No space left on device; the earlier ones"):
-        workflows.train(config, folder, strategy)
-    assert Workdir(folder).checkpoint().endswith("ckpt-3")
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
@@ -331,14 +315,6 @@ def test_what_ends_one_of_several_evaluating_workers_is_told_apart(
 def several(workers):
     workers._are_several = True
     return workers
-
-
-def test_pictures_in_which_little_is_found_are_drawn(config, workdir, strategy, tmp_path):
-    """Rows that only fill up have the score 0, which may be above the threshold of drawing."""
-    config = replace(config, detect={"score_threshold": 0.9, "draw_threshold": 0.0})
-    found = workflows.evaluate(config, str(tmp_path), strategy, str(workdir))
-    assert not any(found["detections"].values())
-    assert (tmp_path / "examples.png").exists()
 
 
 def test_an_undecodable_picture_is_an_error_in_evaluation(config, workdir, strategy, tmp_path):

@@ -45,7 +45,7 @@ def test_a_run_becomes_a_name_based_checkpoint_and_a_run_again(workdir, tmp_path
     stem = f"{CONFIG.model.backbone}/stem/conv2d/kernel"
     raw, average = (reader.get_tensor(stem + s) for s in ("", "/ExponentialMovingAverage"))
     np.testing.assert_allclose(raw - average, 1, atol=1e-6)
-    assert reader.get_tensor("fpn_cells/cell_0/fnode4/WSM_2").shape == (16,)
+    assert reader.get_tensor("fpn_cells/cell_0/fnode2/WSM_2").shape == (16,)
     assert reader.get_variable_to_dtype_map()["global_step"] == tf.int64
 
     save_config(CONFIG, tmp_path / "model.yaml")
@@ -62,7 +62,7 @@ def test_the_table_names_every_variable_on_both_sides(workdir, tmp_path):
     _convert(workdir, tmp_path / "tf1", "--to=tf1")
     rows = list(csv.DictReader((tmp_path / "tf1" / "names.csv").open()))
     assert len(rows) == len(build_network(CONFIG.model).variables)
-    fused = next(r for r in rows if r["variable"] == "pyramid.cell0.node5.fusion/fusion_weights")
+    fused = next(r for r in rows if r["variable"] == "pyramid.cell0.node3.fusion/fusion_weights")
     assert fused["written as"] == "fpn_cells/cell_0/fnode0/WSM fpn_cells/cell_0/fnode0/WSM_1"
     assert fused["shape"] == "2x16"
     assert {r["largest difference"] for r in rows} == {"0.0"}

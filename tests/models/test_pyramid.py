@@ -58,7 +58,7 @@ def test_every_fusion_builds_a_network_that_gives_finite_numbers(fusion):
     outputs = network(tf.random.stateless_normal((1, 64, 96, 3), [3, 4]))
     assert all(np.isfinite(value).all() for value in outputs.values())
     weights = [v for v in network.trainable_variables if v.path.endswith("fusion_weights")]
-    assert len(weights) == (0 if fusion == "sum" else 8)  # one variable for each node
+    assert len(weights) == (0 if fusion == "sum" else 4)  # one variable for each node
 
 
 @pytest.mark.parametrize(

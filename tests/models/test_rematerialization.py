@@ -10,7 +10,7 @@ from edet.models.rematerialization import RematerializedNetwork, block_of, calls
 from tests.small import small_model
 
 # Three levels: blocks 1a-7a of the backbone, one cell, two heads.
-CONFIG = small_model(image_size=(32, 32), max_level=5)
+CONFIG = small_model(image_size=(32, 32))
 
 
 @pytest.fixture(scope="module")

@@ -34,11 +34,12 @@ def test_the_papers_network_has_its_parameters_and_multiply_adds_within_three_pe
 
 
 def test_a_joint_network_detects_on_p3_to_p7_and_segments_p2():
-    model = small_model(heads=("detection", "segmentation"), segmentation=SMALL)
+    heads = ("detection", "segmentation")
+    model = small_model(max_level=7, heads=heads, segmentation=SMALL)
     network = build_network(model)
     outputs = network(tf.zeros((2, 64, 96, 3)))
     assert outputs["segmentation_logits"].shape == (2, 16, 24, 4)
-    alone = build_network(small_model())(tf.zeros((2, 64, 96, 3)))
+    alone = build_network(small_model(max_level=7))(tf.zeros((2, 64, 96, 3)))
     for name in ("class_logits", "box_deltas"):
         assert outputs[name].shape == alone[name].shape
 
@@ -52,7 +53,7 @@ def test_a_detector_has_the_variables_that_it_had():
 
 def test_projecting_once_makes_one_projection_a_level():
     def projections(**changes):
-        return [v.path for v in build_network(small_model(**changes)).variables
+        return [v.path for v in build_network(small_model(max_level=7, **changes)).variables
                 if v.path.startswith("pyramid") and v.path.endswith("_conv/kernel")]  # fmt: skip
 
     # The small backbone's P3 has the pyramid's width already.

@@ -24,17 +24,10 @@ def test_a_stacked_network_has_only_stacked_fusions_and_the_same_function():
     network = build_network(small_model(fusion="softmax", image_size=(32, 48)))
     stacked = fusion_speed._stacked(network)
     kinds = [type(x) for x in stacked.layers if isinstance(x, WeightedFusion)]
-    assert kinds == [fusion_speed.StackedFusion] * 8
+    assert kinds == [fusion_speed.StackedFusion] * 4
     images = tf.random.stateless_normal((1, 32, 48, 3), [1, 2])
     for name, value in network(images).items():  # every fusion weight still is 1
         np.testing.assert_allclose(stacked(images)[name], value, rtol=1e-4, atol=1e-5)
-
-
-@pytest.fixture
-def eagerly():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def test_a_contender_trains_infers_and_is_folded(eagerly):

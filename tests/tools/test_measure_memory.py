@@ -22,7 +22,7 @@ def test_a_step_needs_about_what_was_expected_and_parts_need_less(monkeypatch, t
         seen.append((model, overrides))
         parts = int(overrides[2].partition("=")[2])
         return small_config(
-            model=vars(small_config().model) | {"image_size": (64, 64), "max_level": 5},
+            model=vars(small_config().model) | {"image_size": (64, 64)},
             data={"batch_size": 16}, train={"micro_batches": parts},
         )  # fmt: skip
 

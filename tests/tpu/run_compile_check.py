@@ -11,6 +11,6 @@ from tpu.compile_check.report import batch_key
 
 if __name__ == "__main__":
     pixels = SegmentationConfig(width=16, repeats=1)
-    model = small_model(max_level=5, heads=("detection", "segmentation"), segmentation=pixels)
+    model = small_model(heads=("detection", "segmentation"), segmentation=pixels)
     config = replace(Config(model=model), data={batch_key(sys.argv[1]): 4})
     write_json(sys.argv[2], check(config, sys.argv[1], "v3:2x2", 2))

@@ -2,8 +2,9 @@
 
   python -m tests.training.compare_replicas --shape=d0 --output=replicas.json
 
-Every run is a process (two with MultiWorkerMirroredStrategy on 127.0.0.1) on the same global
-batches: synchronised batch norm, clipping that clips, weight decay, moving averages, drop connect.
+Every run is on the same global batches, and in processes of its own (two for two workers with
+MultiWorkerMirroredStrategy on 127.0.0.1): synchronised batch norm, clipping that clips, weight
+decay, moving averages, drop connect.
 The figures in docs/memory.md are from here; tests/training/test_replicas.py runs two of the cases.
 """
 
@@ -32,11 +33,11 @@ CASES = {
 KINDS = ("mirrored 2", "mirrored 4", "2 workers")
 
 
-def start(file: pathlib.Path, case: dict, **environment: str) -> subprocess.Popen:
-    """Starts one process of tests/training/run_replicas.py."""
+def start(cases: dict[pathlib.Path, dict], **environment: str) -> subprocess.Popen:
+    """Starts one process of tests/training/run_replicas.py, which writes a file a case."""
     script = REPOSITORY / "tests" / "training" / "run_replicas.py"
     return subprocess.Popen(
-        [sys.executable, script, file, json.dumps(case)],
+        [sys.executable, script, json.dumps({str(file): case for file, case in cases.items()})],
         env=os.environ | {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
     )
 
@@ -49,7 +50,7 @@ def start_workers(folder: pathlib.Path, case: dict, count: int = 2) -> list[subp
         for index in range(count)
     ]
     return [
-        start(folder / f"worker{index}.npz", case, TF_CONFIG=json.dumps(config))
+        start({folder / f"worker{index}.npz": case}, TF_CONFIG=json.dumps(config))
         for index, config in enumerate(configs)
     ]
 
@@ -92,7 +93,7 @@ def main() -> None:
         one = folder / "one.npz"
         for name, case in CASES.items():
             case = {"shape": options.shape, "records": str(records)} | case
-            assert start(one, case).wait() == 0
+            assert start({one: case}).wait() == 0
             for kind in KINDS:
                 started, file = time.monotonic(), folder / "many.npz"
                 if kind == "2 workers":
@@ -101,7 +102,7 @@ def main() -> None:
                     assert max(differences(folder / "worker1.npz", file).values()) == 0
                 else:
                     replicas = {"replicas": int(kind.split()[-1])}
-                    assert start(file, case | replicas).wait() == 0
+                    assert start({file: case | replicas}).wait() == 0
                 rows.append({"case": name, "replicas": kind} | differences(file, one))
                 clipped = bool(json.loads(str(np.load(one)["clipped"])))
                 print(rows[-1], "clipped" if clipped else "NOT CLIPPED",

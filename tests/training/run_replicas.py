@@ -1,9 +1,9 @@
-"""Trains a small network on N replicas and saves every variable of the final state as float32.
+"""Trains small networks on N replicas and saves every variable of each final state as float32.
 
-  run_replicas.py FILE '{"replicas": 2, "precision": "bfloat16", ...}'
+  run_replicas.py '{"FILE": {"replicas": 2, "precision": "bfloat16", ...}, ...}'
 
 The settings are those of `Case`, all optional. If TF_CONFIG is set, this process is one of several
-workers with one replica each; worker K writes FILE.K.npz.
+workers with one replica each.
 """
 
 import dataclasses
@@ -29,16 +29,19 @@ from tests.graphs import run_graphs_as_traced
 from tests.training.small import make_batch, seeded_network, small_config, small_step
 
 BATCH = 8
-# Both end in a level of 2 x 2 cells: batch norm over fewer than 32 numbers would blow the last
+# All end in a level of 2 x 2 cells: batch norm over fewer than 32 numbers would blow the last
 # digit's rounding up by a thousand in some steps. "d0" is D0 in small: squeeze and excitation,
 # swish, drop connect, five levels; "d0-deep" has its three cells and head convolutions, too.
 BACKBONES["efficientnet-tiny"] = (0.35, 0.3)
 SHAPES = {
-    "small": {"image_size": (96, 96), "max_level": 6},
-    "d0": {"image_size": (192, 192), "backbone": "efficientnet-tiny", "activation": "swish"},
+    "small": {"image_size": (64, 64)},
+    "d0": {
+        "image_size": (192, 192), "max_level": 7, "backbone": "efficientnet-tiny",
+        "activation": "swish",
+    },
     "d0-deep": {
-        "image_size": (192, 192), "backbone": "efficientnet-tiny", "activation": "swish",
-        "pyramid_repeats": 3, "head_repeats": 3,
+        "image_size": (192, 192), "max_level": 7, "backbone": "efficientnet-tiny",
+        "activation": "swish", "pyramid_repeats": 3, "head_repeats": 3,
     },
 }  # fmt: skip
 
@@ -57,7 +60,15 @@ class Case:
     steps: int = 8
 
 
-def main(path: str, case: Case) -> None:
+def main(cases: dict[str, Case]) -> None:
+    """Runs the cases one after the other; all strategies must be there before the first."""
+    counts = sorted({case.replicas for case in cases.values()})
+    strategies = {count: _strategy(count) for count in counts}
+    for path, case in cases.items():
+        train(path, case, strategies[case.replicas])
+
+
+def train(path: str, case: Case, strategy: tf.distribute.Strategy) -> None:
     config = small_config(
         model=SHAPES[case.shape], data={"batch_size": BATCH},
         train={
@@ -68,7 +79,6 @@ def main(path: str, case: Case) -> None:
     if not case.augment:
         still = {"horizontal_flip": False, "jitter_min": 1.0, "jitter_max": 1.0}
         config = replace(config, augment=still)
-    strategy = _strategy(case.replicas)
     with strategy.scope():
         network = seeded_network(config, case.precision)
         variables = TrainingVariables(network)
@@ -153,4 +163,4 @@ def _random_batch(seed: int, side: tuple[int, int]) -> dict[str, tf.Tensor]:
 
 if __name__ == "__main__":
     run_graphs_as_traced()
-    main(sys.argv[1], Case(**json.loads(sys.argv[2])))
+    main({file: Case(**settings) for file, settings in json.loads(sys.argv[1]).items()})

@@ -19,7 +19,7 @@ SIDE = (64, 96)
 )
 def test_a_step_reaches_every_kernel_and_every_fusion_weight(network, fused):
     config = small_config(
-        model=vars(small_model(image_size=SIDE, feature_network=network)),
+        model=vars(small_model(image_size=SIDE, feature_network=network, max_level=7)),
         loss={"weight_decay": 0.0},  # it would reach kernels that nothing else reaches
     )
     model = seeded_network(config)

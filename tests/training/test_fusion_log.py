@@ -73,9 +73,9 @@ def test_the_reporter_writes_the_nodes_of_a_network_to_csv_and_tensorboard(tmp_p
     metrics = {name: np.zeros(5) for name in METRICS}
     reporter.add(5, metrics, np.zeros((5, 4), np.int64), seconds=0.01)
     reporter.log()
-    assert len(Workdir(str(tmp_path)).fusion_weights()[-1]) == 1 + 2 * 4 + 3 * 3 + 2
+    assert len(Workdir(str(tmp_path)).fusion_weights()[-1]) == 1 + 2 * 2 + 3 + 2
     events = next((tmp_path / "tensorboard").iterdir())
     tags = [
         v.tag for e in tf.compat.v1.train.summary_iterator(str(events)) for v in e.summary.value
     ]
-    assert "fusion/cell0.node9.input2" in tags
+    assert "fusion/cell0.node5.input2" in tags

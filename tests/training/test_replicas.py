@@ -12,13 +12,13 @@ from tests.training.compare_replicas import differences, start, start_workers
 def states(tmp_path_factory):
     """The final variables of the same steps on one device, on two, and in two workers.
 
-    A process can hold one strategy only, so each runs in processes of its own.
+    Devices are counted before TensorFlow starts, so each runs in processes of its own.
     """
     folder = tmp_path_factory.mktemp("replicas")
     parts = {"micro_batches": 2, "remat": True, "steps": 4}
-    for name, replicas in (("1", 1), ("2", 2)):
-        assert start(folder / f"{name}.npz", {"steps": 6, "replicas": replicas}).wait() == 0
-    assert start(folder / "parts.npz", parts).wait() == 0
+    cases = {f"{count}.npz": {"steps": 6, "replicas": count} for count in (1, 2)}
+    cases = {folder / name: case for name, case in (cases | {"parts.npz": parts}).items()}
+    assert start(cases).wait() == 0
     assert [run.wait() for run in start_workers(folder, parts)] == [0, 0]
     return folder
 

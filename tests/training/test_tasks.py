@@ -63,7 +63,7 @@ def test_a_joint_step_has_the_losses_of_both_heads_and_moves_both():
         "gt_masks": tf.constant(masks),
     }
     before = variables.read()
-    step = tf.function(TrainingStep(network, tasks_of(config), resolve_recipe(config, 4)))
+    step = TrainingStep(network, tasks_of(config), resolve_recipe(config, 4))
     after, metrics = step(before, batch)
     total = metrics["class_loss"] + 50 * metrics["box_loss"] + metrics["segmentation_loss"]
     assert float(metrics["total_loss"]) == pytest.approx(

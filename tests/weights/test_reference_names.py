@@ -22,7 +22,7 @@ def test_graph_names_and_object_keys_of_d0_are_the_reference_s(golden):
 
 def nodes_named(feature_network, style):
     """The reference's names of all variables in the cells of a small network."""
-    model = small_model(feature_network=feature_network)
+    model = small_model(feature_network=feature_network, max_level=7)
     names = reference_names(build_network(model), model, style)
     return {n for path, named in names.items() if path.startswith("pyramid.cell") for n in named}
 
