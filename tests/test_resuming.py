@@ -22,28 +22,18 @@ from edet.records.writing import write_records
 from edet.workdir import Workdir
 from tests import small
 from tests.conftest import REPOSITORY
-from tests.graphs import run_graphs_as_traced
 
 assert small.BACKBONES  # importing it makes its backbone known
 
 STEPS = 12
+# Batch norm over fewer than 32 numbers, 8 images of 2 x 2 cells, makes much of the last digit.
 SETTINGS = [
     "model.image_size=64", "model.backbone=efficientnet-lite-tiny",
     "model.labels={1: disc, 2: square, 3: triangle}", "model.pyramid_width=16",
     "model.pyramid_repeats=1", "model.head_repeats=1", "model.max_level=5",
-    "data.batch_size=4", "data.eval_batch_size=4", f"train.steps={STEPS}", "train.save_every=4",
+    "data.batch_size=8", "data.eval_batch_size=4", f"train.steps={STEPS}", "train.save_every=4",
     "train.log_every=2", "train.keep=3",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _graphs_as_users_run_them():
-    """Without Grappler's rewriting one and two replicas round too differently to be compared."""
-    os.environ["EDET_TESTS_OPTIMIZE"] = "1"
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
-    yield
-    del os.environ["EDET_TESTS_OPTIMIZE"]
-    run_graphs_as_traced()
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +64,7 @@ def start(workdir, config, *arguments):
                 *arguments,
             ],
             cwd=REPOSITORY, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {
-                "PYTHONPATH": path,
+                "PYTHONPATH": path, "COLUMNS": "1000",
             },
         )  # fmt: skip
 
@@ -120,25 +110,15 @@ def test_a_run_that_was_stopped_twice_and_then_killed_is_the_undisturbed_one(
             np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5, err_msg=name)
 
 
-def test_two_replicas_go_on_where_one_has_stopped(config, whole, tmp_path):
-    workdir = tmp_path / "run"
-    shutil.copytree(whole, workdir)
-    for path in [*(workdir / "checkpoints").glob(f"ckpt-{STEPS}.*")]:
-        path.unlink()
-    process = start(workdir, config, "--strategy=mirrored", "--devices=2")
-    assert process.wait() == 0, (tmp_path / "run.log").read_text()
-    assert f"resuming from step 8 of {workdir}" in (tmp_path / "run.log").read_text()
-    assert_same_run(workdir, whole, rtol=1e-3)
-
-
-def test_a_run_with_a_damaged_last_checkpoint_goes_on_from_the_one_before(
-    config, whole, tmp_path, capsys
-):
+def test_two_replicas_go_on_from_the_checkpoint_before_a_damaged_one(config, whole, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(whole, workdir)
     data = next((workdir / "checkpoints").glob(f"ckpt-{STEPS}.data*"))
     data.write_bytes(data.read_bytes()[:1000])
-    workflows.train(config, str(workdir), tf.distribute.get_strategy())
-    assert f"ckpt-{STEPS} is damaged" in capsys.readouterr().out.replace("\n", "")
-    assert_same_run(workdir, whole)
+    process = start(workdir, config, "--strategy=mirrored", "--devices=2")
+    assert process.wait() == 0, (tmp_path / "run.log").read_text()
+    log = (tmp_path / "run.log").read_text()
+    assert f"ckpt-{STEPS} is damaged" in log
+    assert f"resuming from step 8 of {workdir}" in log
+    assert_same_run(workdir, whole, rtol=1e-3)
     assert Workdir(str(workdir)).checkpoint("last").endswith(f"ckpt-{STEPS}")
