@@ -144,7 +144,9 @@ def _seen(shape: _Shape) -> Seen:
     degrees = float(element.get("rotation") or 0)
     box = _box(element, degrees)
     note = ROTATED if degrees % 360 else "" if element.tag == "box" else OUTLINE
-    return Seen(AnnotatedObject(text(shape.label), box), note)
+    flags = {one.get("name"): (one.text or "").strip() for one in element.iter("attribute")}
+    is_crowd = flags.get("iscrowd", flags.get("is_crowd", "")).lower() in ("1", "true")
+    return Seen(AnnotatedObject(text(shape.label), box, is_crowd), note)
 
 
 def _box(element: Element, degrees: float) -> Box:

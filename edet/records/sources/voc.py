@@ -37,12 +37,12 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(frozen=True)
 class _Annotation:
-    """One xml file: the size and, for each object, a name, a box (or None) and a flag."""
+    """One xml file: the size and, for each object, a name, a box (or None), difficult, crowd."""
 
     filename: str
     height: int
     width: int
-    objects: tuple[tuple[str, tuple[float, ...] | None, bool], ...]
+    objects: tuple[tuple[str, tuple[float, ...] | None, bool, bool], ...]
 
 
 def read_voc(
@@ -196,19 +196,31 @@ def _parse(root: Element) -> _Annotation:
         box = item.find("bndbox")  # Not of the item's parts, which have boxes of their own.
         corners = None if box is None else tuple(number(box, corner) for corner in _CORNERS)
         name = item.findtext("name", "").strip()
-        objects.append((name, corners, item.findtext("difficult", "0").strip() == "1"))
+        is_difficult = item.findtext("difficult", "0").strip() == "1"
+        objects.append((name, corners, is_difficult, _is_crowd(item)))
     return _Annotation(root.findtext("filename", "").strip(), height, width, tuple(objects))
+
+
+def _is_crowd(item: Element) -> bool:
+    """Whether an object has the flag of fiftyone, or the attribute of datumaro."""
+    flags = [item.findtext("iscrowd", "")]
+    flags += [
+        attribute.findtext("value", "")
+        for attribute in item.iter("attribute")
+        if attribute.findtext("name", "").strip() in ("is_crowd", "iscrowd")
+    ]
+    return any(flag.strip().lower() in ("1", "true") for flag in flags)
 
 
 def _objects(
     key: str, annotation: _Annotation, skip_difficult: bool, tally: Tally
 ) -> list[AnnotatedObject]:
     objects = []
-    for name, corners, difficult in annotation.objects:
+    for name, corners, difficult, is_crowd in annotation.objects:
         if skip_difficult and difficult:
             tally.box_problem(f"{key}.xml", "dropped: marked as difficult")
         elif corners is None:
             tally.box_problem(f"{key}.xml", "dropped: object without a bndbox")
         else:
-            objects.append(AnnotatedObject(name, corners))
+            objects.append(AnnotatedObject(name, corners, is_crowd))
     return objects
