@@ -56,32 +56,34 @@ _FLAGS = {
 }
 
 
+_TEXTS = {
+    "data": "Folder of a data set as an annotation tool wrote it, or its annotation file "
+    "(docs/data.md).",
+    "annotations": "COCO instances JSON.",
+    "images": "Folder that the file names in --annotations are relative to.",
+    "voc_root": "Folder with Annotations, JPEGImages and ImageSets.",
+    "masks": "Folder of PNGs named as the pictures: a class for every pixel, 255 for none.",
+    "panoptic": "COCO: panoptic JSON of the PNGs in --masks; its categories are the classes.",
+    "mask_labels": "'voc', 'coco' or a YAML file of value: name; empty is 'voc', with 0 as "
+    "background.",
+    "split": "--data: train, val or test; empty where there are no splits. VOC: a file of "
+    "ImageSets/Main; empty takes every xml. Masks: a text file of names. TFDS: a split's name.",
+    "labels": "'coco', 'voc', or a YAML file of id: name such as <output>.labels.yaml of "
+    "another split; classes are matched by name. Empty takes those of the set.",
+    "tfds_name": "Name in the TFDS catalogue, such as voc/2007.",
+    "tfds_dir": "Folder of prepared TFDS sets; empty takes TFDS's own.",
+}
+_NUMBERS = {
+    "num_images": (0, "Synthetic scenes."),
+    "image_size": (128, "Height and width of synthetic scenes in pixels."),
+    "seed": (0, "Of synthetic scenes, sets of different seeds share none; of --val_share."),
+    "num_shards": (0, "0 makes shards of about 100 MB."),
+    "workers": (0, "Threads that check images; 0 takes one for each processor."),
+}
+
+
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this tool."""
-    text = {
-        "data": "Folder of a data set as an annotation tool wrote it, or its annotation file "
-        "(docs/data.md).",
-        "annotations": "COCO instances JSON.",
-        "images": "Folder that the file names in --annotations are relative to.",
-        "voc_root": "Folder with Annotations, JPEGImages and ImageSets.",
-        "masks": "Folder of PNGs named as the pictures: a class for every pixel, 255 for none.",
-        "panoptic": "COCO: panoptic JSON of the PNGs in --masks; its categories are the classes.",
-        "mask_labels": "'voc', 'coco' or a YAML file of value: name; empty is 'voc', with 0 as "
-        "background.",
-        "split": "--data: train, val or test; empty where there are no splits. VOC: a file of "
-        "ImageSets/Main; empty takes every xml. Masks: a text file of names. TFDS: a split's name.",
-        "labels": "'coco', 'voc', or a YAML file of id: name such as <output>.labels.yaml of "
-        "another split; classes are matched by name. Empty takes those of the set.",
-        "tfds_name": "Name in the TFDS catalogue, such as voc/2007.",
-        "tfds_dir": "Folder of prepared TFDS sets; empty takes TFDS's own.",
-    }
-    numbers = {
-        "num_images": (0, "Synthetic scenes."),
-        "image_size": (128, "Height and width of synthetic scenes in pixels."),
-        "seed": (0, "Of synthetic scenes, sets of different seeds share none; of --val_share."),
-        "num_shards": (0, "0 makes shards of about 100 MB."),
-        "workers": (0, "Threads that check images; 0 takes one for each processor."),
-    }
     flags.DEFINE_string("output", None, "Prefix of all files: records/train.", flag_values=values)
     flags.DEFINE_enum(
         "format", "auto", ["auto", *_FLAGS, *(name for name in FORMATS if name not in _FLAGS)],
@@ -106,9 +108,9 @@ def define_flags(values: flags.FlagValues) -> None:
         "beam", [], "An option of Beam or of its runner: --beam=runner=DataflowRunner.",
         flag_values=values,
     )  # fmt: skip
-    for name, help_text in text.items():
+    for name, help_text in _TEXTS.items():
         flags.DEFINE_string(name, "", help_text, flag_values=values)
-    for name, (default, help_text) in numbers.items():
+    for name, (default, help_text) in _NUMBERS.items():
         flags.DEFINE_integer(name, default, help_text, lower_bound=0, flag_values=values)
     flags.DEFINE_bool(
         "skip_difficult", False, "VOC: leave out boxes marked as difficult.", flag_values=values
