@@ -212,8 +212,23 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a text file aside, then renames it."""
-    write_bytes(path, text.encode())
+    """Writes a text file aside, then renames it; raises what `encoded` and `written_aside` do."""
+    write_bytes(path, encoded(text, path))
+
+
+def encoded(text: str, path: str | os.PathLike) -> bytes:
+    """Returns the UTF-8 of a text for a file.
+
+    Raises:
+      UserError: it has none: half of a sign, as a label may hold that was cut in UTF-16.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        place = text[max(0, error.start - 20) : error.end + 20]
+        raise UserError(
+            f"cannot write {os.fspath(path)}: {place!r} holds what is no sign; mend the name."
+        ) from error
 
 
 def append_text(path: str | os.PathLike, text: str) -> None:

@@ -76,6 +76,13 @@ def test_folders_are_made_and_json_reads_back(tmp_path):
     assert "größe" in read_text(tmp_path / "a" / "b.json", "result")
 
 
+def test_text_that_has_no_bytes_is_a_sentence(tmp_path):
+    """Half of an emoji, as a label has that was cut in UTF-16; JSON may hold it."""
+    with pytest.raises(UserError, match=r"cannot write .*/a\.json: .*cat .ud83d.* is no sign"):
+        write_json(tmp_path / "a.json", {1: "cat \ud83d"})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write .*file/x") as refused:

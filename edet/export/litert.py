@@ -13,6 +13,7 @@ import json
 import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ from edet.export.portable import (
     postprocess_of,
     settings,
 )
-from edet.files import reason, write_bytes, write_json
+from edet.files import encoded, reason, write_bytes, write_json
 
 SIGNATURE = "serving_default"
 NOT_INSTALLED = "LiteRT needs ai-edge-litert; install it with: pip install 'edet[litert]'."
@@ -41,7 +42,7 @@ NOT_INSTALLED = "LiteRT needs ai-edge-litert; install it with: pip install 'edet
 # What reading a flatbuffer or an archive of other bytes raises.
 _DAMAGED = (
     KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, struct.error,
-    zipfile.BadZipFile,
+    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError,
 )  # fmt: skip
 _DEFAULT = [tf.lite.Optimize.DEFAULT]
 
@@ -83,11 +84,12 @@ def export_litert(
     _give_unique_names(model)
     input_type = "uint8" if precision == "int8" else "float32"
     description = metadata(config, precision, input_type)
-    files = {METADATA: _json(description), SETTINGS: settings(config)}
-    stored = {name: text.encode() for name, text in files.items()}
+    texts = {METADATA: _json(description), SETTINGS: settings(config)}
+    files = {name: encoded(text, path) for name, text in texts.items()}
+    stored = dict(files)
     if config.export.outputs == "mediapipe":
         stored[mediapipe.NAME] = mediapipe.tflite_metadata(config.model, input_type)
-        files[mediapipe.LABELS] = mediapipe.label_file(config.model)
+        files[mediapipe.LABELS] = encoded(mediapipe.label_file(config.model), path)
     _store(model, stored, schema)
     content = bytes(tools.convert_object_to_bytearray(model))
     write_bytes(path, _with_files(content, files))
@@ -242,12 +244,18 @@ def _flatbuffer_modules():
     return flatbuffer_utils, schema_py_generated
 
 
-def _with_files(model: bytes, files: dict[str, str]) -> bytes:
-    """Appends a zip archive of text files, not packed: MediaPipe reads no other."""
+def _with_files(model: bytes, files: dict[str, bytes]) -> bytes:
+    """Appends a zip archive of text files, not packed: MediaPipe reads no other.
+
+    It has no times: a clock before 1980 would be an error, and the same network gives the same
+    bytes.
+    """
     archive = io.BytesIO(model)
     with zipfile.ZipFile(archive, "a") as target:
-        for name, text in files.items():
-            target.writestr(name, text)
+        for name, content in files.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o644 << 16  # readable where it is unpacked
+            target.writestr(info, content)
     return archive.getvalue()
 
 

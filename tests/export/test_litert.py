@@ -1,6 +1,7 @@
 """LiteRT files say what the Detector says, in every precision, and explain themselves."""
 
 import functools
+import io
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from edet.config.loading import load_config
 from edet.config.schema import Config, replace
 from edet.config.sizes import list_models
 from edet.errors import UserError
+from edet.export import litert
 from edet.export.calibration import calibration_pixels
 from edet.export.exported import exported_config, load_exported
 from edet.export.litert import export_litert
@@ -360,6 +362,16 @@ def test_a_full_disk_keeps_the_old_file(network, exported, monkeypatch):
         export_litert(*parts_of(network, outputs="network"), exported)
     with open(exported, "rb") as file:
         assert file.read() == before
+
+
+def test_what_is_attached_needs_no_clock_and_gives_the_same_bytes(monkeypatch):
+    """A zip archive has no time before 1980, where machines without a clock begin."""
+    files = {"config.yaml": "model: größe".encode()}
+    first = litert._with_files(b"network", files)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    assert litert._with_files(b"network", files) == first
+    with zipfile.ZipFile(io.BytesIO(first)) as archive:
+        assert archive.read("config.yaml") == files["config.yaml"]
 
 
 def test_pictures_that_say_nothing_of_the_ranges_are_told(network, tmp_path):
