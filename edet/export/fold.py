@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edet.models.layers import BatchNorm
+from edet.models.layers import BatchNorm, Shape
 from edet.models.pyramid import WeightedFusion
 
 _CONVOLUTIONS = (
@@ -86,6 +86,10 @@ class Swish(keras.layers.Layer):
         """Maps [B, H, W, C] to the same shape."""
         return x * tf.sigmoid(x)
 
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Returns the same shape, which Keras would trace the layer to find."""
+        return input_shape
+
 
 @keras.saving.register_keras_serializable("edet")
 class FixedFusion(keras.layers.Layer):
@@ -105,6 +109,10 @@ class FixedFusion(keras.layers.Layer):
         for k in range(1, len(inputs)):
             fused = fused + inputs[k] * self.constants[k]
         return fused
+
+    def compute_output_shape(self, input_shapes: list[Shape]) -> Shape:
+        """Returns that of an input, which Keras would trace the layer to find."""
+        return input_shapes[0]
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments, for saving."""

@@ -203,6 +203,10 @@ class NearestResize(keras.layers.Layer):
 
         return resize_and_collect(x) if training else resize(x)
 
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Returns [B, height, width, C]; as DropConnect does."""
+        return (input_shape[0], self.height, self.width, input_shape[3])
+
     def get_config(self) -> dict:
         """Returns the constructor's arguments, for saving."""
         return super().get_config() | {"height": self.height, "width": self.width}

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from edet.models.fusion_graph import FEATURE_NETWORKS, Node, name_prefix
-from edet.models.layers import NearestResize, Style
+from edet.models.layers import NearestResize, Shape, Style
 
 Pyramid = dict[int, keras.KerasTensor]  # level -> [B, H, W, C]
 
@@ -32,7 +32,7 @@ class WeightedFusion(keras.layers.Layer):
         super().__init__(**kwargs)
         self.method = method
 
-    def build(self, input_shapes: list[tuple[int | None, ...]]) -> None:
+    def build(self, input_shapes: list[Shape]) -> None:
         """Creates one variable [n], [n, C] or [n, H, W, 1], all ones."""
         _, height, width, channels = input_shapes[0]
         per_input: tuple[int, ...] = ()
@@ -63,6 +63,10 @@ class WeightedFusion(keras.layers.Layer):
             fused = fused + inputs[k] * weights[k]
         return fused
 
+    def compute_output_shape(self, input_shapes: list[Shape]) -> Shape:
+        """Returns that of an input; as DropConnect does."""
+        return input_shapes[0]
+
     def get_config(self) -> dict:
         """Returns the constructor's arguments, for saving."""
         return super().get_config() | {"method": self.method}
@@ -81,6 +85,10 @@ class GlobalAttention(keras.layers.Layer):
         coarse, fine, *others = inputs
         gate = keras.ops.sigmoid(keras.ops.max(coarse, axis=(1, 2), keepdims=True))
         return sum(others, coarse + fine * gate)
+
+    def compute_output_shape(self, input_shapes: list[Shape]) -> Shape:
+        """Returns that of an input; as DropConnect does."""
+        return input_shapes[0]
 
 
 def extend(

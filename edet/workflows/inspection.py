@@ -18,8 +18,7 @@ from edet.dataset_check.near_duplicates import Pair
 from edet.dataset_check.report import report_on
 from edet.evaluation.plots import Picture, Row, save_gallery, save_page, scaled
 from edet.files import find_files
-from edet.models.complexity import count_cost
-from edet.models.efficientdet import build_network
+from edet.models.complexity import count_cost, outline
 from edet.workdir import Workdir
 from edet.workflows.common import console, keep
 
@@ -28,7 +27,7 @@ _GALLERY = 8  # pictures on each page that a check draws
 
 def inspect(config: Config, workdir: str = "") -> dict:
     """Prints and returns parameters, multiply-adds, memory and anchors of a network by part."""
-    network = build_network(config.model)
+    network = outline(config.model)
     costs = count_cost(network)
     table = Table(title=f"{config.model.name} at {'x'.join(map(str, config.model.image_size))}")
     for heading in ("part", "trainable", "statistics", "multiply-adds", "weights", "activations"):

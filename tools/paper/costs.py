@@ -19,7 +19,7 @@ from edet.config.sizes import DIMENSIONS, TABLE_1
 from edet.errors import UserError
 from edet.export.fold import fold
 from edet.files import read_json
-from edet.models.complexity import count_cost
+from edet.models.complexity import count_cost, outline
 from edet.models.efficientdet import build_network
 from edet.runtime.memory import expected_memory, peak_memory
 
@@ -69,13 +69,13 @@ EXPERIMENTS: dict[str, tuple[Subject, ...]] = {
 
 
 def count(config: Config, training: bool = False) -> dict[str, Any]:
-    """Returns what one image costs, read from the graph; nothing depends on the machine.
+    """Returns what one image costs, read from the layers; nothing depends on the machine.
 
     "activation_bytes" are the outputs of convolutions and resamplings together, in float32. With
     `training`, "training_bytes" is what `edet.runtime.memory` expects on one device in float32:
     "fixed" (weights, velocities, averages, gradients) and what each "image" of the batch adds.
     """
-    network = build_network(config.model)
+    network = outline(config.model)
     cost = count_cost(network)["total"]
     found: dict[str, Any] = {
         "image_size": list(config.model.image_size),

@@ -6,7 +6,7 @@
   python tools/paper_tables.py --check    exit code 2 if that table is stale
   python tools/paper_tables.py --count    counts the released models and Table 5 anew first
 
-Parameters and multiply-adds are ours: edet.models.complexity counts them in the networks' graphs,
+Parameters and multiply-adds are ours: edet.models.complexity counts them in the networks' layers,
 and docs/model_costs.json and docs/paper/feature_networks.json keep them; those of Table 4 and
 Figures 6 and 9 are in docs/paper/costs.json, by tools/measure_networks.py. AP on COCO is never
 ours: "paper" is what the paper prints, "released" what the authors' README says of the released
@@ -36,8 +36,7 @@ from edet.config.sizes import (
 )
 from edet.errors import UserError
 from edet.files import read_text, write_json, write_text
-from edet.models.complexity import count_cost
-from edet.models.efficientdet import build_network
+from edet.models.complexity import count_cost, outline
 from edet.weights.zoo import ZOO
 from tools.paper import costs as paper_costs
 from tools.paper import figure_6, figure_9, recipes, table_4, table_5
@@ -122,7 +121,7 @@ def paper_tables(options: flags.FlagValues) -> None:
 def count(name: str) -> dict[str, int]:
     """Returns {"parameters", "multiply_adds"} of a network at its own size, for one image."""
     keras.backend.clear_session()
-    cost = count_cost(build_network(load_config(name).model))["total"]
+    cost = count_cost(outline(load_config(name).model))["total"]
     return {"parameters": cost.trainable_parameters, "multiply_adds": cost.multiply_adds}
 
 
