@@ -60,11 +60,11 @@ def read_ground_truth(files: Sequence[str]) -> list[Annotations]:
       UserError: a damaged file, a record of another schema or an image without a readable size.
     """
     examples = open_records(files).map(
-        _parse_with_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        _parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     with user_errors(files):
         try:
-            return [ground_truth(example) for example in examples.as_numpy_iterator()]
+            return [ground_truth(_sized(example)) for example in examples.as_numpy_iterator()]
         except tf.errors.InvalidArgumentError:
             for bad in find_undecodable(files):
                 raise UserError(
@@ -88,14 +88,20 @@ def ground_truth(example: dict[str, np.ndarray]) -> Annotations:
     )
 
 
-def _parse_with_size(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Parses a record; the bytes of its picture are handed on only where their size is needed."""
     example = parse_example(serialized)
-    encoded = example.pop("encoded")
-    size = tf.stack([example["height"], example["width"]])
-    size = tf.cond(
-        tf.reduce_all(size > 0), lambda: size, lambda: tf.shape(decode_image(encoded))[:2]
-    )
-    return {**example, "height": size[0], "width": size[1]}
+    has_size = (example["height"] > 0) & (example["width"] > 0)
+    return {**example, "encoded": tf.where(has_size, "", example["encoded"])}
+
+
+def _sized(example: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Gives a parsed record the size of its picture where it has none."""
+    # Outside of the graph: to trace the decoders takes a second, and hardly a record needs them.
+    if min(example["height"], example["width"]) > 0:
+        return example
+    height, width = decode_image(example["encoded"]).shape[:2]
+    return {**example, "height": height, "width": width}
 
 
 @without_autograph

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import UserError
+from edet.runtime.graphs import training_graphs
 from edet.runtime.interruption import StopRequest, Workers
 from edet.training.checkpoints import Checkpoints
 from edet.training.log import METRICS, Reporter
@@ -112,7 +113,8 @@ def train(
             count = min(*(_next_multiple(done, every) - done for every in ends), total - done)
             count = max(1, min(count, int(_LONGEST_INNER_LOOP / seconds)))
             started = time.monotonic()
-            values, images = (part.numpy() for part in inner_loop(batches, tf.constant(count)))
+            with training_graphs(strategy):
+                values, images = (part.numpy() for part in inner_loop(batches, tf.constant(count)))
             seconds = (time.monotonic() - started) / count
             metrics = dict(zip(METRICS, values.T, strict=True))
             _stop_if_not_finite(done, metrics, images, name_images)
