@@ -47,15 +47,15 @@ def draw_overlay(
             f"cannot draw a mask of {list(mask.shape)} over a picture of {list(image.shape[:2])} "
             "pixels; they must be of one size."
         )
-    factor = math.ceil(MIN_SIDE / max(mask.shape))
-    image, mask = (x.repeat(factor, axis=0).repeat(factor, axis=1) for x in (image, mask))
     plain = [v for v, name in labels.items() if name == BACKGROUND] + [IGNORED]
     tint = color_map()[mask]
     opacity = np.where(np.isin(mask, plain), 0.0, _OPACITY)[..., None]
     drawn = np.rint(image * (1 - opacity) + tint * opacity).astype(np.uint8)
+    factor = math.ceil(MIN_SIDE / max(mask.shape))
+    drawn = drawn.repeat(factor, axis=0).repeat(factor, axis=1)
     found = labels if shows_all else np.unique(mask).tolist()
     shown = {v: labels.get(v, str(v)) for v in found if v not in plain}
-    return np.concatenate([drawn, _legend(shown, image.shape[1])])
+    return np.concatenate([drawn, _legend(shown, drawn.shape[1])])
 
 
 def _legend(shown: dict[int, str], width: int) -> np.ndarray:
