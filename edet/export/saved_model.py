@@ -16,6 +16,7 @@ from edet.config.schema import Config, ModelConfig
 from edet.config.sizes import as_dict
 from edet.errors import UserError
 from edet.export.serving_protos import PredictionLog, predict_request
+from edet.export.signature_session import SignatureSession
 from edet.export.signatures import Signature, signatures_of
 from edet.files import folder_aside, read_text, reason, write_json
 
@@ -101,17 +102,15 @@ class SavedModelFolder:
         self.settings = yaml.safe_dump(sections, sort_keys=False)
         self._model = config["model"]
         try:
-            self._module = tf.saved_model.load(folder)  # its functions live as long as it does
+            self._run = SignatureSession(folder, "raw")
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise UserError(f"cannot read the SavedModel {folder}: {reason(error)}") from error
-        self._run = self._module.signatures["raw"]
-        self.outputs = self._run.structured_outputs
+        self.outputs = self._run.outputs
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Runs images, float32 [B, h, w, 3], letterboxed raw pixels in 0-255."""
         mean, deviation = (np.float32(self._model[key]) for key in ("mean_rgb", "stddev_rgb"))
-        found = self._run(images=tf.constant((images - mean) / deviation))
-        return {name: value.numpy() for name, value in found.items()}
+        return self._run((images - mean) / deviation)
 
 
 def _entries(folder: str) -> list[str]:

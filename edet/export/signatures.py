@@ -22,6 +22,8 @@ from edet.image.letterbox import letterbox, normalize_images
 from edet.inference.predictor import DetectionHead, class_maps
 
 Outputs = dict[str, tf.Tensor]
+Find = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Outputs]
+Prepare = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]]
 
 _PICTURES = "encoded pictures of any sizes: JPEG, PNG, GIF, BMP or WebP"
 _DETECTIONS = {
@@ -52,7 +54,7 @@ class _Head(NamedTuple):
     """What the signatures of one head say of it."""
 
     # pixels [B, h, w, 3], image scales [B] and sizes [B, 2] of the pictures in them -> outputs
-    find: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Outputs]
+    find: Find
     what: str
     outputs: dict[str, str]
 
@@ -74,10 +76,14 @@ def signatures_of(network: keras.Model, config: Config) -> dict[str, Signature]:
     """
     model = config.model
     run = _as_function(fold(network))
-    signatures = _signatures(_detection(run, config), model) if model.detects else {}
+    decode = tf.function(
+        lambda image_bytes: _prepare(image_bytes, model),
+        input_signature=[tf.TensorSpec([None], tf.string)], autograph=False,
+    )  # fmt: skip
+    signatures = _signatures(_detection(run, config), decode, model) if model.detects else {}
     signatures["raw"] = _raw(run, model)
     if model.segments:
-        own = _signatures(_segmentation(run, model), model)
+        own = _signatures(_segmentation(run, model), decode, model)
         if model.detects:
             own = {f"segmentation_{name}": signature for name, signature in own.items()}
             own["segmentation"] = own.pop("segmentation_serving_default")
@@ -99,7 +105,7 @@ def _detection(run: Callable[[tf.Tensor], Outputs], config: Config) -> _Head:
         class_names = tf.reshape(tf.gather(names, index), tf.shape(found["classes"]))
         return found | {"class_names": tf.ensure_shape(class_names, found["classes"].shape)}
 
-    return _Head(find, "Detections", _DETECTIONS)
+    return _Head(_shared(find, config.model), "Detections", _DETECTIONS)
 
 
 def _segmentation(run: Callable[[tf.Tensor], Outputs], model: ModelConfig) -> _Head:
@@ -108,19 +114,26 @@ def _segmentation(run: Callable[[tf.Tensor], Outputs], model: ModelConfig) -> _H
         maps = class_maps(outputs["segmentation_logits"], model)
         return {"class_maps": tf.cast(maps, tf.uint8), "sizes": sizes}
 
-    return _Head(find, "The class of every pixel", _CLASS_MAPS)
+    return _Head(_shared(find, model), "The class of every pixel", _CLASS_MAPS)
 
 
-def _signatures(head: _Head, model: ModelConfig) -> dict[str, Signature]:
-    """Returns the three signatures of one head."""
+def _shared(find: Find, model: ModelConfig) -> Find:
+    """Returns one graph function, which is in the file once for all signatures that call it."""
+    pixels = tf.TensorSpec([None, *model.image_size, 3], tf.float32)
+    scales, sizes = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None, 2], tf.int32)
+    return tf.function(find, input_signature=[pixels, scales, sizes], autograph=False)
+
+
+def _signatures(head: _Head, decode: Prepare, model: ModelConfig) -> dict[str, Signature]:
+    """Returns the three signatures of one head; `decode` is `_prepare` of encoded pictures."""
 
     def strict(image_bytes: tf.Tensor) -> Outputs:
-        *prepared, decoded = _prepare(_some(image_bytes), model)
+        *prepared, decoded = decode(_some(image_bytes))
         with tf.control_dependencies([_all_decoded(image_bytes, decoded)]):
             return head.find(*map(tf.identity, prepared))
 
     def tolerant(image_bytes: tf.Tensor) -> Outputs:
-        *prepared, decoded = _prepare(_some(image_bytes), model)
+        *prepared, decoded = decode(_some(image_bytes))
         found = {
             name: tf.where(_broadcast(decoded, value), value, tf.zeros_like(value))
             for name, value in head.find(*prepared).items()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,8 +16,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from edet.config.schema import Config, replace
 from edet.errors import UserError
+from edet.export.exported import load_exported
 from edet.export.saved_model import export_saved_model
 from edet.export.serving_protos import PredictionLog, arrays_of
+from edet.export.signature_session import SignatureSession
 from edet.export.signatures import signatures_of
 from edet.files import read_text
 from edet.image.files import decode_picture
@@ -239,6 +242,28 @@ def test_all_signatures_share_the_weights_and_no_graph_holds_a_copy(exported):
         if node.op == "Const"
     )
     assert constants < 0.2 * stored
+    # Suppression too is there once: an operation for each of the three classes.
+    operations = [n.op for function in graph.library.function for n in function.node_def]
+    assert operations.count("NonMaxSuppressionV5") == 3
+
+
+def test_a_session_of_raw_alone_gives_what_the_loaded_model_gives(exported, signatures):
+    images = np.random.default_rng(2).normal(size=(2, 64, 96, 3)).astype(np.float32)
+    found = SignatureSession(exported[1], "raw")(images)
+    expected = signatures["raw"](images=tf.constant(images))
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5)
+
+
+def test_a_damaged_saved_model_is_refused_with_its_folder(exported, tmp_path):
+    """Of a copy whose graph, then whose weights are cut off."""
+    for damaged in ("saved_model.pb", "variables/variables.data-00000-of-00001"):
+        copy = shutil.copytree(exported[1], tmp_path / damaged.replace("/", "-"))
+        content = (copy / damaged).read_bytes()
+        (copy / damaged).write_bytes(content[: len(content) // 2])
+        with pytest.raises(UserError, match=f"cannot read the SavedModel {copy}"):
+            load_exported(str(copy))
 
 
 def test_the_model_describes_itself(exported, signatures):
