@@ -21,31 +21,20 @@ import rich.progress
 import tensorflow as tf
 
 from edet.errors import UserError
-<<<<<<< HEAD
 from edet.files import reason
 from edet.image.decode import WHITE_LEVEL, exif_orientation
 from edet.image.look import look_of
-=======
-from edet.image.decode import WHITE_LEVEL
->>>>>>> 1e6265b (Name a record that TensorFlow does not parse where its error is no text)
 from edet.image.sixteen_bits import brightest_value
 from edet.input.ground_truth import Annotations, decoding_error, ground_truth
 from edet.input.reading import decode_parsed
 from edet.records.masks import IGNORED, BadMask, load_mask
 from edet.records.schema import (
     Mask,
-<<<<<<< HEAD
     check_kinds,
     checked_features,
     classes_of,
     mask_of,
     orientation_of,
-=======
-    check_parsed,
-    checked_features,
-    classes_of,
-    mask_of,
->>>>>>> 1e6265b (Name a record that TensorFlow does not parse where its error is no text)
     parse_example,
 )
 from edet.records.shards import read_records
@@ -171,7 +160,7 @@ def _check_record(
         return found
     try:
         example = {key: value.numpy() for key, value in _read(serialized).items()}
-    except (tf.errors.OpError, UnicodeDecodeError):  # some messages quote the record
+    except tf.errors.OpError:
         source_id = b"".join(features["image/source_id"].bytes_list.value)
         name = _name(source_id.decode(errors="replace"), record, file)
         what, why = "undecodable image", _why(serialized)
@@ -227,10 +216,10 @@ def _open_orientation(
 def _why(serialized: bytes) -> str:
     """Says why a record cannot be decoded; op by op, since a graph's error tells it at length."""
     try:
-        check_parsed(serialized, "it")
-    except UserError as error:
-        return str(error)
-    return decoding_error(parse_example(tf.constant(serialized))["encoded"])
+        encoded = parse_example(tf.constant(serialized))["encoded"]
+    except tf.errors.OpError as error:
+        return reason(error)
+    return decoding_error(encoded)
 
 
 def _name(source_id: str, record: int, file: str) -> str:

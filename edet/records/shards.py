@@ -21,11 +21,7 @@ import tensorflow as tf
 
 from edet.errors import UserError
 from edet.files import failure
-<<<<<<< HEAD
 from edet.records.schema import check_kinds, checked_features, classes_of, mask_of
-=======
-from edet.records.schema import check_parsed, checked_features, classes_of, mask_of
->>>>>>> 1e6265b (Name a record that TensorFlow does not parse where its error is no text)
 from edet.terminal import Console
 
 FRAME_BYTES = 16  # of a record besides its own: uint64 length, uint32 crc, and uint32 crc behind
@@ -106,11 +102,7 @@ def check_records(
     for file in files:
         for index, serialized in enumerate(read_records(file, None if every_record else 1)):
             features = checked_features(serialized, f"{file}, record {index}")
-<<<<<<< HEAD
             check_kinds(features, f"{file}, record {index}")
-=======
-            check_parsed(serialized, f"{file}, record {index}")
->>>>>>> 1e6265b (Name a record that TensorFlow does not parse where its error is no text)
             classes = classes_of(features)
             class_ids = [class_id for class_id, _ in classes]
             unknown = sorted(set(class_ids) - known) if known is not None else []

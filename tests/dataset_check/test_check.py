@@ -9,11 +9,7 @@ from edet.dataset_check.check import read_image, read_set
 from edet.errors import UserError
 from edet.records.masks import encode_mask
 from edet.records.schema import Example, Mask, encode_example
-<<<<<<< HEAD
 from tests.pictures import encoded
-=======
-from tests.records.small_records import UNKNOWN_FIELD
->>>>>>> 1e6265b (Name a record that TensorFlow does not parse where its error is no text)
 
 LABELS = {1: "cat", 2: "dog", 3: ""}
 SIZE = (20, 30)
@@ -159,11 +155,6 @@ def test_a_field_of_another_type_is_listed_with_its_name(tmp_path):
     assert problem["file"].startswith("image a (record 0 of ")
     assert problem["what"] == "record of another schema"
     assert "float_list in image/height, which takes int64_list" in problem["detail"]
-
-
-def test_a_record_whose_error_quotes_bytes_is_listed(tmp_path):
-    problem = only_problem(tmp_path / "f", UNKNOWN_FIELD, record("b"))
-    assert "it is not a tf.Example that TensorFlow parses" in problem["detail"]
 
 
 def test_a_cut_shard_is_listed_and_the_next_one_read(tmp_path):
