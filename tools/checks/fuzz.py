@@ -41,7 +41,6 @@ from edet.export.saved_model import export_saved_model
 from edet.files import write_json
 from edet.image.decode import decode_image
 from edet.image.transcode import BadImage, make_plain
-from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
 from edet.records.shards import check_records
 from edet.records.sources.coco import read_coco
@@ -241,7 +240,7 @@ def save_model(folder: str) -> str:
     """Writes the SavedModel of an untrained small network and returns where."""
     small = {"image_size": 64, "pyramid_width": 16, "pyramid_repeats": 1, "head_repeats": 1}
     config = replace(Config(), model=small)
-    return export_saved_model(Detector(build_network(config.model), config), folder)
+    return export_saved_model(build_network(config.model), config, folder)
 
 
 if __name__ == "__main__":
