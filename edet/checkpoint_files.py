@@ -164,6 +164,23 @@ class CheckpointFolder:
 
     def __init__(self, path: str):
         self.path = path
+        self._known: set[int] | None = None  # steps; None: whatever is there
+
+    def take_stock(self) -> None:
+        """Notes what is there; from now on `write` is refused as soon as another run writes, too.
+
+        That run's checkpoints may be newer than ours, and would go as those of a past that is gone.
+        """
+        self._known = set(self.steps())
+
+    def _refuse_others(self) -> None:
+        others = set() if self._known is None else set(self.steps()) - self._known
+        if others:
+            raise UserError(
+                f"another run writes to {self.path}, since this one began: of steps "
+                f"{', '.join(map(str, sorted(others)))}. Nothing was saved or removed; stop one of "
+                "them, or give it another --workdir."
+            )
 
     def steps(self) -> list[int]:
         """Returns the steps of the checkpoints, whole or not, last step first.
@@ -198,8 +215,10 @@ class CheckpointFolder:
           keep: how many stay.
 
         Raises:
-          StorageError: it cannot be written; the earlier ones are untouched.
+          StorageError: it cannot be written; the earlier ones are untouched. UserError: another run
+            writes here, too; see `take_stock`.
         """
+        self._refuse_others()
         path = self.at(step)
         try:
             tf.io.gfile.makedirs(self.path)
@@ -210,6 +229,8 @@ class CheckpointFolder:
             kept = [self._name(each) for each in self.steps() if each <= step][:keep]
             self._write_list(kept)
             self._remove_others(kept)
+            if self._known is not None:
+                self.take_stock()
         except (OSError, tf.errors.OpError, UserError) as error:
             # Frees what a full disk has taken; may fail like the write, which is the news.
             with contextlib.suppress(OSError, tf.errors.OpError, UserError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -15,6 +16,7 @@ from edet.config.loading import differences, load_config, save_config
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.files import write_json
+from edet.ownership import owned
 from edet.step_log import read_steps
 
 _PACKAGES = (
@@ -132,6 +134,24 @@ class Workdir:
     def fusion_weights(self) -> list[dict[str, float]]:
         """Returns {"step": 300, "cell0.node5.input0": 0.5, ...}, as `FusionLog` wrote them."""
         return read_steps(self.fusion_weights_file)
+
+    def owned(self, what: str, is_chief: bool = True) -> contextlib.AbstractContextManager[None]:
+        """Keeps others who do the same out of the folder while the context is open.
+
+        A training owns the checkpoints, the best one, the configuration and the logs; an evaluation
+        what only `--mode=eval` writes. So one may watch the other in one folder.
+
+        Args:
+          what: "a training" or "an evaluation".
+          is_chief: of several workers of one run only the chief writes, and owns.
+
+        Raises:
+          UserError: another one runs here; it says which process, on which host, since when.
+        """
+        if not self or not is_chief:
+            return contextlib.nullcontext()
+        lock = self.at(f"{what.rpartition(' ')[2]}.lock")
+        return owned(lock, self.path, what, "use another --workdir")
 
     def prepare(self, config: Config) -> list[str]:
         """Makes the folder for training and saves configuration, versions and command in it.

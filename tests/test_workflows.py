@@ -16,6 +16,7 @@ from edet.config.schema import replace
 from edet.errors import Interrupted, StorageError, UserError
 from edet.export import exported as exported_files
 from edet.export.litert import LiteRTFile
+from edet.ownership import owned
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
 from edet.runtime.interruption import Workers
@@ -79,7 +80,8 @@ def test_a_run_leaves_everything_that_explains_it(workdir, config):
 
 def test_the_workdir_alone_is_enough_for_every_mode(workdir, strategy, records, tmp_path):
     config = run_config(str(workdir), None, None, [])
-    found = workflows.evaluate(config, str(workdir), strategy, "")
+    with Workdir(str(workdir)).owned("a training"):  # which an evaluation may watch
+        found = workflows.evaluate(config, str(workdir), strategy, "")
     assert found == json.loads((workdir / "eval.json").read_text())
     results = json.loads((workdir / "detections.json").read_text())
     assert len(results) == sum(found["detections"].values()) > 0
@@ -186,6 +188,30 @@ def test_inspect_counts_the_network_without_any_weights(config):
     assert found["anchors"] == 9 * (8 * 8 + 4 * 4 + 2 * 2)
     parts = found["parts"]
     assert parts["total"]["trainable_parameters"] > parts["heads"]["trainable_parameters"] > 0
+
+
+@pytest.mark.parametrize("mode", ["training", "evaluation", "prediction"])
+def test_a_second_one_of_the_same_mode_is_refused_in_a_sentence(
+    mode, workdir, config, strategy, tmp_path, monkeypatch
+):
+    run = Workdir(str(workdir))
+    before = sorted(path.name for path in workdir.iterdir())
+    sentence = f"is being written by an? {mode} already: this process, since 20.*; wait"
+    if mode == "training":
+        with run.owned("a training"), pytest.raises(UserError, match=f"{workdir} {sentence}"):
+            workflows.train(config, str(workdir), strategy)
+    elif mode == "evaluation":
+        with run.owned("an evaluation"), pytest.raises(UserError, match=f"{workdir} {sentence}"):
+            workflows.evaluate(config, str(workdir), strategy, "")
+    else:
+        monkeypatch.setattr("edet.workflows.serving.load_predictor", lambda *_: None)
+        lock = f"{tmp_path}/predict.lock"
+        with (
+            owned(lock, str(tmp_path), "a prediction", "wait"),
+            pytest.raises(UserError, match=f"{tmp_path} {sentence}"),
+        ):
+            workflows.predict(config, str(workdir), "", [], str(tmp_path))
+    assert sorted(path.name for path in workdir.iterdir()) == before
 
 
 def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_ends_as_if_it_had_not_been_full(

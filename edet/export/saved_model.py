@@ -19,6 +19,7 @@ from edet.export.serving_protos import PredictionLog, predict_request
 from edet.export.signature_session import SignatureSession
 from edet.export.signatures import Signature, signatures_of
 from edet.files import folder_aside, read_text, reason, write_json
+from edet.ownership import owned
 
 _WARMUP = "tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 
@@ -48,17 +49,19 @@ def export_saved_model(
       renames a folder file by file, so a server that polls it can meet a part.)
 
     Raises:
-      UserError: the version exists, or the folder cannot be written.
+      UserError: the version exists, another export writes in the folder, or it cannot be written.
     """
     try:
         tf.io.gfile.makedirs(folder)
-        if version is None:
-            version = 1 + max((int(v) for v in _entries(folder) if v.isdigit()), default=0)
-        target = os.path.join(folder, str(version))
-        if tf.io.gfile.exists(target):
-            raise UserError(f"{target} exists already; give another version or remove it.")
-        with folder_aside(target) as aside:
-            _write(network, config, aside, model_name=os.path.basename(folder.rstrip("/")))
+        lock = f"{folder.rstrip('/')}.lock"  # beside it: servers look into it
+        with owned(lock, folder, "an export", "name another folder"):
+            if version is None:
+                version = 1 + max((int(v) for v in _entries(folder) if v.isdigit()), default=0)
+            target = os.path.join(folder, str(version))
+            if tf.io.gfile.exists(target):
+                raise UserError(f"{target} exists already; give another version or remove it.")
+            with folder_aside(target) as aside:
+                _write(network, config, aside, model_name=os.path.basename(folder.rstrip("/")))
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"cannot write the SavedModel in {folder}: {reason(error)}") from error
     return target

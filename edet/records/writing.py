@@ -30,6 +30,7 @@ from edet.errors import UserError
 from edet.files import content_of, read_text, reason, write_json, write_text, written_aside
 from edet.image.sixteen_bits import brightest_value
 from edet.image.transcode import BadImage, PlainImage, is_resized, make_plain
+from edet.ownership import owned
 from edet.records.masks import BadMask, encode_mask, load_mask
 from edet.records.report import SIXTEEN_BITS, Report, nothing_read, refuse_nothing
 from edet.records.schema import Example, Mask, box_areas, encode_example
@@ -97,28 +98,44 @@ def write_records(
         )
     num_shards = num_shards or min(num_images, math.ceil(source.num_bytes() / SHARD_BYTES) or 1)
     paths = [f"{output}-{i:05d}-of-{num_shards:05d}.tfrecord" for i in range(num_shards)]
-    _refuse_other_shards(output, paths)
-    shards = [Shard.of(source, path, index, num_shards) for index, path in enumerate(paths)]
+    with owned(f"{output}.lock", output, "a set of records", "use another --output"):
+        _refuse_other_shards(output, paths)
+        shards = [Shard.of(source, path, index, num_shards) for index, path in enumerate(paths)]
+        with _progress_bar(num_images, progress) as advance:
+            write_shards = write_shards or functools.partial(
+                _write_here, workers=workers, advance=advance
+            )
+            tallies, kept = _write_missing(source, output, shards, write_shards, advance)
+        total = Tally()
+        for tally in (source.tally, *tallies):
+            total.add(tally)
+        report = Report(paths, kept, source.labels, total)
+        write_json(f"{output}.report.json", report.as_json())
+        refuse_nothing(source, total, output)
+        for name, labels in (("labels", source.labels), ("mask_labels", source.mask_labels)):
+            if labels or name == "labels":
+                write_text(f"{output}.{name}.yaml", yaml.safe_dump(labels, allow_unicode=True))
+    return report
+
+
+def _write_missing(
+    source: Source, output: str, shards: Sequence[Shard], write_shards: WriteShards,
+    advance: Callable[[int], None],
+) -> tuple[list[Tally], int]:  # fmt: skip
+    """Returns the tallies of all shards, and how many are kept from an earlier run."""
     manifest = _Manifest(output)
     finished = {shard: manifest.finished(shard) for shard in shards}
     missing = [shard for shard, tally in finished.items() if tally is None]
-    with _progress_bar(num_images, progress) as advance:
-        advance(sum(_num_images(source, shard) for shard in set(shards) - set(missing)))
-        if write_shards is None:
-            write_shards = functools.partial(_write_here, workers=workers, advance=advance)
+    advance(sum(_num_images(source, shard) for shard in set(shards) - set(missing)))
+    try:
         for shard, tally in write_shards(source, missing):
             manifest.add(shard, tally)
             finished[shard] = tally
-    total = Tally()
-    for tally in (source.tally, *finished.values()):
-        total.add(tally)
-    report = Report(paths, len(shards) - len(missing), source.labels, total)
-    write_json(f"{output}.report.json", report.as_json())
-    refuse_nothing(source, total, output)
-    for name, labels in (("labels", source.labels), ("mask_labels", source.mask_labels)):
-        if labels or name == "labels":
-            write_text(f"{output}.{name}.yaml", yaml.safe_dump(labels, allow_unicode=True))
-    return report
+    except KeyboardInterrupt as stop:
+        done = sum(tally is not None for tally in finished.values())
+        stop.add_note(f"{done} of {len(shards)} shards are finished; the same command goes on.")
+        raise
+    return list(finished.values()), len(shards) - len(missing)
 
 
 def _num_images(source: Source, shard: Shard) -> int:

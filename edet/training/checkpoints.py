@@ -34,6 +34,8 @@ class Checkpoints:
         self._keep, self._is_chief = keep, is_chief
         self._last, self._best = workdir.last_checkpoints, workdir.best_checkpoints
         self._best_file = workdir.best_file
+        for folder in (self._last, self._best) if is_chief else ():
+            folder.take_stock()
         self._saved = -1  # step of the newest whole one, as far as this process knows
 
     def restore_last(self, log: Callable[[str], None] = print) -> bool:
@@ -46,6 +48,8 @@ class Checkpoints:
           UserError: all are damaged, or they are of another model; StorageError: their disk or
             bucket does not answer now.
         """
+        if self._is_chief:
+            self._last.take_stock()
         found = self._last.paths()
         for path in found:
             why = find_damage(path) or self._restore(path)

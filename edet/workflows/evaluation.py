@@ -54,11 +54,13 @@ def evaluate(config: Config, workdir: str, strategy: tf.distribute.Strategy, wei
 
     Raises:
       Interrupted: another worker is gone.
-      UserError: the data or settings are at fault, or a device has too little memory.
+      UserError: the data or settings are at fault, another evaluation writes to the workdir, or a
+        device has too little memory.
       StorageError: a file cannot be read or written now.
     """
-    with Workers(strategy).watched(), enough_memory():
-        return _evaluate(config, Workdir(workdir), strategy, weights)
+    run, is_chief = Workdir(workdir), strategy.extended.should_checkpoint
+    with Workers(strategy).watched(), enough_memory(), run.owned("an evaluation", is_chief):
+        return _evaluate(config, run, strategy, weights)
 
 
 def _evaluate(
@@ -79,8 +81,9 @@ def _evaluate(
 def evaluate_predictor(config: Config, workdir: str, predictor: Predictor) -> dict:
     """As `evaluate`, on one device, for a predictor that is loaded."""
     checked_records(config, "eval_records")
-    here = tf.distribute.get_strategy()
-    return Evaluation(config, Workdir(workdir), here, predictor, in_full=True).run().entries
+    run, here = Workdir(workdir), tf.distribute.get_strategy()
+    with run.owned("an evaluation"):
+        return Evaluation(config, run, here, predictor, in_full=True).run().entries
 
 
 def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:

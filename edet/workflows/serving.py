@@ -24,6 +24,7 @@ from edet.inference.files import predict_files
 from edet.input.reading import user_errors
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
+from edet.ownership import owned
 from edet.records.sources.synthetic import make_scene
 from edet.runtime.devices import check_batch_size
 from edet.weights.loading import load_weights
@@ -51,10 +52,12 @@ def predict(
     with strategy.scope():
         predictor = load_predictor(config, weights or workdir)
     output = output or Workdir(workdir).predictions
-    summary = predict_files(
-        predictor, inputs, output, config.data.eval_batch_size, config.detect.draw_threshold,
-        draw_boxes, draw_overlay, strategy,
-    )  # fmt: skip
+    lock = os.path.join(output, "predict.lock")
+    with owned(lock, output, "a prediction", "use another --output"):
+        summary = predict_files(
+            predictor, inputs, output, config.data.eval_batch_size, config.detect.draw_threshold,
+            draw_boxes, draw_overlay, strategy,
+        )  # fmt: skip
     frames = f", {summary['frames']} frames of {summary['videos']} videos"
     written = f"{summary['images']} pictures{frames if summary['videos'] else ''} -> {output}"
     keep(workdir, "predict", summary)

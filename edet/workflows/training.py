@@ -59,7 +59,8 @@ def train(
     Raises:
       Interrupted: SIGTERM or SIGHUP has come, or another worker is gone; KeyboardInterrupt: Ctrl-C
         was pressed. What was trained is saved, and the same call goes on.
-      UserError: the data or settings are at fault, or a device has too little memory.
+      UserError: the data or settings are at fault, another training runs in the workdir, or a
+        device has too little memory.
       StorageError: a file cannot be read or written now; the same call goes on.
     """
     with Workers(strategy).watched(), enough_memory():
@@ -71,6 +72,18 @@ def _train(
 ) -> dict:
     is_chief = strategy.extended.should_checkpoint
     records, recipe = _plan(config, workdir, strategy, evaluate_too)
+    with workdir.owned("a training", is_chief):
+        if is_chief:
+            _announce(config, workdir, recipe)
+        return _run(config, workdir, strategy, evaluate_too, records, recipe)
+
+
+def _run(
+    config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, evaluate_too: bool,
+    records: RecordSet, recipe: Recipe,
+) -> dict:  # fmt: skip
+    """Trains as planned in a workdir that this process owns."""
+    is_chief = strategy.extended.should_checkpoint
     keras.utils.set_random_seed(config.train.seed)
     with strategy.scope():
         network = build_network(config.model, recipe.precision, recipe.batch_norm_momentum)
@@ -121,7 +134,7 @@ def _train(
 def _plan(
     config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, evaluate_too: bool
 ) -> tuple[RecordSet, Recipe]:
-    """Checks everything that can be checked beforehand, saves and prints what the run will do."""
+    """Checks everything that can be checked beforehand; returns what is trained on, and how."""
     sizes = ["batch_size", "eval_batch_size"] if evaluate_too else ["batch_size"]
     check_batch_size(config, strategy.num_replicas_in_sync, sizes)
     records = checked_records(config, "train_records", for_training=True)
@@ -134,14 +147,16 @@ def _plan(
         is_tpu(strategy),
     )
     refuse_fewer_steps(workdir, recipe.total_steps)
-    if not strategy.extended.should_checkpoint:
-        return records, recipe
+    return records, recipe
+
+
+def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> None:
+    """Saves and prints what the run will do."""
     notes = workdir.prepare(config)
     write_json(workdir.recipe_file, dataclasses.asdict(recipe))
     console.print(config_table(config), recipe.table(config))
     for note in notes:
         console.print(f"changed since this run was started: {note}", style="yellow", markup=False)
-    return records, recipe
 
 
 def refuse_fewer_steps(workdir: Workdir, wanted: int) -> None:

@@ -14,6 +14,7 @@ from edet.config.loading import save_config
 from edet.config.schema import Config, replace
 from edet.errors import UserError
 from edet.models.efficientdet import build_network
+from edet.ownership import owned
 from edet.training.checkpoints import Checkpoints
 from edet.training.variables import TrainingVariables
 from edet.workdir import Workdir
@@ -73,6 +74,14 @@ def test_an_existing_folder_is_left_alone(workdir, tmp_path):
     with pytest.raises(UserError, match="exists already"):
         _convert(workdir, tmp_path / "mine")
     assert not list((tmp_path / "mine").iterdir())
+
+
+def test_two_conversions_do_not_write_one_folder(workdir, tmp_path):
+    with (
+        owned(f"{tmp_path}/tf1.lock", "tf1", "a conversion", "wait"),
+        pytest.raises(UserError, match="tf1 is being written by a conversion already"),
+    ):
+        _convert(workdir, tmp_path / "tf1", "--to=tf1")
 
 
 def test_a_failed_conversion_leaves_nothing(workdir, tmp_path):

@@ -26,6 +26,7 @@ from edet.image.files import decode_picture
 from edet.inference.detector import Detector
 from edet.input.reading import decode_parsed
 from edet.models.efficientdet import build_network
+from edet.ownership import owned
 from tests.pictures import encoded as png
 from tests.small import small_model
 
@@ -309,6 +310,11 @@ def test_versions_count_up_and_none_is_overwritten(exported, parts):
     assert os.path.basename(path) == "1"
     with pytest.raises(UserError, match="exists already"):
         export_saved_model(*parts, folder, version=1)
+    with (
+        owned(f"{folder}.lock", folder, "an export", "wait"),
+        pytest.raises(UserError, match="is being written by an export already: this process"),
+    ):
+        export_saved_model(*parts, folder)
     assert os.listdir(folder) == ["1"]
 
 

@@ -191,14 +191,32 @@ class _Interrupted(SyntheticSet):
 
 def test_a_second_run_goes_on_after_the_finished_shards(tmp_path):
     prefix = str(tmp_path / "train")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stop:
         write_records(_Interrupted(6, 32), prefix, 3)
+    assert stop.value.__notes__ == ["2 of 3 shards are finished; the same command goes on."]
     assert len(list(tmp_path.glob("*.tfrecord"))) == 2
     assert not list(tmp_path.glob(".*.part"))
     report = write_records(SyntheticSet(6, 32), prefix, 3)
     assert report.kept == 2
     assert report.tally.images["written"] == count_records(report.shards).num_records == 6
     assert write_records(SyntheticSet(6, 32), prefix, 3).kept == 3
+
+
+def test_two_do_not_write_the_same_records_at_once(tmp_path):
+    """The second begins while the first has its pictures read; with other shards, too."""
+    prefix, refused = str(tmp_path / "train"), []
+
+    class Both(SyntheticSet):
+        def shard(self, index, num_shards):
+            with pytest.raises(UserError, match="train is being written by a set of rec") as error:
+                write_records(SyntheticSet(6, 32), prefix, 2)
+            refused.append(error)
+            return super().shard(index, num_shards)
+
+    report = write_records(Both(6, 32), prefix, 3)
+    assert len(refused) == 3
+    assert count_records(report.shards).num_records == 6
+    assert not list(tmp_path.glob("*.lock"))
 
 
 def test_changed_inputs_are_written_again(tmp_path):
@@ -280,7 +298,7 @@ def test_a_set_that_has_no_boxes_or_has_masks_is_written_without_boxes(tmp_path)
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write .*file/train-00000"):
+    with pytest.raises(UserError, match=r"cannot write .*file/train\.lock"):
         write_records(example_set(1), str(tmp_path / "file" / "train"))
 
 

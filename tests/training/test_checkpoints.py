@@ -346,6 +346,38 @@ def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(tmp_path):
     assert FewVariables(tmp_path).checkpoints.restore_last()
 
 
+def names(folder):
+    return sorted(path.stem for path in folder.glob("ckpt-*.index"))
+
+
+def test_a_second_run_in_the_folder_takes_nothing_away_from_the_first(tmp_path):
+    """Both in this process, which no lock keeps apart; the second begins at step 3, and is late."""
+    first, second = FewVariables(tmp_path), FewVariables(tmp_path)
+    first.step.assign(3)
+    first.checkpoints.save()
+    assert second.checkpoints.restore_last()
+    for step in (6, 9):
+        first.step.assign(step)
+        first.checkpoints.save()
+    second.step.assign(6)
+    with pytest.raises(UserError, match=r"another run writes to .*: of steps 6, 9\. Nothing was"):
+        second.checkpoints.save()
+    assert names(tmp_path / "checkpoints") == ["ckpt-6", "ckpt-9"]
+    first.step.assign(12)
+    first.checkpoints.save()
+    assert names(tmp_path / "checkpoints") == ["ckpt-12", "ckpt-9"]
+
+
+def test_a_best_checkpoint_of_another_run_is_not_removed_either(tmp_path):
+    first, second = FewVariables(tmp_path), FewVariables(tmp_path)
+    first.step.assign(6)
+    first.checkpoints.save_if_best(0.4)
+    second.step.assign(3)
+    with pytest.raises(UserError, match=r"another run writes to .*best"):
+        second.checkpoints.save_if_best(0.5)
+    assert names(tmp_path / "best") == ["ckpt-6"]
+
+
 def test_only_the_chief_writes(tmp_path):
     run = FewVariables(tmp_path)
     others = Checkpoints(Workdir(str(tmp_path)), run, keep=2, is_chief=False)
