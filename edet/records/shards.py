@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import gzip
+import hashlib
 import io
 import itertools
 import struct
@@ -27,6 +28,7 @@ from edet.terminal import Console
 FRAME_BYTES = 16  # of a record besides its own: uint64 length, uint32 crc, and uint32 crc behind
 _GZIP_MARK = b"\x1f\x8b\x08"
 _BAD_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
+_CRC_BYTES = 4
 
 CHECK_ALL_BELOW = 20_000  # records; a larger set has only the first record of each shard checked
 
@@ -37,6 +39,7 @@ class RecordSet:
 
     files: list[str]
     counts: list[int]  # records of each file
+    fingerprint: str = ""  # of what they hold, whatever the files are called
     num_checked: int = 0  # records that were read
     num_empty: int = 0  # of them: images without boxes
     class_boxes: dict[int, int] = field(default_factory=dict)  # {class id: boxes}
@@ -193,7 +196,7 @@ def count_records(files: list[str]) -> RecordSet:
         StorageError: its disk or bucket does not answer now.
     """
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        counts = rich.progress.track(
+        found = rich.progress.track(
             pool.map(_count, files),
             description="Counting records",
             total=len(files),
@@ -201,29 +204,40 @@ def count_records(files: list[str]) -> RecordSet:
             console=Console(),
             disable=len(files) < 64,
         )
-        return RecordSet(files, list(counts))
+        counts, digests = zip(*found, strict=True) if files else ((), ())
+    fingerprint = hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+    return RecordSet(files, list(counts), fingerprint)
 
 
-def _count(file: str) -> int:
-    """Walks over one shard: uint64 length, uint32 crc, that many bytes, uint32 crc, and again."""
+def _count(file: str) -> tuple[int, bytes]:
+    """Walks over one shard: uint64 length, uint32 crc, that many bytes, uint32 crc, and again.
+
+    Returns:
+      The number of records, and a digest of their lengths and checksums.
+    """
     good = position = 0
+    digest = hashlib.sha256()
     try:
         end = _length(file)
         with _opened(file) as shard:
             while position < end:
-                shard.seek(position)
-                header = shard.read(12)
-                if len(header) < 12:
+                before = min(position, _CRC_BYTES)  # the checksum of the record before
+                shard.seek(position - before)
+                header = shard.read(before + 12)
+                if len(header) < before + 12:
                     raise UserError(_damaged(file, good))
-                position += FRAME_BYTES + struct.unpack("<Q", header[:8])[0]
+                digest.update(header)
+                position += FRAME_BYTES + struct.unpack("<Q", header[before:][:8])[0]
                 if position > end:
                     raise UserError(_damaged(file, good))
                 good += 1
+            shard.seek(max(0, end - _CRC_BYTES))
+            digest.update(shard.read(_CRC_BYTES))
     except _BAD_GZIP as error:
         raise UserError(_damaged(file, good)) from error
     except (OSError, tf.errors.OpError) as error:
         raise failure(f"cannot read {file}", error) from error
-    return good
+    return good, digest.digest()
 
 
 def records_at(file: str, offsets: Sequence[int]) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ highest AP. Should the newest be damaged, the one before is taken.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -94,18 +95,87 @@ class Checkpoints:
         self._saved = step
         return self._last.at(step)
 
-    def save_if_best(self, value: float, metric: str = "AP") -> bool:
-        """Writes the current step beside the others if its metric is the highest of the run."""
-        best = self.best()
-        if not self._is_chief or (best is not None and value <= best[metric]):
+    def save_if_best(
+        self, value: float, metric: str = "AP", measured_on: dict[str, Any] | None = None
+    ) -> bool:
+        """Writes the current step beside the others if its metric is the highest of the run.
+
+        Args:
+          value: of the metric.
+          metric: its name.
+          measured_on: what it depends on besides the weights, as JSON; a score that was measured on
+            something else does not count.
+        """
+        if not self._is_chief:
+            return False
+        best = self._read_best()
+        if best and best.get("measured_on") == measured_on and value <= best[metric]:
             return False
         step = int(self._step.numpy())
         self._best.write(step, self._checkpoint.write, keep=1)
-        write_json(self._best_file, {"step": step, metric: value})
+        self.score_best(step, value, metric, measured_on)
         return True
+
+    def score_best(
+        self, step: int, value: float, metric: str, measured_on: dict[str, Any] | None
+    ) -> None:
+        """Notes the score of the best checkpoint; arguments as of `save_if_best`."""
+        if self._is_chief:
+            score = {"step": step, metric: value}
+            write_json(
+                self._best_file, score | ({"measured_on": measured_on} if measured_on else {})
+            )
 
     def best(self) -> dict | None:
         """Returns {"step", metric} of the best checkpoint, or None before the first."""
+        best = self._read_best()
+        return best and {name: value for name, value in best.items() if name != "measured_on"}
+
+    def best_to_measure_again(
+        self, measured_on: dict[str, Any], goes_on: bool, log: Callable[[str], None] = print
+    ) -> int | None:
+        """Returns the step of the best checkpoint if its score is of something else; else None.
+
+        A score behind which there is no checkpoint of this run is removed, so that the first
+        evaluation gives another.
+
+        Args:
+          measured_on: as of `save_if_best`, from now on.
+          goes_on: whether the run goes on from a checkpoint, or begins.
+          log: gets a sentence where the score does not stay as it is.
+        """
+        best = self._read_best()
+        if best is None:
+            return None
+        step = best["step"]
+        path = self._best.at(step)
+        if not goes_on:
+            why = f"{path} is of a run whose checkpoints are gone"
+        elif step not in self._best.steps() or find_damage(path):
+            why = f"{path}, the best checkpoint, is gone or damaged"
+        elif before := _differences(best.get("measured_on", {}), measured_on):
+            log(f"{path}, the best so far, is measured again: its score is of {before}")
+            return step
+        else:
+            return None
+        log(f"{why}; the first evaluation decides anew which is the best")
+        if self._is_chief:
+            tf.io.gfile.remove(self._best_file)
+        return None
+
+    def best_path(self, step: int) -> str:
+        """Returns the path of the best checkpoint, of this step."""
+        return self._best.at(step)
+
+    def _read_best(self) -> dict | None:
         if not tf.io.gfile.exists(self._best_file):
             return None
         return read_json(self._best_file, "best result")
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Returns in words what was otherwise; "" if nothing was."""
+    if not before:
+        return "unknown records and settings"
+    names = [name for name in before | now if before.get(name) != now.get(name)]
+    return ", ".join(f"{name} {before.get(name)}, now {now.get(name)}" for name in names)

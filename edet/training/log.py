@@ -40,7 +40,7 @@ class Reporter:
     ):  # fmt: skip
         """Args: `is_chief`, whether this process writes and prints; of several workers one does."""
         self.fusion = fusion
-        self.total_steps, self.batch_size, self._is_chief = total_steps, batch_size, is_chief
+        self.total_steps, self.batch_size, self.is_chief = total_steps, batch_size, is_chief
         self.console = Console(soft_wrap=True, quiet=not is_chief)
         if is_chief:
             seconds = _BUCKET_SECONDS if "://" in workdir.path else 0
@@ -64,7 +64,7 @@ class Reporter:
           images: [n, B] ids of their images.
           seconds: a step took.
         """
-        if not self._is_chief:
+        if not self.is_chief:
             return
         count = len(images)
         self._step = last_step
@@ -83,7 +83,7 @@ class Reporter:
 
     def log(self) -> None:
         """Prints a line about the steps since the last line; their means go to TensorBoard."""
-        if not self._is_chief:
+        if not self.is_chief:
             return
         metrics = {
             name: np.concatenate([part[name] for part in self._pending])
@@ -130,7 +130,7 @@ class Reporter:
 
         There is no page where no picture has a mask of its own size.
         """
-        if not self._is_chief:
+        if not self.is_chief:
             return
         page = tf.io.read_file(picture) if tf.io.gfile.exists(picture) else None
         with _board_errors():
@@ -143,7 +143,7 @@ class Reporter:
 
     def flush(self) -> None:
         """Writes the rows of the history that wait; before a checkpoint, whose past they are."""
-        if self._is_chief:
+        if self.is_chief:
             self.history.flush()
 
     def summary(self) -> dict[str, float]:

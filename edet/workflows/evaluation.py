@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ from edet.input.reading import decode_parsed, user_errors
 from edet.input.windows import make_eval_dataset
 from edet.records.masks import read_masks
 from edet.records.schema import parse_example
-from edet.records.shards import open_records
+from edet.records.shards import RecordSet, open_records
 from edet.runtime.devices import check_batch_size
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory
@@ -106,6 +107,20 @@ def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
                 markup=False,
             )
     return keep(workdir, "eval", entries)
+
+
+def conditions(config: Config, records: RecordSet, precision: str) -> dict[str, Any]:
+    """Returns, as JSON, what the metrics of a network's weights depend on besides them.
+
+    Args:
+      config: its `detect` counts; `model` is the same in a run's life.
+      records: that are evaluated on.
+      precision: what the network computes with.
+    """
+    settings = {f"detect.{name}": value for name, value in vars(config.detect).items()}
+    del settings["detect.draw_threshold"]
+    what = f"{records.num_records} with fingerprint {records.fingerprint[:16]}"
+    return json.loads(json.dumps({"records": what, "precision": precision} | settings))
 
 
 class Summary(NamedTuple):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import zlib
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -35,7 +38,9 @@ from edet.training.variables import TrainingVariables
 from edet.weights.loading import holds_detector, load_weights
 from edet.workdir import Workdir
 from edet.workflows.common import checked_records, console, keep
-from edet.workflows.evaluation import Evaluation
+from edet.workflows.evaluation import Evaluation, conditions
+
+_CONDITIONS = "conditions_crc32"  # column of evaluations.csv; of what best.json has in full
 
 
 def train(
@@ -71,18 +76,22 @@ def _train(
     config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, evaluate_too: bool
 ) -> dict:
     is_chief = strategy.extended.should_checkpoint
-    records, recipe = _plan(config, workdir, strategy, evaluate_too)
+    plan = _plan(config, workdir, strategy, evaluate_too)
     with workdir.owned("a training", is_chief):
         if is_chief:
-            _announce(config, workdir, recipe)
-        return _run(config, workdir, strategy, evaluate_too, records, recipe)
+            _announce(config, workdir, plan.recipe)
+        return _run(config, workdir, strategy, plan)
 
 
-def _run(
-    config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, evaluate_too: bool,
-    records: RecordSet, recipe: Recipe,
-) -> dict:  # fmt: skip
+class _Plan(NamedTuple):
+    recipe: Recipe
+    records: RecordSet
+    eval_records: RecordSet | None  # to evaluate on while training
+
+
+def _run(config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, plan: _Plan) -> dict:
     """Trains as planned in a workdir that this process owns."""
+    recipe, records, eval_records = plan
     is_chief = strategy.extended.should_checkpoint
     keras.utils.set_random_seed(config.train.seed)
     with strategy.scope():
@@ -91,11 +100,12 @@ def _run(
         variables = TrainingVariables(network)
     images = config.data.batch_size // strategy.num_replicas_in_sync
     memory = expected_memory(
-        network, images, recipe.precision, recipe.micro_batches, recipe.remat, evaluate_too
+        network, images, recipe.precision, recipe.micro_batches, recipe.remat, bool(eval_records)
     )
     console.print(memory.table())
     checkpoints = Checkpoints(workdir, variables, config.train.keep, is_chief)
-    if checkpoints.restore_last(log=lambda why: console.print(why, style="yellow", markup=False)):
+    goes_on = checkpoints.restore_last(log=_warn)
+    if goes_on:
         step = int(variables.step.numpy())
         done = ", all there are to do" if step == recipe.total_steps else ""
         console.print(f"resuming from step {step} of {workdir}{done}", markup=False)
@@ -108,11 +118,14 @@ def _run(
     fusion = FusionLog(network, workdir, done) if is_chief else None
     reporter = Reporter(workdir, done, recipe.total_steps, config.data.batch_size, is_chief, fusion)
     evaluate_at = None
-    if evaluate_too:
+    if eval_records:
         with strategy.scope():
             evaluated = build_network(config.model, recipe.precision)
-        evaluate_at = _evaluation_during_training(
-            config, workdir, strategy, evaluated, variables, checkpoints, reporter
+        predictor = make_predictor(of_pixels(evaluated, config.model), config)
+        evaluation = Evaluation(config, workdir, strategy, predictor)
+        measured_on = conditions(config, eval_records, recipe.precision)
+        evaluate_at = _Evaluations(
+            evaluation, workdir, evaluated, variables, checkpoints, reporter, measured_on, goes_on
         )
     batches = strategy.distribute_datasets_from_function(
         lambda context: make_train_dataset(config, records, context, skip_steps=done)
@@ -128,18 +141,19 @@ def _run(
     plot_history(workdir.history(), workdir.history_plot)
     steps = int(variables.step.numpy())
     summary = {"steps": steps, "best": checkpoints.best(), **reporter.summary()}
-    return keep(workdir, "train_and_eval" if evaluate_too else "train", summary)
+    return keep(workdir, "train_and_eval" if eval_records else "train", summary)
 
 
 def _plan(
     config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, evaluate_too: bool
-) -> tuple[RecordSet, Recipe]:
+) -> _Plan:
     """Checks everything that can be checked beforehand; returns what is trained on, and how."""
     sizes = ["batch_size", "eval_batch_size"] if evaluate_too else ["batch_size"]
     check_batch_size(config, strategy.num_replicas_in_sync, sizes)
     records = checked_records(config, "train_records", for_training=True)
+    eval_records = None
     if evaluate_too:
-        checked_records(config, "eval_records", for_training=True)
+        eval_records = checked_records(config, "eval_records", for_training=True)
     recipe = resolve_recipe(
         config,
         config.data.num_train_examples or records.num_records,
@@ -147,7 +161,7 @@ def _plan(
         is_tpu(strategy),
     )
     refuse_fewer_steps(workdir, recipe.total_steps)
-    return records, recipe
+    return _Plan(recipe, records, eval_records)
 
 
 def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> None:
@@ -177,37 +191,60 @@ def _starts_from_detector(config: Config, workdir: Workdir) -> bool:
     return bool(config.train.init) and holds_detector(config.train.init)
 
 
-def _evaluation_during_training(
-    config: Config,
-    workdir: Workdir,
-    strategy: tf.distribute.Strategy,
-    network: keras.Model,
-    variables: TrainingVariables,
-    checkpoints: Checkpoints,
-    reporter: Reporter,
-) -> Callable[[int, Callable[[], None]], None]:
-    """Returns what the loop calls to evaluate the moving average and keep it if it is the best."""
-    done = int(variables.step.numpy())
-    # Later ones are of a past that is gone: a damaged checkpoint was skipped.
-    evaluated = {row["step"] for row in workdir.evaluations() if row["step"] <= done}
-    evaluations = StepLog(workdir.evaluations_file)
-    predictor = make_predictor(of_pixels(network, config.model), config)
-    evaluation = Evaluation(config, workdir, strategy, predictor)
+def _warn(why: str) -> None:
+    console.print(why, style="yellow", markup=False)
 
-    def evaluate_at(step: int, check: Callable[[], None]) -> None:
+
+class _Evaluations:
+    """What the loop calls to evaluate the moving average, and to keep it if it is the best.
+
+    Args:
+      evaluation: of `network`.
+      network: gets the averages of `variables`.
+      measured_on: see `conditions`.
+      goes_on: whether the run goes on from a checkpoint, or begins.
+    """
+
+    def __init__(
+        self, evaluation: Evaluation, workdir: Workdir, network: keras.Model,
+        variables: TrainingVariables, checkpoints: Checkpoints, reporter: Reporter,
+        measured_on: dict[str, Any], goes_on: bool,
+    ):  # fmt: skip
+        self._evaluation, self._network, self._variables = evaluation, network, variables
+        self._checkpoints, self._reporter, self._measured_on = checkpoints, reporter, measured_on
+        self._log = StepLog(workdir.evaluations_file)
+        self._crc32 = zlib.crc32(json.dumps(measured_on, sort_keys=True).encode())
+        done = int(variables.step.numpy())
+        # Later ones are of a past that is gone: a damaged checkpoint was skipped.
+        self._evaluated = {
+            row["step"]
+            for row in workdir.evaluations()
+            if row["step"] <= done and row.get(_CONDITIONS) == self._crc32
+        }
+        self._best_before = checkpoints.best_to_measure_again(measured_on, goes_on, _warn)
+
+    def __call__(self, step: int, check: Callable[[], None]) -> None:
         """Evaluates after a step, unless that was done before the run was stopped."""
-        if step in evaluated:  # before the run was stopped
+        if self._best_before not in (None, step):
+            self._measure_best_again(self._best_before, check)
+        self._best_before = None
+        if step in self._evaluated:
             return
-        variables.copy_averages_to(network)
-        summary = evaluation.run({"step": step}, check)
-        if not strategy.extended.should_checkpoint:
-            return
+        self._variables.copy_averages_to(self._network)
+        summary = self._evaluation.run({"step": step}, check)
         goal, value = summary.goal
-        is_best = checkpoints.save_if_best(value, goal)
+        is_best = self._checkpoints.save_if_best(value, goal, self._measured_on)
+        if not self._reporter.is_chief:
+            return
         metrics = {name: f"{value:.6f}" for name, value in summary.metrics.items()}
-        evaluations.add([{"step": step} | metrics])
-        reporter.evaluation(step, summary.metrics, summary.page)
+        self._log.add([{"step": step} | metrics | {_CONDITIONS: self._crc32}])
+        self._reporter.evaluation(step, summary.metrics, summary.page)
         best = "  (best so far)" if is_best else ""
         console.print(f"step {step}  {summary.sentence}{best}")
 
-    return evaluate_at
+    def _measure_best_again(self, step: int, check: Callable[[], None]) -> None:
+        load_weights(self._network, self._checkpoints.best_path(step))
+        summary = self._evaluation.run({"step": step}, check)
+        goal, value = summary.goal
+        self._checkpoints.score_best(step, value, goal, self._measured_on)
+        console.print(f"step {step}, the best so far, again  {summary.sentence}")

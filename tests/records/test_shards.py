@@ -42,6 +42,21 @@ def test_a_summary_counts_what_was_read(tmp_path):
     assert count_records(files).num_records == 3
 
 
+def test_the_fingerprint_is_of_what_records_hold_and_not_of_files(tmp_path):
+    """Every byte counts, by the records' own checksums; nothing else is read."""
+
+    def fingerprint(*files):
+        return count_records(list(files)).fingerprint
+
+    one, two = encode_example(Example(png(4, 4), "1", [], [], 4, 4), {}), one_box()
+    a, b = shard(tmp_path / "a", [one, two]), shard(tmp_path / "b", [two])
+    moved = [shard(tmp_path / "c", [two]), shard(tmp_path / "d", [one, two])]
+    assert fingerprint(a, b) == fingerprint(*moved)
+    for records in ([two, one], [one], [one, two[:-1] + bytes([two[-1] ^ 1])]):
+        assert fingerprint(shard(tmp_path / "e", records), b) != fingerprint(a, b)
+    assert fingerprint(a) == check_records([a]).fingerprint
+
+
 def test_of_a_large_set_the_first_record_of_each_shard_is_checked(tmp_path, monkeypatch):
     files = [shard(tmp_path / name, [one_box(), one_box()]) for name in "ab"]
     for limit, checked in ((4, 2), (5, 4)):

@@ -1,6 +1,7 @@
 """Checkpoints hold everything, go on exactly, and say what is wrong with them."""
 
 import resource
+import shutil
 
 import numpy as np
 import pytest
@@ -376,6 +377,79 @@ def test_a_best_checkpoint_of_another_run_is_not_removed_either(tmp_path):
     with pytest.raises(UserError, match=r"another run writes to .*best"):
         second.checkpoints.save_if_best(0.5)
     assert names(tmp_path / "best") == ["ckpt-6"]
+
+
+ON_A, ON_B = {"records": "8 with fingerprint a"}, {"records": "9 with fingerprint b"}
+
+
+def best_of(folder, measured_on=ON_A, steps=(3,)):
+    """A run whose evaluation after each step, of AP 0.5, was on these records."""
+    run = FewVariables(folder)
+    for step in steps:
+        run.step.assign(step)
+        run.checkpoints.save()
+        run.checkpoints.save_if_best(0.5, measured_on=measured_on)
+    return run
+
+
+def again(folder, measured_on=ON_A, goes_on=True):
+    """What a run that is started there now makes of the best score; (run, step, sentences)."""
+    run, told = FewVariables(folder), []
+    step = run.checkpoints.best_to_measure_again(measured_on, goes_on, told.append)
+    return run, step, told
+
+
+def test_a_best_score_of_the_same_records_and_settings_stays(tmp_path):
+    best_of(tmp_path)
+    run, step, told = again(tmp_path)
+    assert (step, told) == (None, [])
+    run.step.assign(6)
+    assert not run.checkpoints.save_if_best(0.4, measured_on=ON_A)
+    assert run.checkpoints.best() == {"step": 3, "AP": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (ON_B, "records 9 with fingerprint b, now 8 with fingerprint a"),
+        (None, "unknown records and settings"),  # written before edet noted them
+    ],
+)
+def test_a_best_score_of_something_else_is_measured_again(tmp_path, before, words):
+    best_of(tmp_path, before)
+    run, step, (told,) = again(tmp_path)
+    assert step == 3
+    assert told.endswith(
+        f"best/ckpt-3, the best so far, is measured again: its score is of {words}"
+    )
+    run.checkpoints.score_best(3, 0.2, "AP", ON_A)
+    run.step.assign(6)
+    assert run.checkpoints.save_if_best(0.3, measured_on=ON_A)
+    assert run.checkpoints.best() == {"step": 6, "AP": 0.3}
+
+
+def test_a_lower_score_replaces_one_of_other_records(tmp_path):
+    """Where the best checkpoint is the current one it is not measured twice."""
+    run = best_of(tmp_path)
+    assert run.checkpoints.save_if_best(0.1, measured_on=ON_B)
+
+
+@pytest.mark.parametrize("what", ["removed", "damaged", "another run"])
+def test_a_best_score_without_a_checkpoint_of_this_run_is_none(tmp_path, what):
+    best_of(tmp_path)
+    data = tmp_path / "best" / "ckpt-3.data-00000-of-00001"
+    if what == "removed":
+        shutil.rmtree(tmp_path / "best")
+        (tmp_path / "best").mkdir()
+        (tmp_path / "best" / "best.json").write_text('{"step": 3, "AP": 0.5}')
+    elif what == "damaged":
+        cut(data, 1000)
+    run, step, (told,) = again(tmp_path, goes_on=what != "another run")
+    assert step is None
+    assert told.endswith("; the first evaluation decides anew which is the best")
+    assert run.checkpoints.best() is None
+    assert again(tmp_path)[1:] == (None, [])  # also after a restart before that evaluation
+    assert run.checkpoints.save_if_best(0.1, measured_on=ON_A)
 
 
 def test_only_the_chief_writes(tmp_path):

@@ -1,0 +1,97 @@
+"""Evaluations while training: what they were measured on decides whether they count."""
+
+import types
+
+import pytest
+import tensorflow as tf
+
+from edet.config.loading import load_config
+from edet.config.schema import replace
+from edet.records.shards import RecordSet
+from edet.training.checkpoints import Checkpoints
+from edet.workdir import Workdir
+from edet.workflows import training
+from edet.workflows.evaluation import Summary, conditions
+
+
+class Run:
+    """A run without a network: the AP of step k is k / 100, of another set's k / 1000."""
+
+    def __init__(self, folder, step, records, monkeypatch):
+        self.workdir, self.step, self.measured = Workdir(str(folder)), tf.Variable(step), []
+        self.loaded, self.scale = None, 100 if records == "a" else 1000
+        self.checkpoints = Checkpoints(self.workdir, self, keep=3)
+        monkeypatch.setattr(training, "load_weights", lambda _, path: setattr(self, "loaded", path))
+        reporter = types.SimpleNamespace(is_chief=True, evaluation=lambda *_: None)
+        self.evaluate = training._Evaluations(
+            self, self.workdir, None, self, self.checkpoints, reporter,
+            {"records": f"2 with fingerprint {records}"}, goes_on=step > 0,
+        )  # fmt: skip
+
+    def by_name(self):
+        return {"step": self.step}
+
+    def copy_averages_to(self, _):
+        self.loaded = None
+
+    def run(self, extra, check):
+        of = int(self.loaded.rpartition("-")[2]) if self.loaded else int(self.step)
+        assert extra == {"step": of}
+        self.measured.append(of)
+        return Summary({"AP": of / self.scale}, {}, ("AP", of / self.scale), "page.png")
+
+    def train(self, *steps):
+        for step in steps:
+            self.step.assign(step)
+            self.checkpoints.save()
+            self.evaluate(step, lambda: None)
+        return self.measured
+
+    def aps(self):
+        return [(row["step"], row["AP"]) for row in self.workdir.evaluations()]
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    return lambda step, records: Run(tmp_path, step, records, monkeypatch)
+
+
+def test_a_run_that_goes_on_with_the_same_records_repeats_nothing(start):
+    assert start(0, "a").train(3, 6) == [3, 6]
+    again = start(6, "a")
+    again.evaluate(6, lambda: None)
+    assert (again.measured, again.checkpoints.best()) == ([], {"step": 6, "AP": 0.06})
+
+
+def test_with_other_records_the_best_and_the_last_step_are_measured_again(start, capsys):
+    """And the best of before stays only if it is the best of these, too."""
+    first = start(0, "a")
+    first.train(6, 3)  # the best is not the last
+    again = start(3, "b")
+    again.evaluate(3, lambda: None)
+    assert again.measured == [6, 3]
+    assert again.checkpoints.best() == {"step": 6, "AP": 0.006}
+    assert again.aps() == [(3, 0.003)]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "ckpt-6, the best so far, is measured again: its score is of records 2 with f" in said
+    assert again.train(9) == [6, 3, 9]
+    assert again.checkpoints.best() == {"step": 9, "AP": 0.009}
+
+
+def test_the_best_of_a_run_whose_checkpoints_were_removed_gives_way(start, capsys):
+    start(0, "a").train(6)
+    anew = start(0, "a")
+    assert anew.train(3) == [3]
+    assert anew.checkpoints.best() == {"step": 3, "AP": 0.03}
+    assert "of a run whose checkpoints are gone" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_settings_that_change_ap_are_among_the_conditions():
+    config = load_config("efficientdet-d0")
+    records = RecordSet(["x"], [5], "0123456789abcdef" * 4)
+    found = conditions(config, records, "float32")
+    assert found["records"] == "5 with fingerprint 0123456789abcdef"
+    for detect, other in (({"flip": True}, True), ({"draw_threshold": 0.9}, False)):
+        changed = conditions(replace(config, detect=detect), records, "float32")
+        assert (changed != found) == other
+    assert conditions(config, records, "bfloat16") != found
