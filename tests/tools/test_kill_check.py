@@ -1,8 +1,13 @@
 """The check sees what it is to see; `tests/test_resuming.py` kills real processes."""
 
+import contextlib
+import types
+
+import pytest
 from absl import flags
 
 from edet.config.loading import load_config
+from edet.errors import UserError
 from edet.step_log import StepLog
 from edet.training.log import COLUMNS
 from tools.checks import kill_check
@@ -52,6 +57,35 @@ def test_an_evaluation_lasts_from_its_checkpoint_to_its_row(tmp_path):
     assert is_evaluating()
     StepLog(str(tmp_path / "evaluations.csv")).add([{"step": 4, "AP": 0.5}])
     assert not is_evaluating()
+
+
+def test_a_run_that_says_it_is_saved_must_have_every_step(tmp_path):
+    write_history(tmp_path, [3.0] * 4)
+    write_checkpoint(tmp_path, 4)
+    for said in ("after step 4, which is saved", "; step 4 is saved", "stopped before any step"):
+        kill_check._check_saved(said, tmp_path)
+    write_history(tmp_path, [3.0] * 5)
+    for step in (4, 5):
+        with pytest.raises(UserError, match=f"says 'step {step} is saved', but its last checkpoi"):
+            kill_check._check_saved(f"step {step} is saved", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "is_right"),
+    [
+        (130, "edet: stopped by Ctrl-C.", True),
+        (1, "edet: stopped by Ctrl-C.", False),
+        (130, "", False),
+        (130, "edet: stopped by Ctrl-C. Traceback", False),
+    ],
+)
+def test_an_end_must_have_its_code_and_sentence_and_no_traceback(tmp_path, code, said, is_right):
+    process = types.SimpleNamespace(returncode=code)
+    log = tmp_path / "run.log"
+    log.write_text(said)
+    life = types.SimpleNamespace(process=process, log=log, lasts_until=lambda *_, **__: False)
+    with contextlib.nullcontext() if is_right else pytest.raises(UserError, match="run.log"):
+        assert kill_check.Life.finish(life, 130, "stopped by Ctrl-C") == said
 
 
 def test_the_settings_of_its_runs_exist(tmp_path):

@@ -88,4 +88,6 @@ def main(old: str, new: str, annotations: str, images: str, *numbers: str) -> No
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    from edet.cli.common import exit_code_of
+
+    sys.exit(exit_code_of(lambda: main(*sys.argv[1:])))

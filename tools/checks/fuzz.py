@@ -44,6 +44,7 @@ from edet.image.transcode import BadImage, make_plain
 from edet.models.efficientdet import build_network
 from edet.records.shards import check_records
 from edet.records.sources.coco import read_coco
+from edet.signals import running
 from tools.checks.damage import COCO, PICTURES, TEXTS, damaged
 
 _PATIENCE = 120  # seconds for one step; a large picture takes two
@@ -107,10 +108,9 @@ def watched(kind: str, seed: int, count: int, model: str = "") -> Figures:
     while first < count:
         ours, theirs = spawn.Pipe()
         worker = spawn.Process(target=_work, args=(theirs, kind, seed, first, count, model))
-        worker.start()
-        theirs.close()
-        first = _listen(ours, worker, figures, first)
-        worker.join()
+        with running(worker):
+            theirs.close()
+            first = _listen(ours, worker, figures, first)
     figures.seconds = time.monotonic() - start
     return figures
 

@@ -1,12 +1,14 @@
-"""Kills a training at random moments and compares it with one that nobody disturbed.
+"""Ends a training at random moments and compares it with one that nobody disturbed.
 
   python -m tools.kill_check --output=runs/kill_check --kills=20
 
-Drawn scenes, a small network, and real processes that get SIGKILL: three of five at a random
-moment of their life, one while a checkpoint is written, one while an evaluation runs. Each is
-started again with the same command. At the end every step of history.csv, every evaluation and
-every weight must be what the undisturbed run has. Linux only: moments are processor time, so that a
-busy machine does not move them.
+Drawn scenes, a small network, and real processes. Of eight lives three end by SIGKILL at a random
+moment, one while a checkpoint is written, one while an evaluation runs, and one after the same
+command was given a second time meanwhile, which must be refused; one ends by Ctrl-C, which must
+save, and one because the system refuses files of more than a megabyte, as a full disk does. Each is
+followed by the same command. At the end every step of history.csv, every evaluation and every
+weight must be what the undisturbed run has. Linux only: moments are processor time, so that a busy
+machine does not move them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -36,7 +39,10 @@ from edet.records.writing import write_records
 from edet.workdir import Workdir
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
-_KINDS = ("any", "any", "checkpoint", "any", "evaluation")
+_KINDS = (
+    "any", "checkpoint", "evaluation", "Ctrl-C", "any", "full disk", "second run", "any",
+)  # fmt: skip
+_SMALL_FILE = 2**20  # bytes; a checkpoint has more, a log or a page of pictures has not
 _SETTINGS = [
     "model.image_size=64", "model.labels={1: disc, 2: square, 3: triangle}",
     "model.pyramid_width=16", "model.pyramid_repeats=1", "model.head_repeats=1",
@@ -59,11 +65,12 @@ def define_flags(values: flags.FlagValues) -> None:
 
 @dataclass
 class Kill:
-    """One life of a training that was cut short, and what the next one made of it."""
+    """One life of a training that was cut short, and what its files say then."""
 
     number: int
     wanted: str  # a kind
     found: str = ""  # where in its life the files say it was
+    exit_code: int = 0
     seconds: float = 0.0  # of processor time that it had lived
     went_on_from: int = 0  # step, at its start
     steps: int = 0  # that are in its history, those of former lives too
@@ -74,11 +81,11 @@ class Kill:
 class Life:
     """One process that trains in a workdir."""
 
-    def __init__(self, command: list[str], workdir: pathlib.Path):
-        self.workdir = workdir
+    def __init__(self, command: list[str], workdir: pathlib.Path, log: str = ""):
+        self.command, self.workdir = command, workdir
         self.before = (_files(workdir), len(_steps(workdir)))
         workdir.parent.mkdir(parents=True, exist_ok=True)
-        self.log = workdir.parent / f"{workdir.name}.log"
+        self.log = workdir.parent / f"{log or workdir.name}.log"
         # One thread each: then sums have one order and equality is to the bit.
         threads = {f"TF_NUM_{kind}_THREADS": "1" for kind in ("INTRAOP", "INTEROP")}
         path = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])
@@ -118,17 +125,26 @@ class Life:
         self.process.kill()
         self.process.wait()
 
-    def finish(self) -> None:
-        """Waits for the end; an error of the training is an error here."""
+    def finish(self, code: int = 0, sentence: str = "") -> str:
+        """Waits for the end, which must have this exit code; returns what the training said.
+
+        Raises:
+          UserError: it ended otherwise, said something else, or showed a traceback.
+        """
         self.lasts_until(lambda: False, poll=0.05)
-        if self.process.returncode not in (0, -signal.SIGKILL):
+        said = self.log.read_text()
+        if self.process.returncode != code or sentence not in said or "Traceback" in said:
             raise UserError(
-                f"the training ended with exit code {self.process.returncode}; see {self.log}."
+                f"the training ended with exit code {self.process.returncode}, not with {code} and "
+                f"{sentence or 'no traceback'!r}; see {self.log}."
             )
+        return said
 
 
 def kill_check(options: flags.FlagValues) -> None:
     """Trains undisturbed, then trains and kills; prints and writes what came of it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script's background job has it so
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # or the trainings have it, too
     output = pathlib.Path(options.output)
     command, every = _prepare(options, output)
     life = Life(command, output / "undisturbed")
@@ -203,12 +219,50 @@ def _live_and_die(
             return None
     elif not life.lasts_for(rng.uniform(0, 2 * start)):
         return None
-    life.kill()
+    if not _end(life, kind):
+        return None
     from_step = re.search(r"resuming from step (\d+)", life.log.read_text())
     return Kill(
-        0, kind, _where(life, every), round(life.seconds, 2),
+        0, kind, _where(life, every), life.process.returncode, round(life.seconds, 2),
         int(from_step[1]) if from_step else 0, len(_steps(life.workdir)),
     )  # fmt: skip
+
+
+def _end(life: Life, kind: str) -> bool:
+    """Ends a life as its kind says; False if it came to its end before, as a run may.
+
+    Raises:
+      UserError: it did not end as it should.
+    """
+    if kind == "second run":
+        if not life.lasts_until(lambda: len(_steps(life.workdir)) != life.before[1]):
+            return False
+        second = Life(life.command, life.workdir, log=f"{life.workdir.name}-second")
+        if not life.lasts_until(lambda: second.process.poll() is not None):
+            second.kill()
+            return False
+        second.finish(2, f"already: process {life.process.pid} on ")
+    if kind == "Ctrl-C":
+        life.process.send_signal(signal.SIGINT)
+        if life.process.wait() == 0:
+            return False
+        _check_saved(life.finish(130, "stopped by Ctrl-C"), life.workdir)
+    elif kind == "full disk":
+        resource.prlimit(life.process.pid, resource.RLIMIT_FSIZE, (_SMALL_FILE, _SMALL_FILE))
+        if life.process.wait() == 0:
+            return False
+        life.finish(75, "cannot write")
+    else:
+        life.kill()
+    return True
+
+
+def _check_saved(said: str, workdir: pathlib.Path) -> None:
+    """Refuses that a run which says that it is saved has lost a step."""
+    saved = re.search(r"after step (\d+), which is saved|step (\d+) is saved", said)
+    last = Workdir(str(workdir)).checkpoint("last") or "none"
+    if saved and not int(saved[1] or saved[2]) == len(_steps(workdir)) == int(last.split("-")[-1]):
+        raise UserError(f"{workdir} says {saved[0]!r}, but its last checkpoint is {last}.")
 
 
 def _where(life: Life, every: int) -> str:
