@@ -24,7 +24,7 @@ assert small.BACKBONES  # importing it makes its backbone known
 
 OVERRIDES = [
     "model.heads=[segmentation]", "model.image_size=64", "model.backbone=efficientnet-lite-tiny",
-    "model.pyramid_width=24", "model.pyramid_repeats=1",
+    "model.pyramid_width=24", "model.pyramid_repeats=1", "model.max_level=5",
     "model.segmentation.labels={0: background, 1: disc, 2: square, 3: triangle}",
     "model.segmentation.level=1", "model.segmentation.width=24", "model.segmentation.repeats=1",
     "augment.horizontal_flip=false", "augment.jitter_min=1", "augment.jitter_max=1",
@@ -68,13 +68,6 @@ def test_the_scenes_are_learnt_by_heart_and_the_best_checkpoint_is_that_of_miou(
     assert tf.io.gfile.exists(f"{workdir}/segmentation.png")
     rows = Workdir(workdir).history()
     assert float(rows[0]["segmentation_loss"]) > 10 * float(rows[-1]["segmentation_loss"])
-
-
-def test_a_finished_training_given_again_keeps_what_it_says_of_itself(workdir, strategy, records):
-    config = configured(records, "train.steps=150", "train.eval_every=150")
-    again = workflows.train(config, workdir, strategy, evaluate_too=True)
-    assert again["steps"] == 150
-    assert again["images_per_second"] > 0
 
 
 @pytest.mark.parametrize(("masks", "shown"), [([None] * 9 + [64], True), ([32], False)])
@@ -131,9 +124,8 @@ def test_boxes_and_pixels_are_trained_evaluated_and_predicted_together(records, 
     workdir = str(tmp_path / "run")
     summary = workflows.train(config, workdir, strategy, evaluate_too=True)
     assert set(summary["best"]) == {"step", "AP+mIOU"}
-    found = workflows.evaluate(config, workdir, strategy, "")
-    assert {"AP", "AP50"} <= set(found["metrics"])
-    assert "mIOU" in found["segmentation"]["metrics"]
+    for name, metric in (("eval", "AP50"), ("segmentation", "mIOU")):
+        assert metric in json.loads(pathlib.Path(workdir, f"{name}.json").read_text())["metrics"]
     Image.fromarray(np.zeros((50, 70, 3), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "broken.jpg").write_bytes(b"x")
     (tmp_path / "clip.mp4").write_bytes(b"x")
