@@ -15,6 +15,11 @@ import pytest
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.wheel
+SMALL = (
+    "model.image_size=64", "model.backbone=efficientnet-w0.35-d0.3", "model.pyramid_width=16",
+    "model.pyramid_repeats=1", "model.head_repeats=1", "model.max_level=5", "train.steps=2",
+    "train.eval_every=2", "data.batch_size=2",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +95,8 @@ def test_edet_runs_beside_a_main_py_and_tools_of_somebody_else(edet):
 def test_records_training_evaluation_prediction_and_export_work_from_a_wheel(edet):
     """The demo's steps are commands of a user; its experiment is one that edet brings along."""
     folder = edet(
-        "demo", "--output=demo", "--num_images=8", "--set=model.image_size=64",
-        "--set=train.steps=2", "--set=train.eval_every=2", "--set=data.batch_size=2",
-    )  # fmt: skip
+        "demo", "--output=demo", "--num_images=8", *(f"--set={setting}" for setting in SMALL)
+    )
     found = json.loads((folder / "demo" / "run" / "train_and_eval.json").read_text())
     assert found
     for name in (
