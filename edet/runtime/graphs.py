@@ -1,8 +1,8 @@
 """Which graphs TensorFlow's optimiser, Grappler, rewrites before they first run.
 
 Graphs of inference: it fuses convolutions with what follows them, which makes a step a fifth
-faster. Not the graphs of training on CPUs: it takes 20 s over D0's, three quarters of the wait for
-the first step, and 300 MiB, and no step is faster for it (docs/speed.md). On GPUs it chooses
+faster. Not the graphs of training on CPUs: it takes 20 s over D0's, much of the wait for
+the first step, and no step is faster for it (docs/speed.md). On GPUs it chooses
 layouts, and a TPU has a compiler of its own; there TensorFlow's defaults stay.
 """
 
