@@ -218,8 +218,8 @@ def _count(file: str) -> tuple[int, bytes]:
     good = position = 0
     digest = hashlib.sha256()
     try:
-        end = _length(file)
         with _opened(file) as shard:
+            end = _length(file)
             while position < end:
                 before = min(position, _CRC_BYTES)  # the checksum of the record before
                 shard.seek(position - before)

@@ -231,7 +231,7 @@ def test_large_jpegs_are_decoded_smaller_in_training_alone(tmp_path):
     scaled, whole = (train(flag, size=64, batch_size=1) for flag in (True, False))
     assert_same([scaled], [whole])
     (found,) = batches(make_eval_dataset(still(size=16).model, [file], 1), 1)
-    expected, *_ = letterbox(decode_image(stream.getvalue()), (16, 16), (123.675, 116.28, 103.53))
+    expected, *_ = letterbox(decode_image(image), (16, 16), (123.675, 116.28, 103.53))
     np.testing.assert_array_equal(found["images"][0], expected)
 
 
