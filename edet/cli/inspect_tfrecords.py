@@ -24,6 +24,7 @@ from edet.evaluation.plots import draw_boxes
 from edet.files import find_files, write_json
 from edet.image.files import decode_picture, save_png
 from edet.input.ground_truth import ground_truth
+from edet.input.reading import user_errors
 from edet.records.schema import parse_example
 from edet.records.shards import check_records, open_records
 
@@ -61,16 +62,17 @@ def inspect(options: flags.FlagValues) -> None:
     records = rich.progress.track(
         records.as_numpy_iterator(), "Reading records", num_records, transient=True
     )
-    for number, example in enumerate(records):
-        if not options.labels:
-            texts = zip(example["class_ids"].tolist(), example["class_names"], strict=False)
-            names |= {class_id: text.decode(errors="replace") for class_id, text in texts}
-        if number in drawn or min(example["height"], example["width"]) < 1:
-            image = _decoded(example)
-            example["height"], example["width"] = image.shape[:2]
-        statistics.add(ground_truth(example))
-        if number in drawn:
-            _draw(f"{options.output}/{number:06d}.png", image, example, names)
+    with user_errors(files):
+        for number, example in enumerate(records):
+            if not options.labels:
+                texts = zip(example["class_ids"].tolist(), example["class_names"], strict=False)
+                names |= {class_id: text.decode(errors="replace") for class_id, text in texts}
+            if number in drawn or min(example["height"], example["width"]) < 1:
+                image = _decoded(example)
+                example["height"], example["width"] = image.shape[:2]
+            statistics.add(ground_truth(example))
+            if number in drawn:
+                _draw(f"{options.output}/{number:06d}.png", image, example, names)
     summary = statistics.summary(names)
     write_json(f"{options.output}/summary.json", {"files": files, **summary})
     for table in statistics_tables({"": summary}, "pixels"):

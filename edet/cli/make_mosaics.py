@@ -27,7 +27,7 @@ from edet.config.labels import read_labels
 from edet.errors import UserError
 from edet.files import find_files
 from edet.input.ground_truth import Annotations, decoding_error, ground_truth
-from edet.input.reading import decode_parsed
+from edet.input.reading import decode_parsed, user_errors
 from edet.records.schema import Example, parse_example
 from edet.records.shards import check_records, open_records
 from edet.records.sources.example_set import ExampleSet
@@ -59,13 +59,14 @@ def make_mosaics(options: flags.FlagValues) -> None:
     pictures = rich.progress.track(open_records(files), "Reading", num_records, transient=True)
     waiting: dict[tuple[int, int], list[_Picture]] = defaultdict(list)  # by height and width
     mosaics = []
-    for serialized in pictures:
-        image, truth = _read(serialized, options.records)
-        group = waiting[truth.height, truth.width]
-        group.append((image, truth))
-        if len(group) == options.side**2:
-            mosaics.append(_put_together(group, options.side, f"{len(mosaics)}"))
-            group.clear()
+    with user_errors(files):
+        for serialized in pictures:
+            image, truth = _read(serialized, options.records)
+            group = waiting[truth.height, truth.width]
+            group.append((image, truth))
+            if len(group) == options.side**2:
+                mosaics.append(_put_together(group, options.side, f"{len(mosaics)}"))
+                group.clear()
     left_over = sum(map(len, waiting.values()))
     if not mosaics:
         raise UserError(

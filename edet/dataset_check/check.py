@@ -21,7 +21,6 @@ import rich.progress
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import reason
 from edet.image.decode import WHITE_LEVEL, exif_orientation
 from edet.image.look import look_of
 from edet.image.sixteen_bits import brightest_value
@@ -31,6 +30,7 @@ from edet.records.masks import IGNORED, BadMask, load_mask
 from edet.records.schema import (
     Mask,
     check_kinds,
+    check_parsed,
     checked_features,
     classes_of,
     mask_of,
@@ -160,7 +160,7 @@ def _check_record(
         return found
     try:
         example = {key: value.numpy() for key, value in _read(serialized).items()}
-    except tf.errors.OpError:
+    except (tf.errors.OpError, UnicodeDecodeError):  # some messages quote the record
         source_id = b"".join(features["image/source_id"].bytes_list.value)
         name = _name(source_id.decode(errors="replace"), record, file)
         what, why = "undecodable image", _why(serialized)
@@ -216,10 +216,10 @@ def _open_orientation(
 def _why(serialized: bytes) -> str:
     """Says why a record cannot be decoded; op by op, since a graph's error tells it at length."""
     try:
-        encoded = parse_example(tf.constant(serialized))["encoded"]
-    except tf.errors.OpError as error:
-        return reason(error)
-    return decoding_error(encoded)
+        check_parsed(serialized, "it")
+    except UserError as error:
+        return str(error)
+    return decoding_error(parse_example(tf.constant(serialized))["encoded"])
 
 
 def _name(source_id: str, record: int, file: str) -> str:

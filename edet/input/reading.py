@@ -189,15 +189,18 @@ def user_errors(files: Sequence[str]) -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.OpError as error:
-        assertion = re.search(r"assertion failed: \[(.*?)\]\s*(?:\n|\[|$)", error.message, re.S)
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        # A message that quotes a record is not always text, and then Python has this one instead.
+        is_text = isinstance(error, tf.errors.OpError)
+        message = error.message if is_text else error.object.decode(errors="replace")
+        assertion = re.search(r"assertion failed: \[(.*?)\]\s*(?:\n|\[|$)", message, re.S)
         if assertion:
             raise UserError(f"{_unescape(assertion[1])}.") from error
-        names_file = any(file in error.message for file in files)
+        names_file = any(file in message for file in files)
         if names_file and isinstance(error, _MAY_PASS):
             raise StorageError(f"cannot read the records: {reason(error)}") from error
         signs = ("corrupted record", "truncated record", "ParseExample")
-        if names_file or any(sign in error.message for sign in signs):
+        if not is_text or names_file or any(sign in message for sign in signs):
             check_records(list(files), every_record=True)
         raise
 

@@ -7,6 +7,7 @@ shares of the image's height and width in a record.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -283,6 +284,27 @@ def check_kinds(features: Mapping[str, tf.train.Feature], where: str) -> None:
                 f"{where} has {kind} in {key}, which takes {_KINDS[spec.dtype]}; convert these "
                 "records with edet create_tfrecords --data=FOLDER."
             )
+
+
+def check_parsed(serialized: bytes, where: str) -> None:
+    """Raises UserError if TensorFlow does not parse a record, although protobuf may."""
+    try:
+        _parse(serialized)
+    except (tf.errors.OpError, UnicodeDecodeError) as error:  # some messages quote the record
+        named = re.search(r"Key: (\S+?)[,.] ", str(error))
+        what = f"its {named[1]} has another type or number" if named else "it is no whole message"
+        raise UserError(
+            f"{where} is not a tf.Example that TensorFlow parses ({what}); write it with "
+            "edet create_tfrecords, which lists the schema."
+        ) from error
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def _parse(serialized: tf.Tensor) -> tf.Tensor:
+    """Parses as the input pipeline does; returns the width."""
+    return tf.io.parse_single_example(serialized, _FEATURES | {_MASK: _one(tf.string, "")})[
+        "image/width"
+    ]
 
 
 def classes_of(features: Mapping[str, tf.train.Feature]) -> list[tuple[int, str]]:

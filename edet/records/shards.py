@@ -22,7 +22,13 @@ import tensorflow as tf
 
 from edet.errors import UserError
 from edet.files import failure
-from edet.records.schema import check_kinds, checked_features, classes_of, mask_of
+from edet.records.schema import (
+    check_kinds,
+    check_parsed,
+    checked_features,
+    classes_of,
+    mask_of,
+)
 from edet.terminal import Console
 
 FRAME_BYTES = 16  # of a record besides its own: uint64 length, uint32 crc, and uint32 crc behind
@@ -106,6 +112,7 @@ def check_records(
         for index, serialized in enumerate(read_records(file, None if every_record else 1)):
             features = checked_features(serialized, f"{file}, record {index}")
             check_kinds(features, f"{file}, record {index}")
+            check_parsed(serialized, f"{file}, record {index}")
             classes = classes_of(features)
             class_ids = [class_id for class_id, _ in classes]
             unknown = sorted(set(class_ids) - known) if known is not None else []

@@ -11,6 +11,7 @@ from edet.cli.common import call, parsed
 from edet.cli.inspect_tfrecords import define_flags, inspect
 from edet.records.schema import Example, encode_example
 from tests.pictures import encoded
+from tests.records.small_records import one_box
 
 
 def tool(*arguments: str) -> int:
@@ -91,6 +92,14 @@ def test_given_labels_name_the_classes(records, tmp_path):
     assert tool(f"--records={records}", f"--output={tmp_path}/out", labels) == 0
     rows = json.loads((tmp_path / "out/summary.json").read_text())["classes"]
     assert [(row["name"], row["boxes"]) for row in rows] == [("lion", 3), ("ant", 0), ("wolf", 1)]
+
+
+def test_a_later_record_of_another_schema_is_named(tmp_path, capsys):
+    with tf.io.TFRecordWriter(str(tmp_path / "r")) as writer:
+        writer.write(encode_example(example([], [], "a"), {}, "png"))
+        writer.write(one_box(image__height=[8.0]))
+    assert tool(f"--records={tmp_path}/r", f"--output={tmp_path}/out") == 2
+    assert "r, record 1 is not a tf.Example that TensorFlow parses" in capsys.readouterr().err
 
 
 def test_mistakes_are_one_sentence_and_exit_code_2(tmp_path, capsys):

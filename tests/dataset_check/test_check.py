@@ -10,6 +10,7 @@ from edet.errors import UserError
 from edet.records.masks import encode_mask
 from edet.records.schema import Example, Mask, encode_example
 from tests.pictures import encoded
+from tests.records.small_records import UNKNOWN_FIELD
 
 LABELS = {1: "cat", 2: "dog", 3: ""}
 SIZE = (20, 30)
@@ -155,6 +156,11 @@ def test_a_field_of_another_type_is_listed_with_its_name(tmp_path):
     assert problem["file"].startswith("image a (record 0 of ")
     assert problem["what"] == "record of another schema"
     assert "float_list in image/height, which takes int64_list" in problem["detail"]
+
+
+def test_a_record_whose_error_quotes_bytes_is_listed(tmp_path):
+    problem = only_problem(tmp_path / "f", UNKNOWN_FIELD, record("b"))
+    assert "it is not a tf.Example that TensorFlow parses" in problem["detail"]
 
 
 def test_a_cut_shard_is_listed_and_the_next_one_read(tmp_path):

@@ -15,8 +15,9 @@ from edet.input import reading
 from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
 from edet.input.windows import make_eval_dataset, make_windows
-from edet.records.schema import Example, encode_example
+from edet.records.schema import Example, encode_example, parse_example
 from tests.pictures import encoded
+from tests.records.small_records import UNKNOWN_FIELD
 
 LABELS = {1: "one", 3: "three"}
 
@@ -325,6 +326,16 @@ def test_a_record_of_another_schema_ends_the_iteration_with_a_sentence(tmp_path)
         user_errors([file]),
     ):
         batches(make_eval_dataset(config().model, [file], 2), 1)
+
+
+def test_a_record_whose_error_quotes_bytes_ends_the_iteration_with_a_sentence(tmp_path):
+    """Python cannot make TensorFlow's error of such a message and raises UnicodeDecodeError."""
+    file = write(tmp_path / "a", [record(10), UNKNOWN_FIELD])
+    words = "a, record 1 is not a tf.Example that TensorFlow parses"
+    with pytest.raises(UserError, match=words), user_errors([file]):
+        batches(make_eval_dataset(config().model, [file], 2), 1)
+    with pytest.raises(UserError, match=words), user_errors([file]):
+        parse_example(tf.constant(UNKNOWN_FIELD))
 
 
 def test_other_errors_pass_through_as_they_are(files):

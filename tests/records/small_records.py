@@ -28,3 +28,8 @@ def one_box(**others) -> bytes:
     boxes = {f"image__object__bbox__{side}": value for side, value in sides.items()}
     record = {"image__encoded": [png(8, 20)], **boxes, "image__object__class__label": [7]}
     return tf_example(**{**record, **others})
+
+
+# With a field that tf.Example has not: protobuf passes over it, TensorFlow refuses the record in
+# words that quote it, which are no text.
+UNKNOWN_FIELD = one_box() + bytes([10, 2, 24, 0])  # features {3: 0}

@@ -22,7 +22,7 @@ from edet.records.shards import check_records, count_records, open_records, read
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
 from edet.workflows.common import checked_records
-from tests.records.small_records import one_box, png, tf_example
+from tests.records.small_records import UNKNOWN_FIELD, one_box, png, tf_example
 
 
 def shard(path, records) -> str:
@@ -130,9 +130,22 @@ def test_counting_reads_the_lengths_of_records_and_not_their_images(tmp_path):
             one_box(image__object__class__label=[9]),
             "class id 9 is not in the labels \\(ids 1, 7\\)",
         ),
+        (one_box(image__height=[8.0]), "its image/height has another type or number"),
+        (one_box(image__width=[20, 20]), "its image/width has another type or number"),
+        (UNKNOWN_FIELD, "not a tf.Example that TensorFlow parses \\(it is no whole message"),
     ],
     # The bytes of a map differ from process to process, and would be the test's name.
-    ids=["garbage", "other features", "classes", "floats", "areas", "class id"],
+    ids=[
+        "garbage",
+        "other features",
+        "classes",
+        "floats",
+        "areas",
+        "class id",
+        "float height",
+        "two widths",
+        "unknown field",
+    ],
 )
 def test_another_schema_is_refused_in_words(tmp_path, record, words):
     file = shard(tmp_path / "odd.tfrecord", [record])
