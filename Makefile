@@ -7,7 +7,7 @@
 # make peers  .venv-peers: what tools/compare_speed.py compares with (docs/speed.md)
 # make annotation-tools  .venv-annotations: what tools of others write, as the tests read it
 # make nightly  every compilation of tpu/README.md that these versions have not done, and make fuzz: hours
-# make fuzz   100,000 damaged pictures and 30,000 damaged records, COCO files and label maps: SEED=1
+# make fuzz   100,000 damaged pictures and 40,000 damaged records, COCO files, label maps and data sets: SEED=1
 #
 # TF=cpu (default), gpu or tpu picks the TensorFlow wheel; PYTHON the interpreter.
 PYTHON ?= python3

@@ -1,12 +1,14 @@
-"""Sound pictures, records, COCO files and label maps, damaged as a seed and a number say."""
+"""Sound pictures, records and files of annotations, damaged as a seed and a number say."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import json
 import math
 import os
+import pathlib
 import random
 import tempfile
 import zlib
@@ -19,7 +21,9 @@ from PIL import Image
 from edet.records.schema import Example, encode_example
 
 PICTURES = ("jpeg", "png", "gif", "bmp", "webp")
-TEXTS = ("records", "coco", "labels")
+TEXTS = ("records", "coco", "labels", "sets")
+# Data sets as annotation tools wrote them, a folder each.
+SETS = pathlib.Path(__file__).resolve().parents[2] / "tests" / "records" / "sources" / "fixtures"
 _STRANGE = (
     None,
     "",
@@ -50,7 +54,10 @@ COCO = {
 
 
 def damaged(kind: str, seed: int, number: int) -> bytes:
-    """Returns the input of a number, always the same one."""
+    """Returns the input of a number, always the same one.
+
+    Of "sets" it is the path of a file below SETS, a zero byte, and what that file holds then.
+    """
     dice = random.Random(f"{kind} {seed} {number}")
     if kind in PICTURES:
         data = damage(dice.choice(_pictures(kind)), dice)
@@ -60,6 +67,12 @@ def damaged(kind: str, seed: int, number: int) -> bytes:
         if dice.random() < 0.7:  # a whole file of a damaged record
             return _framed(damage(data, dice))
         return damage(_framed(data) * 2, dice)
+    if kind == "sets":
+        name = dice.choice(_annotation_files())
+        data = (SETS / name).read_bytes()
+        if name.endswith(".json") and dice.random() < 0.7:
+            return f"{name}\0{json.dumps(_with_odd_values(json.loads(data), dice))}".encode()
+        return f"{name}\0".encode() + damage(data, dice)
     value = COCO if kind == "coco" else {1: "cat", 2: "dog", 7: "a: b"}
     if dice.random() < 0.7:
         value = _with_odd_values(value, dice)
@@ -118,6 +131,12 @@ def _encoded(image: Image.Image, kind: str, options: dict) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+@functools.cache
+def _annotation_files() -> list[str]:
+    files = (path for path in SETS.glob("*/**/*") if path.is_file() and path.suffix != ".jpg")
+    return sorted(str(path.relative_to(SETS)) for path in files)
 
 
 def _with_checksums(png: bytes) -> bytes:

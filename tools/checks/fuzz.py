@@ -2,11 +2,12 @@
 
   python -m tools.checks.fuzz --seed=1 --pictures=100000 --texts=10000
 
-Small pictures (JPEG, PNG, GIF, BMP, WebP), TFRecords, COCO files and label maps are damaged at
-random. Pictures go through decoding, through what writes records, and through a SavedModel, which
-must agree; the rest through its reader. Each must give a result, or say in a sentence why not.
-A process of its own works on each kind, so that a crash is told with the number of its input; the
-seed and that number make the input again, so none is kept.
+Small pictures (JPEG, PNG, GIF, BMP, WebP), TFRecords, COCO files, label maps and a file of a data
+set as an annotation tool wrote it are damaged at random. Pictures go through decoding, through what
+writes records, and through a SavedModel, which must agree; the rest through its reader. Each must
+give a result, or say in a sentence why not. A process of its own works on each kind, so that a
+crash is told with the number of its input; the seed and that number make the input again, so none
+is kept. The figures are written while it works, and the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ import dataclasses
 import math
 import multiprocessing
 import multiprocessing.connection
+import pathlib
 import resource
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TextIO
 
 import rich
 import rich.table
@@ -38,14 +42,16 @@ from edet.dataset_check.check import read_set
 from edet.errors import UserError
 from edet.evaluation.coco import evaluate_json
 from edet.export.saved_model import export_saved_model
-from edet.files import write_json
+from edet.files import read_json, write_json
 from edet.image.decode import decode_image
 from edet.image.transcode import BadImage, make_plain
 from edet.models.efficientdet import build_network
 from edet.records.shards import check_records
 from edet.records.sources.coco import read_coco
+from edet.records.sources.formats import open_folder
+from edet.records.writing import write_records
 from edet.signals import running
-from tools.checks.damage import COCO, PICTURES, TEXTS, damaged
+from tools.checks.damage import COCO, PICTURES, SETS, TEXTS, damaged
 
 _PATIENCE = 120  # seconds for one step; a large picture takes two
 _MOST_MEMORY = 3072  # MiB above that of the first inputs; one picture within limits takes half
@@ -58,7 +64,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("seed", 1, "Of the damage.", 0, flag_values=values)
     flags.DEFINE_integer("pictures", 100_000, "Pictures, of all formats.", 0, flag_values=values)
     flags.DEFINE_integer(
-        "texts", 10_000, "TFRecords, COCO files, label maps.", 0, flag_values=values
+        "texts", 10_000, "TFRecords, COCO files, label maps, data sets.", 0, flag_values=values
     )
 
 
@@ -82,15 +88,15 @@ def fuzz(options: flags.FlagValues) -> None:
     """Works on all kinds, one after another, and tells what it has seen."""
     share = math.ceil(options.pictures / len(PICTURES))
     wanted = dict.fromkeys(PICTURES, share) | dict.fromkeys(TEXTS, options.texts)
+    progress = Progress(options.output, options.seed)
+    found = [progress.of(kind) for kind, count in wanted.items() if count]
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "model")
         if options.pictures:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 model = pool.apply(save_model, [model])
-        found = [
-            watched(kind, options.seed, count, model) for kind, count in wanted.items() if count
-        ]
-    write_json(options.output, [dataclasses.asdict(figures) for figures in found])
+        for figures in found:
+            watch(figures, wanted[figures.kind], options.seed, progress.save, model)
     columns = ("kind", "inputs", "read", "refused", "faults", "memory", "seconds")
     table = rich.table.Table(*columns, title=f"Damaged inputs, seed {options.seed}")
     for figures in found:
@@ -101,26 +107,49 @@ def fuzz(options: flags.FlagValues) -> None:
         raise UserError(f"{len(faults)} faults, in {options.output}; the first: {faults[0]}")
 
 
-def watched(kind: str, seed: int, count: int, model: str = "") -> Figures:
-    """Damages and reads `count` inputs in processes of their own, a new one after each crash."""
-    figures, start, spawn = Figures(kind), time.monotonic(), multiprocessing.get_context("spawn")
-    first = 0
-    while first < count:
-        ours, theirs = spawn.Pipe()
-        worker = spawn.Process(target=_work, args=(theirs, kind, seed, first, count, model))
-        with running(worker):
-            theirs.close()
-            first = _listen(ours, worker, figures, first)
-    figures.seconds = time.monotonic() - start
-    return figures
+class Progress:
+    """The figures so far, in a file that is begun anew with another seed."""
+
+    def __init__(self, path: str, seed: int):
+        self._path, self._seed, self._saved = path, seed, time.monotonic()
+        found = read_json(path, "figures") if os.path.exists(path) else {}
+        rows = found["kinds"] if isinstance(found, dict) and found.get("seed") == seed else []
+        self._kinds = {row["kind"]: Figures(**row) for row in rows}
+
+    def of(self, kind: str) -> Figures:
+        """Returns the figures of a kind, which the caller adds to."""
+        return self._kinds.setdefault(kind, Figures(kind))
+
+    def save(self, is_over: bool = False) -> None:
+        """Writes the file, but not more often than twice a minute while the work goes on."""
+        if is_over or time.monotonic() > self._saved + 30:
+            self._saved = time.monotonic()
+            kinds = [dataclasses.asdict(figures) for figures in self._kinds.values()]
+            write_json(self._path, {"seed": self._seed, "kinds": kinds})
+
+
+def watch(
+    figures: Figures, count: int, seed: int, save: Callable[..., None], model: str = ""
+) -> None:
+    """Damages and reads inputs up to `count` in other processes, a new one after each crash."""
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.NamedTemporaryFile("r", errors="replace") as words:
+        while figures.inputs < count:
+            ours, theirs = spawn.Pipe()
+            place = (figures.kind, seed, figures.inputs, count, model)
+            worker = spawn.Process(target=_work, args=(theirs, words.name, *place))
+            with running(worker):
+                theirs.close()
+                _listen(ours, worker, figures, words, save)
+            save(is_over=True)
 
 
 def _listen(
     answers: multiprocessing.connection.Connection, worker: multiprocessing.Process,
-    figures: Figures, first: int,
-) -> int:  # fmt: skip
-    """Adds what a worker says; returns the number of the first input that it did not come to."""
-    step = 0
+    figures: Figures, words: TextIO, save: Callable[..., None],
+) -> None:  # fmt: skip
+    """Adds what a worker says of each step, and what its end was."""
+    step, began = 0, time.monotonic()
     try:
         while answers.poll(_PATIENCE):
             message = answers.recv()
@@ -128,30 +157,36 @@ def _listen(
                 step = message
                 continue
             read, refused, faults, memory = message
-            first, figures.inputs = first + step, figures.inputs + step
             figures.read, figures.refused = figures.read + read, figures.refused + refused
             figures.faults += faults
             if memory > max(_MOST_MEMORY, figures.memory):
-                figures.faults.append(f"{figures.kind} {first - step}: {memory} MiB of memory")
+                figures.faults.append(f"{figures.kind} {figures.inputs}: {memory} MiB of memory")
             figures.memory = max(figures.memory, memory)
+            figures.inputs += step
+            figures.seconds, began = figures.seconds + time.monotonic() - began, time.monotonic()
+            save()
         worker.kill()
         what = f"no answer for {_PATIENCE} s"
     except EOFError:  # it is done, or gone
         worker.join()
         if worker.exitcode == 0:
-            return first
+            return
         what = f"the process ended with code {worker.exitcode}"
-    if not step:  # its own words are above
-        raise UserError(f"the process that reads {figures.kind} did not begin: {what}.")
+    words.seek(0)
+    said = " ".join(words.read()[-300:].split())
+    if not step:
+        raise UserError(f"the process that reads {figures.kind} did not begin: {what} ({said}).")
+    last = figures.inputs + step - 1
+    figures.faults.append(f"{figures.kind} {figures.inputs} to {last}: {what} ({said})")
     figures.inputs += step
-    figures.faults.append(f"{figures.kind} {first} to {first + step - 1}: {what}")
-    return first + step
 
 
 def _work(
-    answers: multiprocessing.connection.Connection, kind: str, seed: int, first: int, count: int,
-    model: str,
+    answers: multiprocessing.connection.Connection, words: str, kind: str, seed: int, first: int,
+    count: int, model: str,
 ) -> None:  # fmt: skip
+    # libjpeg alone has a line on nearly every input; the last ones before a crash are told.
+    os.dup2(os.open(words, os.O_WRONLY | os.O_TRUNC), 2)
     step = _AT_ONCE if kind in PICTURES else 1
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nothing:
         check = checker(kind, folder, model)
@@ -178,6 +213,9 @@ def checker(kind: str, folder: str, model: str = "") -> Check:
         served = tf.saved_model.load(model).signatures["tolerant"] if model else None
         decode = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)])
         return lambda inputs: _check_pictures(inputs, decode, served)
+    if kind == "sets":
+        root = shutil.copytree(SETS, os.path.join(folder, "sets"))
+        return lambda inputs: [_is_set_read(data, root) for data in inputs]
     path = os.path.join(folder, "input")
     sound = os.path.join(folder, "sound.json")
     write_json(sound, COCO)
@@ -228,6 +266,23 @@ def _is_read(read: Callable[[str], object], path: str) -> bool:
             raise AssertionError(f"more than a sentence: {error}") from error
         return False
     return True
+
+
+def _is_set_read(data: bytes, root: str) -> bool:
+    """Reads a data set of which one file is damaged, and writes its records."""
+    name, _, content = data.partition(b"\0")
+    path = pathlib.Path(root, name.decode())
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(content)
+        return _is_read(_write_set, os.path.join(root, path.relative_to(root).parts[0]))
+    finally:
+        path.write_bytes(whole)
+
+
+def _write_set(folder: str) -> None:
+    for examples in open_folder(folder, log=lambda _: None).values():
+        write_records(examples, os.path.join(os.path.dirname(folder), "records"))
 
 
 def _read_records(path: str) -> None:
