@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from edet.config.schema import Config, replace
 from edet.errors import UserError
 from edet.export.exported import is_exported
 from edet.inference.predictor import Images
+from edet.inference.run import look_with
 from edet.runtime.devices import make_strategy
 from edet.workflows.common import load_predictor
 from edet.workflows.configuration import run_config
@@ -38,6 +40,11 @@ class Model:
     def __init__(self, source: str, config: Config):
         self.source, self.config = source, config
         self.predictor = load_predictor(config, source)
+        # By batch size. Each builds the graph once; it takes seconds, and may be called for each
+        # of thousands of pictures.
+        self._look = functools.cache(
+            lambda size: look_with(self.predictor, tf.distribute.get_strategy(), size)
+        )
 
     @property
     def labels(self) -> dict[int, str]:
@@ -68,9 +75,8 @@ class Model:
         Raises:
           UserError: a path matches nothing, or an array or bytes are no picture.
         """
-        return predict_pictures(
-            self.predictor, pictures, batch_size or self.config.data.eval_batch_size
-        )
+        look = self._look(batch_size or self.config.data.eval_batch_size)
+        return predict_pictures(self.predictor, look, pictures)
 
     def evaluate(self, records: str = "", workdir: str = "") -> dict[str, Any]:
         """Evaluates on records, as `--mode=eval`.

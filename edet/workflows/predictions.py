@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from edet.errors import UserError
 from edet.evaluation.overlays import draw_overlay
@@ -21,7 +20,7 @@ from edet.inference import video
 from edet.inference.files import find_inputs
 from edet.inference.predictor import Predictor, picture_of
 from edet.inference.results import picture_lines, to_coco
-from edet.inference.run import look_with
+from edet.inference.run import Look
 
 if TYPE_CHECKING:
     import pandas
@@ -177,15 +176,15 @@ class Predictions(Sequence):
 
 
 def predict_pictures(
-    predictor: Predictor, pictures: Picture | Sequence[Picture], batch_size: int
+    predictor: Predictor, look: Look, pictures: Picture | Sequence[Picture]
 ) -> Predictions:
     """Looks at pictures and videos in the order given.
 
     Args:
       predictor: looks at the pictures.
+      look: of `look_with` and this predictor.
       pictures: one or several of: a path of a picture or video, a folder, a glob; an encoded
         picture as bytes; uint8 [H, W, 3], or several of one size as uint8 [B, H, W, 3].
-      batch_size: windows that are looked at together.
 
     Raises:
       UserError: a path matches nothing (files that cannot be read are in `Predictions.failed`), or
@@ -195,7 +194,6 @@ def predict_pictures(
     failed: dict[str, str] = {}
     pictures = [pictures] if is_one else pictures
     sources = list(_sources(predictor.model.white_level, pictures, failed))
-    look = look_with(predictor, tf.distribute.get_strategy(), batch_size)
     batches = look(itertools.chain.from_iterable(source() for source in sources))
     found = itertools.chain.from_iterable(batches)
     return Predictions(itertools.starmap(functools.partial(_prediction, predictor), found), failed)

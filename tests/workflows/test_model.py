@@ -97,6 +97,15 @@ def test_what_is_no_picture_is_refused_at_once(model, pictures, why):
         model.predict(pictures)
 
 
+def test_pictures_asked_for_one_by_one_share_a_graph(model, monkeypatch):
+    """A graph a call would be seconds and some MiB for each of a thousand calls."""
+    traced, step = [], model.predictor.step
+    monkeypatch.setattr(model.predictor, "step", lambda batch: traced.append(1) or step(batch))
+    found = [model.predict(PIXELS, batch_size=3)[0] for _ in range(3)]
+    assert len(traced) == 1
+    np.testing.assert_array_equal(found[0].boxes, found[2].boxes)
+
+
 def test_a_prediction_becomes_coco_rows_and_a_drawing(model, picture, tmp_path):
     (one,) = model.predict(picture)
     ymin, xmin, ymax, xmax = one.boxes[0]
