@@ -3,6 +3,7 @@
 import multiprocessing.process
 import os
 import pathlib
+import signal
 import subprocess
 
 # Quiet TensorFlow and fewer threads than cores fight over; set before it is imported.
@@ -12,6 +13,13 @@ import pytest
 
 from tests.graphs import run_graphs_as_traced
 
+# What nohup or a background job of a script has ignored would stay ignored in every test.
+for _number in (signal.SIGHUP, signal.SIGINT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(
+            _number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
+        )
+
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 # They start processes, train or export, or build the named networks. Whatever is not here may do
@@ -19,7 +27,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 SLOW = {
     ".": "resuming segmentation tpu wheel workflows",
     "cli": "convert_checkpoint create_tfrecords main serve_client sweep",
-    "export": "benchmark feature_networks fold litert onnx saved_model",
+    "export": "benchmark feature_networks fold litert mediapipe onnx saved_model",
     "inference": "detector files segmenter tta",
     "input": "masks pipeline",
     "models": "efficientdet parity resnet segmentation",
