@@ -99,7 +99,10 @@ def test_a_later_record_of_another_schema_is_named(tmp_path, capsys):
         writer.write(encode_example(example([], [], "a"), {}, "png"))
         writer.write(one_box(image__height=[8.0]))
     assert tool(f"--records={tmp_path}/r", f"--output={tmp_path}/out") == 2
-    assert "r, record 1 has float_list in image/height, which takes int64_list" in capsys.readouterr().err
+    assert (
+        "r, record 1 has float_list in image/height, which takes int64_list"
+        in capsys.readouterr().err
+    )
 
 
 def test_mistakes_are_one_sentence_and_exit_code_2(tmp_path, capsys):

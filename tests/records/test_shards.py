@@ -130,7 +130,7 @@ def test_counting_reads_the_lengths_of_records_and_not_their_images(tmp_path):
             one_box(image__object__class__label=[9]),
             "class id 9 is not in the labels \\(ids 1, 7\\)",
         ),
-        (one_box(image__height=[8.0]), "its image/height has another type or number"),
+        (one_box(image__height=[8.0]), "has float_list in image/height, which takes int64_list"),
         (one_box(image__width=[20, 20]), "its image/width has another type or number"),
         (UNKNOWN_FIELD, "not a tf.Example that TensorFlow parses \\(it is no whole message"),
     ],
