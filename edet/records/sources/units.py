@@ -20,6 +20,7 @@ _WORDS = {
     "cxcywh": "[x, y, width, height] of the centre",
 }
 _GRACE = 2.0  # pixels that a box may stick out, for rounding
+_FEW = 5  # areas of fewer masks may be those of other boxes by chance
 _SOME = 0.2  # of the boxes: more than mistakes of single ones
 
 
@@ -88,7 +89,7 @@ def _is_rather(
     given = areas > 0
     as_own, as_other = (np.prod(b[given, 2:] - b[given, :2], axis=1) for b in (own, others))
     is_others = np.isclose(areas[given], as_other, 0.01) & ~np.isclose(areas[given], as_own, 0.01)
-    return bool(given.any() and is_others.mean() > 0.5)
+    return bool(given.sum() >= _FEW and is_others.mean() > 0.5)
 
 
 def _fits(yxyx: np.ndarray, limit: np.ndarray, known: np.ndarray, grace: float) -> np.ndarray:

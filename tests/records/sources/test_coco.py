@@ -206,7 +206,8 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_official_annotations_are_read_whole(shared):
     folder = shared / "data" / "coco_by70"
-    source = read_coco(str(folder / "instances_by70.json"), str(folder / "images"))
+    paths = str(folder / "instances_by70.json"), str(folder / "images")
+    source = read_coco(*paths, keep_unused=True)
     assert len(source) == 70
     assert sum(len(example.boxes) for example in source.examples) == 616
     assert sum(int(example.is_crowd.sum()) for example in source.examples) == 10
