@@ -56,6 +56,7 @@ def section(path: str = "") -> Callable[[type], type]:
     """
 
     def decorate(cls: type) -> type:
+        """Returns the class as a frozen dataclass that checks its fields."""
         config = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
         cls = pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)
         construct = cls.__init__

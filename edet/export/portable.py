@@ -121,6 +121,7 @@ def postprocess_of(config: Config) -> Callable[..., list[tf.Tensor]]:
     postprocess = Postprocess.of(model, config.detect)
 
     def run(*outputs: tf.Tensor) -> list[tf.Tensor]:
+        """Network's outputs, of one image -> the file's outputs, in the order of `names`."""
         if config.export.outputs == "network":
             return list(outputs)
         found = {}

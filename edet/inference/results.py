@@ -64,6 +64,7 @@ class DetectionWriter:
         with _copy(entry, os.path.join(self._folder, entry.name), source) as add:
 
             def add_frame(number: int, frame: Frame, found: Found) -> list[dict]:
+                """Adds what is drawn of a frame; returns a row of detections.jsonl for each box."""
                 add(self._drawn(frame.image, found), frame.time)
                 entry.records[self.title] = {
                     "file": entry.file, **_size(frame.image), "frames": number + 1,
@@ -140,6 +141,7 @@ class MaskWriter:
         ):
 
             def add_frame(number: int, frame: Frame, found: Found) -> list[dict]:
+                """Adds the mask and the overlay of a frame; returns no rows: masks have none."""
                 mask = _mask(frame.image, found)
                 add_mask(mask, frame.time)
                 drawn = self._draw(frame.image, mask, self._labels, shows_all=True)

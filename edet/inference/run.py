@@ -96,6 +96,7 @@ def look_with(predictor: Predictor, strategy: tf.distribute.Strategy, batch_size
     fills_up = strategy.num_replicas_in_sync > 1
 
     def look(pictures: Iterable[Picture]) -> Iterator[list[tuple[Picture, dict[str, np.ndarray]]]]:
+        """Yields the pictures of a batch, each with what was found in it."""
         waiting: dict[int, Picture] = {}  # until it has been looked at
 
         def read() -> Iterator[dict]:

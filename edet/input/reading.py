@@ -101,6 +101,7 @@ def decode_examples(
     """
 
     def parse(record: Tensors) -> Tensors:
+        """Replaces "serialized", a scalar string, by what `parse_example` reads of it."""
         serialized = record.pop("serialized")
         example = {**record, **parse_example(serialized, with_mask=masks != "none")}
         if masks != "required":

@@ -19,7 +19,7 @@ from edet.errors import UserError
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, is_picture, readings, usual_split
+from edet.records.sources.folder import Folder, by_split, is_picture, readings
 from edet.records.sources.shapes import BAD_IMAGE, Seen, pixels, read_objects, text
 
 _DELIMITERS = ",;\t|"
@@ -53,11 +53,8 @@ class _Layout(NamedTuple):
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its files} of a folder; {} where there is none."""
-    by_split: dict[str, list[str]] = {}
-    for name in folder.matching("*.csv", "*.tsv"):
-        if _layout(folder.head(name)):
-            by_split.setdefault(usual_split(name), []).append(name)
-    return {split: tuple(names) for split, names in by_split.items()}
+    names = folder.matching("*.csv", "*.tsv")
+    return by_split(name for name in names if _layout(folder.head(name)))
 
 
 def _layout(head: str) -> _Layout | None:

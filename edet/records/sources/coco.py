@@ -23,10 +23,10 @@ from edet.records.sources.annotations import (
 )  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder, usual_split
+from edet.records.sources.shapes import WRONG
 
 _UNREADABLE = "dropped: bbox of four numbers, class or iscrowd missing or unreadable"
 _NAMES = ("file_name", "coco_url", "flickr_url", "filename", "path")  # LVIS has a coco_url alone
-_WRONG = (AttributeError, KeyError, TypeError, ValueError, OverflowError, IndexError)
 
 
 def read_coco(
@@ -89,7 +89,7 @@ def read_annotations(path: str) -> Annotations:
         read_images = [_image(key, item, things.get(key, [])) for key, item in images]
     except UserError:  # which is a ValueError, and says already what is wrong
         raise
-    except _WRONG as error:
+    except WRONG as error:
         raise UserError(
             f"{path} is not a COCO instances file: an entry of its images, categories "
             f"or annotations is wrong ({error!r})."
@@ -145,7 +145,7 @@ def _objects_by_image(
             objects[image_id].append(
                 AnnotatedObject(_category(item["category_id"]), box, is_crowd, area)
             )
-        except _WRONG as error:
+        except WRONG as error:
             detail = f"annotation {item.get('id')}: {error}"
             tally.box_problem(file, _UNREADABLE, detail=detail)
     return objects

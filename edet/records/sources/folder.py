@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import tensorflow as tf
@@ -168,6 +168,21 @@ def source_ids(names: Sequence[str]) -> list[str]:
         if len(set(ids)) == len(ids):
             return ids
     return list(names)
+
+
+def by_split(
+    names: Iterable[str], place: Callable[[str], str] = lambda name: name
+) -> dict[str, tuple[str, ...]]:
+    """Returns {usual split: its files}, in their order.
+
+    Args:
+      names: of files.
+      place: the part of a name in which the split's word is looked for; by default all of it.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(usual_split(place(name)), []).append(name)
+    return {split: tuple(files) for split, files in groups.items()}
 
 
 def _walk(root: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ import posixpath
 
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
-from edet.records.sources.folder import Folder, source_ids, usual_split
+from edet.records.sources.folder import Folder, by_split, source_ids
 from edet.records.sources.shapes import NO_FILE, Seen, read_files, read_objects, text
 
 _LABELS = ("label_2", "labels", "label")
@@ -27,13 +27,13 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     by_folder: dict[str, list[str]] = {}
     for name in folder.matching("*.txt"):
         by_folder.setdefault(posixpath.dirname(name), []).append(name)
-    by_split: dict[str, list[str]] = {}
-    for below, names in by_folder.items():
+    found: list[str] = []
+    for names in by_folder.values():
         heads = (folder.head(name).strip() for name in names[:_TRIED])
         first = next(filter(None, heads), "").partition("\n")[0]
         if _is_line(first):
-            by_split.setdefault(usual_split(below), []).extend(names)
-    return {split: tuple(names) for split, names in by_split.items()}
+            found += names
+    return by_split(found, posixpath.dirname)
 
 
 def _is_line(line: str) -> bool:

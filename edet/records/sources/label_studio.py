@@ -14,7 +14,7 @@ from typing import Any
 from edet.errors import UserError
 from edet.files import read_json
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
-from edet.records.sources.folder import Folder, is_picture, readings, usual_split
+from edet.records.sources.folder import Folder, by_split, is_picture, readings
 from edet.records.sources.shapes import (
     BAD_IMAGE,
     NO_BOX,
@@ -38,11 +38,8 @@ _OTHERS = "other annotations of the same picture (the last one taken)"
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its exports} of a folder; {} where there is none."""
-    by_split: dict[str, list[str]] = {}
-    for name in folder.matching("*.json"):
-        if _is_export(folder.head(name)):
-            by_split.setdefault(usual_split(name), []).append(name)
-    return {split: tuple(names) for split, names in by_split.items()}
+    names = folder.matching("*.json")
+    return by_split(name for name in names if _is_export(folder.head(name)))
 
 
 def _is_export(head: str) -> bool:

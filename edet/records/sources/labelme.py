@@ -14,7 +14,7 @@ from typing import Any
 from edet.files import read_json
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, source_ids, usual_split
+from edet.records.sources.folder import Folder, by_split, source_ids
 from edet.records.sources.shapes import (
     NO_BOX,
     NO_FILE,
@@ -39,11 +39,11 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     by_folder: dict[str, list[str]] = {}
     for name in folder.matching("*.json"):
         by_folder.setdefault(posixpath.dirname(name), []).append(name)
-    by_split: dict[str, list[str]] = {}
-    for below, names in by_folder.items():
+    found: list[str] = []
+    for names in by_folder.values():
         if any(_is_labelme(folder.head(name)) for name in names[:_TRIED]):
-            by_split.setdefault(usual_split(below), []).extend(names)
-    return {split: tuple(names) for split, names in by_split.items()}
+            found += names
+    return by_split(found, posixpath.dirname)
 
 
 def _is_labelme(head: str) -> bool:

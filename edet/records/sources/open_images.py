@@ -17,7 +17,7 @@ from edet.errors import UserError
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, is_picture, usual_split
+from edet.records.sources.folder import Folder, by_split, is_picture, usual_split
 from edet.records.sources.shapes import BAD_IMAGE, Seen, read_objects, text
 
 _SIDES = ("XMin", "YMin", "XMax", "YMax")
@@ -28,11 +28,8 @@ Row = dict[str, str]
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its files of boxes} of a folder; {} where there is none."""
-    by_split: dict[str, list[str]] = {}
-    for name in folder.matching("*.csv"):
-        if set(_COLUMNS) <= set(_header(folder, name)):
-            by_split.setdefault(usual_split(name), []).append(name)
-    return {split: tuple(names) for split, names in by_split.items()}
+    names = folder.matching("*.csv")
+    return by_split(name for name in names if set(_COLUMNS) <= set(_header(folder, name)))
 
 
 def _header(folder: Folder, name: str) -> list[str]:

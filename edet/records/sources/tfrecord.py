@@ -23,7 +23,7 @@ from edet.records.schema import Example
 from edet.records.shards import FRAME_BYTES, read_records, records_at
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import ExampleSet, stamp_of
-from edet.records.sources.folder import Folder, usual_split
+from edet.records.sources.folder import Folder, by_split, usual_split
 from edet.records.sources.loose_records import RecordedObject, picture_of, recorded_objects
 from edet.records.sources.shapes import BAD_IMAGE, WRONG, Seen, in_words, pixels, read_objects, text
 
@@ -38,10 +38,7 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     names = folder.matching(*_FILES)
     if names and not _has_pictures(folder.path(names[0])):
         return {}
-    by_split: dict[str, list[str]] = {}
-    for name in names:
-        by_split.setdefault(usual_split(name), []).append(name)
-    return {split: tuple(names) for split, names in by_split.items()}
+    return by_split(names)
 
 
 def _has_pictures(file: str) -> bool:

@@ -19,7 +19,7 @@ from edet.errors import UserError
 from edet.files import read_json, read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, usual_split
+from edet.records.sources.folder import Folder, by_split
 from edet.records.sources.shapes import (
     BAD_IMAGE,
     NO_BOX,
@@ -46,10 +46,7 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     for name in folder.matching("*.json", "*.csv"):
         if kind := _kind(folder.head(name)):
             kinds[kind].append(name)
-    by_split: dict[str, list[str]] = {}
-    for name in next(filter(None, kinds.values()), []):
-        by_split.setdefault(usual_split(name), []).append(name)
-    return {split: tuple(names) for split, names in by_split.items()}
+    return by_split(next(filter(None, kinds.values()), []))
 
 
 def _kind(head: str) -> str:

@@ -27,7 +27,8 @@ from edet.records.sources.annotations import (
     examples_of,
 )  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
-from edet.records.sources.folder import Folder, usual_split
+from edet.records.sources.folder import Folder, by_split
+from edet.records.sources.shapes import BAD_FILE, NO_FILE
 from edet.records.sources.xml_text import XML_ERRORS, xml_root
 
 _ROOMS = ("annotations", "jpegimages", "images")
@@ -86,10 +87,7 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     if listed := [name for name in names if name in ("train", "val", "test", "trainval")]:
         whole = {"trainval"} if "train" in listed else set()
         return {name: tuple(xmls) for name in listed if name not in whole}
-    by_split: dict[str, list[str]] = {}
-    for name in xmls:
-        by_split.setdefault(usual_split(posixpath.dirname(name)), []).append(name)
-    return {split: tuple(names) for split, names in by_split.items()}
+    return by_split(xmls, posixpath.dirname)
 
 
 def read(
@@ -124,8 +122,7 @@ def read(
     for key, name in named.items():
         annotation = parsed.get(key) or _without_xml(key, pictures, found.tally)
         if isinstance(annotation, str):
-            what = "dropped: annotation missing or unreadable"
-            found.tally.image_problem(f"{key}.xml", what, annotation)
+            found.tally.image_problem(f"{key}.xml", BAD_FILE, annotation)
             continue
         objects = _objects(key, annotation, skip_difficult, found.tally)
         size = annotation.height, annotation.width
@@ -173,7 +170,7 @@ def _read_split(path: str, known: set[str]) -> list[str]:
 def _without_xml(key: str, pictures: dict[str, str], tally: Tally) -> _Annotation | str:
     if key not in pictures:
         return "there is no such file"
-    tally.image_problem(pictures[key], "without annotation file (taken as without objects)")
+    tally.image_problem(pictures[key], NO_FILE)
     return _Annotation("", -1, -1, ())
 
 

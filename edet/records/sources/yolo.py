@@ -17,7 +17,8 @@ from edet.errors import UserError
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, source_ids, usual_split
+from edet.records.sources.folder import Folder, by_split, source_ids
+from edet.records.sources.shapes import BAD_FILE, NO_FILE, OUTLINE
 
 _KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 _NAME_LISTS = ("*classes.txt", "*obj.names", "*labels/labels.txt")
@@ -26,20 +27,17 @@ _NAME_LISTS = ("*classes.txt", "*obj.names", "*labels/labels.txt")
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its pictures} of a folder; {} where it is no YOLO set."""
     name, data = _data_yaml(folder) or ("", {})
-    by_split = {
+    named = {
         split: _pictures(folder, name, data, data[key])
         for split, keys in _KEYS.items()
         for key in keys
         if data.get(key)
     }
-    if any(by_split.values()):
-        return {split: pictures for split, pictures in by_split.items() if pictures}
+    if any(named.values()):
+        return {split: pictures for split, pictures in named.items() if pictures}
     if not data and not folder.matching(*_NAME_LISTS):
         return {}
-    groups: dict[str, list[str]] = {}
-    for picture in folder.pictures:
-        groups.setdefault(usual_split(posixpath.dirname(picture)), []).append(picture)
-    return {split: tuple(pictures) for split, pictures in groups.items()}
+    return by_split(folder.pictures, posixpath.dirname)
 
 
 def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
@@ -62,12 +60,10 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
         try:
             text = future.result() if future else ""
         except UserError as error:
-            what = "dropped: annotation missing or unreadable"
-            found.tally.image_problem(picture, what, str(error))
+            found.tally.image_problem(picture, BAD_FILE, str(error))
             continue
         if future is None:
-            what = "without annotation file (taken as without objects)"
-            found.tally.image_problem(picture, what)
+            found.tally.image_problem(picture, NO_FILE)
         lines = text.removeprefix("\ufeff").splitlines()
         objects = [_object(line, picture, found.tally) for line in lines if line.strip()]
         found.images.append(AnnotatedImage(picture, source_id, [o for o in objects if o]))
@@ -171,7 +167,7 @@ def _object(line: str, picture: str, tally: Tally) -> AnnotatedObject | None:
         tally.box_problem(picture, what, detail=f"{line[:60]}: {error}")
         return None
     xs, ys = numbers[0::2], numbers[1::2]
-    tally.box_problem(picture, "outline instead of a box (its bounds taken)")
+    tally.box_problem(picture, OUTLINE)
     left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
     return AnnotatedObject(
         label, ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
