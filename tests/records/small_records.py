@@ -1,10 +1,26 @@
 """Records of a few bytes, some of which lack what others write."""
 
+import numpy as np
 import tensorflow as tf
+
+from edet.records.schema import Example
+from tests.pictures import encoded
+
+LABELS = {1: "cat", 2: "dog"}
 
 
 def png(height: int, width: int) -> bytes:
     return tf.io.encode_png(tf.zeros([height, width, 3], tf.uint8)).numpy()
+
+
+def jpeg(height=10, width=20, value=0) -> bytes:
+    return encoded(np.full((height, width, 3), value, np.uint8), "jpeg")
+
+
+def example(boxes, class_ids=None, **others) -> Example:
+    fields = {"image": jpeg(), "source_id": "1", "height": 10, "width": 20, "filename": "a.jpg"}
+    ids = [1] * len(boxes) if class_ids is None else class_ids
+    return Example(boxes=boxes, class_ids=ids, **(fields | others))
 
 
 def tf_example(**features) -> bytes:

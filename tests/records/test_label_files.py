@@ -18,9 +18,9 @@ from edet.cli.common import call, parsed
 from edet.cli.convert_labels import convert, define_flags
 from edet.errors import UserError
 from edet.records.label_files import write_labels
+from edet.records.preparing import prepare_record
 from edet.records.schema import Example, box_areas
 from edet.records.sources.formats import open_folder
-from edet.records.writing import prepare_record
 
 SIDES = ("ymin", "xmin", "ymax", "xmax")
 LABELS = {1: "cat", 5: "traffic light", 44: "<dog & co>"}

@@ -103,11 +103,11 @@ def _image(key: str, item: dict[str, Any], things: list[AnnotatedObject]) -> Ann
 
 
 def _file_name(item: dict[str, Any]) -> str:
-    name = next((str(item[key]) for key in _NAMES if item.get(key)), "")
-    if not name:
-        raise KeyError("file_name")
-    name.encode()  # refuses half of a letter ("\ud83d"), which is in no file's name
-    return name
+    for key in _NAMES:
+        if name := str(item.get(key) or ""):
+            name.encode()  # refuses half of a letter ("\ud83d"), which is in no file's name
+            return name
+    raise KeyError("file_name")
 
 
 def _labels(categories: list[dict[str, Any]], path: str) -> dict[int, str]:
@@ -130,13 +130,14 @@ def _objects_by_image(
 ) -> dict[str, list[AnnotatedObject]]:
     """Returns {image id: its objects} of the annotations that are whole."""
     objects = defaultdict(list)
+    files = {key: _file_name(item) for key, item in images.items()}
     for item in annotations:
         image_id = _known(item.get("image_id"), images)
         if image_id is None:
             file = f"annotation {item.get('id')}"
             tally.box_problem(file, "dropped: its image is not in the file")
             continue
-        file = _file_name(images[image_id])
+        file = files[image_id]
         try:
             box = _box(item, images[image_id], file, tally)
             # Of text, bool() is true whatever it says. Open Images' groups are crowds.

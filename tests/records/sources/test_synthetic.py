@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edet.errors import UserError
+from edet.records.preparing import prepare_record
 from edet.records.sources.synthetic import LABELS, SyntheticSet, draw_scene, make_scene
-from edet.records.writing import prepare_record
 
 
 def test_a_seed_gives_one_scene_and_another_seed_another():
