@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 
+from tests.browser import chromium, tab
 from tests.graphs import run_graphs_as_traced
 
 # What nohup or a background job of a script has ignored would stay ignored in every test.
@@ -25,7 +26,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 # They start processes, train or export, or build the named networks. Whatever is not here may do
 # none of that, and stays quick.
 SLOW = {
-    ".": "resuming segmentation tpu wheel workflows",
+    ".": "browser resuming segmentation tpu wheel workflows",
     "cli": "convert_checkpoint create_tfrecords main serve_client sweep",
     "export": "benchmark feature_networks fold litert mediapipe onnx saved_model",
     "inference": "detector files segmenter tta",
@@ -77,6 +78,20 @@ def _quick_tests_start_no_process(request, monkeypatch):
 
         monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
         monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium; a test that takes it is skipped where there is none."""
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser):
+    """A tab in which nothing goes wrong and nothing is asked of another machine."""
+    with tab(browser) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
