@@ -36,6 +36,7 @@ from edet.geometry.boxes import xywh_to_yxyx
 from edet.image.decode import exif_orientation
 from edet.image.transcode import BadImage, make_plain
 from edet.input.ground_truth import ground_truth, read_ground_truth
+from edet.ownership import owned
 from edet.records.label_files import LABEL_FORMATS, write_labels
 from edet.records.schema import Example, parse_example
 from edet.records.shards import check_records, read_records
@@ -94,9 +95,11 @@ def convert(options: flags.FlagValues) -> None:
         examples = _of_pictures(found, notes)
     labels = _label_map(options.labels, names)
     examples = rich.progress.track(examples, "Converting", total, transient=True)
-    count, boxes, more = write_labels(
-        examples, labels, options.to, options.output, options.split, options.pictures
-    )
+    lock = os.path.join(options.output, "convert.lock")
+    with owned(lock, options.output, "a conversion", "use another --output"):
+        count, boxes, more = write_labels(
+            examples, labels, options.to, options.output, options.split, options.pictures
+        )
     for note in (*more, *notes):
         print(f"note: {note}")
     print(f"{count} pictures with {boxes} objects are in {options.output}.")

@@ -83,6 +83,9 @@ def export(
 
     Returns:
       {format: path}, and of a file its "bytes".
+
+    Raises:
+      UserError: settings or pictures are at fault, or another export writes there.
     """
     if is_exported(weights):
         raise UserError(f"{weights} is exported already; give --weights what it was made of.")
@@ -103,12 +106,13 @@ def export(
     ending = {"litert": "tflite", "onnx": "onnx"}[wanted.format]
     name = f"{config.model.name}-{wanted.outputs}-{wanted.precision}.{ending}"
     path = output or Workdir(workdir).at(name)
-    if wanted.format == "onnx":
-        export_onnx(network, config, path)
-    else:
-        is_int8 = wanted.precision == "int8"
-        pixels = calibration_pixels(config, inputs, _warn) if is_int8 else ()
-        export_litert(network, config, path, pixels)
+    with owned(f"{path}.lock", path, "an export", "name another file"):
+        if wanted.format == "onnx":
+            export_onnx(network, config, path)
+        else:
+            is_int8 = wanted.precision == "int8"
+            pixels = calibration_pixels(config, inputs, _warn) if is_int8 else ()
+            export_litert(network, config, path, pixels)
     size = tf.io.gfile.stat(path).length
     written = f"{wanted.format} {wanted.precision} {wanted.outputs}, {size:,} bytes -> {path}"
     summary = keep(workdir, "export", {wanted.format: path, "bytes": size})

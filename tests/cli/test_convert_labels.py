@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from edet.cli.common import call, parsed
 from edet.cli.convert_labels import convert, define_flags
+from edet.ownership import owned
 from edet.records.schema import Example, encode_example
 
 LABELS = {3: "cat", 8: "dog"}
@@ -196,6 +198,14 @@ def test_other_mistakes_are_a_sentence_too(tool, tmp_path, capsys):
     assert "no picture of the detections can be read; the first: " in message(
         results(tmp_path, [gone]), records=False
     )
+
+
+def test_a_second_conversion_into_the_same_folder_is_refused(tool, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    with owned(os.path.join(out, "convert.lock"), out, "a conversion", "wait"):
+        assert tool() == 2
+    assert "out is being written by a conversion already: this process" in capsys.readouterr().err
+    assert os.listdir(out) == []
 
 
 def test_a_class_of_two_names_is_told(tool, tmp_path, capsys):

@@ -16,6 +16,7 @@ from edet.errors import UserError
 from edet.export.saved_model import export_saved_model
 from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
+from edet.ownership import owned
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
 from edet.training.checkpoints import Checkpoints
@@ -150,8 +151,14 @@ def test_a_workdir_predicts_as_its_network_evaluates_and_exports(network, tmp_pa
     result = model.evaluate(f"{tmp_path}/val-*", workdir=str(tmp_path))
     assert 0 <= result["metrics"]["AP"] <= 1
     assert json.loads((tmp_path / "eval.json").read_text())["metrics"] == result["metrics"]
-    path = model.export(format="litert", outputs="boxes")
-    assert path == str(tmp_path / "efficientdet-d0-boxes-float32.tflite")
+    path = str(tmp_path / "efficientdet-d0-boxes-float32.tflite")
+    with (
+        owned(f"{path}.lock", path, "an export", "wait"),
+        pytest.raises(UserError, match="is being written by an export already: this process"),
+    ):
+        model.export(format="litert", outputs="boxes")
+    assert model.export(format="litert", outputs="boxes") == path
+    assert not (tmp_path / f"{path}.lock").exists()
     again = edet.load(path).predict(picture)[0]
     np.testing.assert_allclose(again.scores, expected[expected > 0], atol=1e-4)
     with pytest.raises(UserError, match=r"export\.presision.*precision"):
