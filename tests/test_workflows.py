@@ -16,12 +16,14 @@ from edet.config.schema import replace
 from edet.errors import Interrupted, StorageError, UserError
 from edet.export import exported as exported_files
 from edet.export.litert import LiteRTFile
+from edet.input.windows import make_eval_dataset
 from edet.ownership import owned
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
 from edet.runtime.interruption import Workers
 from edet.workdir import Workdir
-from edet.workflows.common import checked_records
+from edet.workflows import evaluation
+from edet.workflows.common import checked_records, load_predictor
 from edet.workflows.configuration import run_config
 from edet.workflows.serving import published_latency
 from edet.workflows.training import refuse_fewer_steps
@@ -95,6 +97,24 @@ def test_the_workdir_alone_is_enough_for_every_mode(workdir, strategy, records, 
     summary = workflows.predict(config, str(workdir), "", [str(picture)], "")
     assert summary["images"] == 1
     assert (workdir / "predict" / "drawn" / "scene.png").exists()
+
+
+def test_the_evaluations_of_a_training_share_the_graph_that_reads_the_pictures(
+    workdir, config, strategy, monkeypatch
+):
+    made = []
+
+    def make(*arguments):
+        made.append(arguments)
+        return make_eval_dataset(*arguments)
+
+    monkeypatch.setattr(evaluation, "make_eval_dataset", make)
+    predictor = load_predictor(config, str(workdir))
+    several = evaluation.Evaluation(config, Workdir(""), strategy, predictor)
+    first, second = several.run(), several.run()
+    assert first.entries == second.entries
+    assert first.entries["images"] == 5
+    assert len(made) == 1
 
 
 ON_TWO_DEVICES = """

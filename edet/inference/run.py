@@ -13,7 +13,6 @@ import tensorflow as tf
 from edet.inference.predictor import Predictor
 from edet.input.windows import make_window_dataset
 
-MakeDataset = Callable[[tf.distribute.InputContext], tf.data.Dataset]
 _COUNTED = ("image_index", "image_scales", "num_views")
 _READ_AHEAD = 16  # pictures that are read while the network works
 _PICTURE = {
@@ -34,7 +33,7 @@ Look = Callable[[Iterable[Picture]], Iterator[list[tuple[Picture, dict[str, np.n
 
 def prediction_on(
     strategy: tf.distribute.Strategy, predictor: Predictor
-) -> Callable[[MakeDataset], Iterator[dict[str, np.ndarray]]]:
+) -> Callable[[tf.distribute.DistributedDataset], Iterator[dict[str, np.ndarray]]]:
     """Returns a function that yields what every head finds in the pictures of a data set.
 
     The network sees full batches of windows, whatever pictures they are of. The function may be
@@ -44,9 +43,9 @@ def prediction_on(
       strategy: the predictor's network lives in its scope.
 
     Returns:
-      A function of the maker of a data set as `input.windows.make_window_dataset`, with
-      `predictor.windows`; a step of nothing but what fills up is the end. It yields, those of all
-      replicas together, "image_index" int32 [b] and what `Predictor.predict` returns, for b
+      A function of a data set that the strategy distributes, of `input.windows.make_window_dataset`
+      with `predictor.windows`; a step of nothing but what fills up is the end. It yields, those of
+      all replicas together, "image_index" int32 [b] and what `Predictor.predict` returns, for b
       pictures.
     """
 
@@ -55,14 +54,14 @@ def prediction_on(
         found = strategy.run(predictor.step, (batch,))
         return _of_all_replicas(strategy, found | {name: batch[name] for name in _COUNTED})
 
-    def steps(make_dataset: MakeDataset) -> Iterator[dict[str, tf.Tensor]]:
-        for batch in strategy.distribute_datasets_from_function(make_dataset):
+    def steps(batches: tf.distribute.DistributedDataset) -> Iterator[dict[str, tf.Tensor]]:
+        for batch in batches:
             found = step(batch)
             if (found["image_index"].numpy() < 0).all():
                 return
             yield found
 
-    return lambda make_dataset: predictor.collect(steps(make_dataset))
+    return lambda batches: predictor.collect(steps(batches))
 
 
 def _of_all_replicas(
@@ -105,12 +104,13 @@ def look_with(predictor: Predictor, strategy: tf.distribute.Strategy, batch_size
                 yield {"image": picture.image, "image_index": index}
 
         dataset = tf.data.Dataset.from_generator(read, output_signature=_PICTURE)
-        for found in predict(
+        batches = strategy.distribute_datasets_from_function(
             lambda context: make_window_dataset(
                 dataset, predictor.model, batch_size, context if fills_up else None,
                 predictor.windows,
             )
-        ):  # fmt: skip
+        )  # fmt: skip
+        for found in predict(batches):
             numbers = found.pop("image_index").tolist()
             yield [
                 (waiting.pop(number), {name: value[row] for name, value in found.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -142,7 +143,7 @@ class Summary(NamedTuple):
 class Evaluation:
     """All heads of a network against `data.eval_records`, as often as its weights change.
 
-    The ground truth is read here, and the graph is built once.
+    The ground truth is read here, and every graph is built once.
 
     Args:
       config: `data.eval_records` and its `data.eval_batch_size`, `model` and `detect` are used.
@@ -171,10 +172,16 @@ class Evaluation:
             self._evaluators["segmentation"] = SegmentationEvaluator(
                 self._labels["segmentation"], lambda: read_masks(files), mask_to_picture, _GALLERY
             )
-        model, windows, size = predictor.model, predictor.windows, config.data.eval_batch_size
-        predict = prediction_on(strategy, predictor)
-        self._predict = lambda: predict(
-            lambda context: make_eval_dataset(model, files, size, context, windows)
+        self._strategy, self._predictor = strategy, predictor
+        self._predict = prediction_on(strategy, predictor)
+
+    @functools.cached_property
+    def _batches(self) -> tf.distribute.DistributedDataset:
+        """The pictures, whose reading is a graph of a second that all evaluations share."""
+        model, windows = self._predictor.model, self._predictor.windows
+        size = self._config.data.eval_batch_size
+        return self._strategy.distribute_datasets_from_function(
+            lambda context: make_eval_dataset(model, self._files, size, context, windows)
         )
 
     def run(self, extra: dict | None = None, check: Callable[[], None] = lambda: None) -> Summary:
@@ -187,7 +194,7 @@ class Evaluation:
         with user_errors(self._files):
             for evaluator in self._evaluators.values():
                 evaluator.reset()
-            for outputs in self._predict():
+            for outputs in self._predict(self._batches):
                 check()
                 batch = {"image_index": outputs.pop("image_index")}
                 for evaluator in self._evaluators.values():

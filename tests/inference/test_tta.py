@@ -155,11 +155,12 @@ def test_a_data_set_and_single_pictures_are_detected_alike(tmp_path, detect):
         {"image": np.stack(images), "image_index": np.arange(5, dtype="int32")}
     )
     predictor = make_predictor(of_pixels(network, config.model), config)
-    run = prediction_on(tf.distribute.get_strategy(), predictor)
-    of_records = run(lambda context: make_eval_dataset(MODEL, files, 3, context, predictor.windows))
-    of_pictures = run(lambda _: make_window_dataset(pictures, MODEL, 3, windows=predictor.windows))
-    for batches in (of_records, of_pictures):
-        batches = list(batches)
+    here, windows = tf.distribute.get_strategy(), predictor.windows
+    run = prediction_on(here, predictor)
+    of_records = lambda context: make_eval_dataset(MODEL, files, 3, context, windows)  # noqa: E731
+    of_pictures = lambda _: make_window_dataset(pictures, MODEL, 3, windows=windows)  # noqa: E731
+    for make in (of_records, of_pictures):
+        batches = list(run(here.distribute_datasets_from_function(make)))
         index = np.concatenate([batch["image_index"] for batch in batches])
         assert index.tolist() == [0, 1, 2, 3, 4]
         scores = np.concatenate([batch["scores"] for batch in batches])

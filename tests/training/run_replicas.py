@@ -124,7 +124,10 @@ def _detected_images(strategy: tf.distribute.Strategy) -> np.ndarray:
         network = lambda pixels: {"brightness": tf.reduce_mean(pixels, [1, 2, 3])}  # noqa: E731
         predictor = Predictor(network, {"brightness": BrightnessHead()}, config.model)
         run = prediction_on(strategy, predictor)
-        found = list(run(lambda context: make_eval_dataset(config.model, [path], 4, context)))
+        batches = strategy.distribute_datasets_from_function(
+            lambda context: make_eval_dataset(config.model, [path], 4, context)
+        )
+        found = list(run(batches))
     index = np.concatenate([batch["image_index"] for batch in found])
     return np.concatenate([batch["scores"] for batch in found])[np.argsort(index)]
 
