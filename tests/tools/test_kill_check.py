@@ -4,7 +4,6 @@ import contextlib
 import types
 
 import pytest
-from absl import flags
 
 from edet.config.loading import load_config
 from edet.errors import UserError
@@ -89,10 +88,7 @@ def test_an_end_must_have_its_code_and_sentence_and_no_traceback(tmp_path, code,
 
 
 def test_the_settings_of_its_runs_exist(tmp_path):
-    options = flags.FlagValues()
-    kill_check.define_flags(options)
-    options(["kill_check", f"--output={tmp_path}", "--steps=40"])
-    command, every = kill_check._prepare(options, tmp_path)
+    command, every = kill_check.prepare(tmp_path, 40, ["train.keep=3"])
     assert every == 8
     load_config("efficientdet-lite0", overrides=[a[6:] for a in command if a.startswith("--set=")])
     assert len(list((tmp_path / "records").glob("*.tfrecord"))) == 2

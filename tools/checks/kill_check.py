@@ -23,7 +23,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,7 @@ from edet.records.writing import write_records
 from edet.workdir import Workdir
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
+_MAIN = str(_ROOT / "main.py")
 _KINDS = (
     "any", "checkpoint", "evaluation", "Ctrl-C", "any", "full disk", "second run", "any",
 )  # fmt: skip
@@ -58,9 +59,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("steps", 200, "Steps of a run.", 20, flag_values=values)
     flags.DEFINE_integer("seed", 0, "Of the moments.", 0, flag_values=values)
     flags.DEFINE_multi_string("set", [], "More settings of the runs.", flag_values=values)
-    flags.DEFINE_string(
-        "main", str(_ROOT / "main.py"), "The script that trains.", flag_values=values
-    )
+    flags.DEFINE_string("main", _MAIN, "The script that trains.", flag_values=values)
 
 
 @dataclass
@@ -146,7 +145,7 @@ def kill_check(options: flags.FlagValues) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script's background job has it so
         signal.signal(signal.SIGINT, signal.default_int_handler)  # or the trainings have it, too
     output = pathlib.Path(options.output)
-    command, every = _prepare(options, output)
+    command, every = prepare(output, options.steps, options.set, options.main)
     life = Life(command, output / "undisturbed")
     life.lasts_until(lambda: bool(_steps(life.workdir)), poll=0.02)
     start = life.seconds  # of processor time, until the first step is done
@@ -180,20 +179,23 @@ def kill_check(options: flags.FlagValues) -> None:
         raise UserError(f"a run that was killed is another one; see {output}/kill_check.json.")
 
 
-def _prepare(options: flags.FlagValues, output: pathlib.Path) -> tuple[list[str], int]:
+def prepare(
+    output: pathlib.Path, steps: int, settings: Sequence[str], main: str = _MAIN,
+    evaluations: int = 5,
+) -> tuple[list[str], int]:  # fmt: skip
     """Draws the scenes; returns the training's command, and the steps between evaluations."""
     for name, count, seed in (("train", 50, 0), ("eval", 8, 1)):
         write_records(SyntheticSet(count, size=64, seed=seed), str(output / "records" / name))
-    every = max(2, options.steps // 5)
+    every = max(2, steps // evaluations)
     settings = [
         *_SETTINGS,
         f"data.train_records={output}/records/train-*",
         f"data.eval_records={output}/records/eval-*",
-        f"train.steps={options.steps}", f"train.eval_every={every}",
+        f"train.steps={steps}", f"train.eval_every={every}",
         f"train.save_every={max(1, every // 4)}", f"train.log_every={max(1, every // 8)}",
-        *options.set,
+        *settings,
     ]  # fmt: skip
-    command = [sys.executable, options.main, "--mode=train_and_eval", "--model=efficientdet-lite0"]
+    command = [sys.executable, main, "--mode=train_and_eval", "--model=efficientdet-lite0"]
     return [*command, *(f"--set={setting}" for setting in settings)], every
 
 

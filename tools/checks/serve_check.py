@@ -88,7 +88,8 @@ def check(options: flags.FlagValues) -> None:
         raise UserError(f"--pictures={options.pictures} has no good JPEG to damage.")
     damaged = [damage(jpegs[rng.integers(len(jpegs))], rng) for _ in range(options.damaged)]
     truth = Truth(options.saved_model)
-    with _server(options.saved_model, make_environment(options.environment)) as servers:
+    python = make_environment(options.environment)
+    with server(options.saved_model, python) as (_, servers):
         figures = {
             "files": send_each(servers, files, good, truth),
             "damaged JPEGs": send_each(servers, damaged, good, truth),
@@ -233,8 +234,8 @@ def make_environment(folder: str) -> str:
 
 
 @contextlib.contextmanager
-def _server(saved_model: str, python: str) -> Iterator[dict[str, Ask]]:
-    """Runs the servers in a process of their own; yields how to ask each."""
+def server(saved_model: str, python: str) -> Iterator[tuple[subprocess.Popen, dict[str, Ask]]]:
+    """Runs the servers in a process of their own; yields it and how to ask each."""
     script = os.path.join(os.path.dirname(__file__), "serve_check_server.py")
     # Triton's own Python must find the library of the environment's Python, not the system's.
     library = {"LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR")}
@@ -247,11 +248,12 @@ def _server(saved_model: str, python: str) -> Iterator[dict[str, Ask]]:
     models = f"http://{_HOST}:{ports[0]}/v2/models"
     try:
         _wait_until_ready(process, models)
-        yield {
+        ask = {
             "Triton, every request alone": lambda some: _ask_triton(f"{models}/strict", some, []),
             "Triton, merged requests": lambda some: _ask_triton(f"{models}/tolerant", some, [1]),
             "PredictionService": lambda some: _ask_service(f"{_HOST}:{ports[2]}", some),
         }
+        yield process, ask
         if process.poll() is not None:
             raise UserError(f"the server died with code {process.returncode}.")
     finally:
