@@ -21,7 +21,10 @@ _PRIOR = 0.01
 
 
 def build_network(
-    config: ModelConfig, precision: str = "float32", batch_norm_momentum: float | None = None
+    config: ModelConfig,
+    precision: str = "float32",
+    batch_norm_momentum: float | None = None,
+    for_cpu: bool = False,
 ) -> keras.Model:
     """Builds the network of a configuration with fresh weights.
 
@@ -30,6 +33,7 @@ def build_network(
       precision: "float32", or "bfloat16" or "float16" for activations; variables and outputs stay
         float32.
       batch_norm_momentum: of a run that is too short for that of the configuration.
+      for_cpu: the network will be trained by a CPU: the same sums in another order, faster there.
 
     Returns:
       A Keras model from normalised images, float32 [B, H, W, 3], to
@@ -42,13 +46,15 @@ def build_network(
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        return _build(config, batch_norm_momentum or config.batch_norm_momentum)
+        return _build(config, batch_norm_momentum or config.batch_norm_momentum, for_cpu)
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def _build(config: ModelConfig, momentum: float) -> keras.Model:
-    style = Style(config.convolution, config.activation, momentum, config.batch_norm_epsilon)
+def _build(config: ModelConfig, momentum: float, for_cpu: bool) -> keras.Model:
+    style = Style(
+        config.convolution, config.activation, momentum, config.batch_norm_epsilon, for_cpu
+    )
     width = config.pyramid_width
     images = keras.Input((*config.image_size, 3), dtype="float32", name="images")
     features = backbone(images, config.backbone, config.drop_connect_rate, style)

@@ -128,7 +128,7 @@ def efficientnet(
       {level: feature map}, levels 1 to 5; level l is [B, ceil(H / 2^l), ceil(W / 2^l), C].
     """
     blocks = blocks_of(name)
-    x = _conv(images, stem_channels(name), 3, 2, "backbone.stem_conv")
+    x = _conv(images, stem_channels(name), 3, 2, style, "backbone.stem_conv")
     x = style.batch_norm(x, "backbone.stem_bn")
     x = style.activate(x, "backbone.stem_activation")
     features, level = {}, 1
@@ -149,10 +149,10 @@ def _mbconv(
     prefix = f"backbone.block{block.name}_"
     inputs = x
     if block.expansion != 1:
-        x = _conv(x, block.channels_in * block.expansion, 1, 1, f"{prefix}expand_conv")
+        x = _conv(x, block.channels_in * block.expansion, 1, 1, style, f"{prefix}expand_conv")
         x = style.batch_norm(x, f"{prefix}expand_bn")
         x = style.activate(x, f"{prefix}expand_activation")
-    x = keras.layers.DepthwiseConv2D(
+    x = style.layers.DepthwiseConv2D(
         block.kernel, block.stride, "same", use_bias=False,
         depthwise_initializer=_normal(2.0 / block.kernel**2), name=f"{prefix}dwconv",
     )(x)  # fmt: skip
@@ -161,7 +161,7 @@ def _mbconv(
     if block.squeeze:
         squeezed = max(1, int(block.channels_in * _SQUEEZE_RATIO))
         x = _squeeze_excite(x, squeezed, style, f"{prefix}se_")
-    x = _conv(x, block.channels_out, 1, 1, f"{prefix}project_conv")
+    x = _conv(x, block.channels_out, 1, 1, style, f"{prefix}project_conv")
     x = style.batch_norm(x, f"{prefix}project_bn")
     if block.stride == 1 and block.channels_in == block.channels_out:
         if drop_rate:
@@ -176,17 +176,18 @@ def _squeeze_excite(
     """Scales each channel by a gate computed from the image's mean of all channels."""
     channels = x.shape[-1]
     gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{prefix}squeeze")(x)
-    gate = _conv(gate, squeezed, 1, 1, f"{prefix}reduce", use_bias=True)
+    gate = _conv(gate, squeezed, 1, 1, style, f"{prefix}reduce", use_bias=True)
     gate = style.activate(gate, f"{prefix}reduce_activation")
-    gate = _conv(gate, channels, 1, 1, f"{prefix}expand", use_bias=True)
+    gate = _conv(gate, channels, 1, 1, style, f"{prefix}expand", use_bias=True)
     gate = keras.layers.Activation("sigmoid", name=f"{prefix}gate")(gate)
     return keras.layers.Multiply(name=f"{prefix}excite")([x, gate])
 
 
 def _conv(
-    x: keras.KerasTensor, channels: int, kernel: int, stride: int, name: str, use_bias: bool = False
-) -> keras.KerasTensor:
-    return keras.layers.Conv2D(
+    x: keras.KerasTensor, channels: int, kernel: int, stride: int, style: Style, name: str,
+    use_bias: bool = False,
+) -> keras.KerasTensor:  # fmt: skip
+    return style.layers.Conv2D(
         channels, kernel, stride, "same", use_bias=use_bias,
         kernel_initializer=_normal(2.0 / (kernel**2 * channels)), name=name,
     )(x)  # fmt: skip

@@ -8,10 +8,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from types import ModuleType
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
+
+from edet.models import cpu
 
 Shape = tuple[int | None, ...]
 
@@ -219,6 +222,12 @@ class Style(NamedTuple):
     activation: str = "swish"
     batch_norm_momentum: float = 0.99
     batch_norm_epsilon: float = 1e-3
+    for_cpu: bool = False  # the network is to be trained by one, see models.cpu
+
+    @property
+    def layers(self) -> ModuleType:
+        """Where Conv2D, DepthwiseConv2D and SeparableConv2D come from."""
+        return cpu if self.for_cpu else keras.layers
 
     def batch_norm(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         """Normalises a feature map."""
@@ -226,14 +235,16 @@ class Style(NamedTuple):
 
     def activate(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         """Applies the activation: swish, ReLU6 for the lite models."""
-        return keras.layers.Activation(_ACTIVATIONS[self.activation], name=name)(x)
+        function = _ACTIVATIONS[self.activation]
+        if self.for_cpu and function == "silu":
+            function = cpu.silu
+        return keras.layers.Activation(function, name=name)(x)
 
     def conv(self, channels: int, name: str, **initializers) -> keras.layers.Layer:
         """Returns the 3 x 3 convolution of the feature network and the heads."""
-        return _CONVOLUTIONS[self.convolution](
-            channels, 3, padding="same", name=name, **initializers
-        )
+        kind = getattr(self.layers, _CONVOLUTIONS[self.convolution])
+        return kind(channels, 3, padding="same", name=name, **initializers)
 
 
-_CONVOLUTIONS = {"separable": keras.layers.SeparableConv2D, "full": keras.layers.Conv2D}
+_CONVOLUTIONS = {"separable": "SeparableConv2D", "full": "Conv2D"}
 _ACTIVATIONS = {"swish": "silu", "hswish": "hard_swish", "relu": "relu", "relu6": "relu6"}

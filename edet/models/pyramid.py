@@ -146,7 +146,7 @@ def resample(
     a bias although batch norm follows, which makes it redundant; the released weights have it.
     """
     if x.shape[-1] != width:
-        x = keras.layers.Conv2D(width, 1, padding="same", name=f"{name}_conv")(x)
+        x = style.layers.Conv2D(width, 1, padding="same", name=f"{name}_conv")(x)
         x = style.batch_norm(x, f"{name}_bn")
     (rows, columns), (to_rows, to_columns) = x.shape[1:3], size
     if (rows, columns) == (to_rows, to_columns):

@@ -18,10 +18,15 @@ from edet.runtime.devices import is_tpu
 _OFF = "disable_meta_optimizer"
 
 
+def only_cpus(strategy: tf.distribute.Strategy) -> bool:
+    """Whether nothing but CPUs trains."""
+    return not (is_tpu(strategy) or tf.config.get_visible_devices("GPU"))
+
+
 @contextlib.contextmanager
 def training_graphs(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Runs graphs that are called in the block as they were traced, if only CPUs train."""
-    if is_tpu(strategy) or tf.config.get_visible_devices("GPU"):
+    if not only_cpus(strategy):
         yield
         return
     before = tf.config.optimizer.get_experimental_options().get(_OFF, False)

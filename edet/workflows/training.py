@@ -24,6 +24,7 @@ from edet.input.reading import user_errors
 from edet.models.efficientdet import build_network, freeze
 from edet.records.shards import RecordSet
 from edet.runtime.devices import check_batch_size, is_tpu
+from edet.runtime.graphs import only_cpus
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory, expected_memory
 from edet.step_log import StepLog
@@ -95,7 +96,9 @@ def _run(config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, pla
     is_chief = strategy.extended.should_checkpoint
     keras.utils.set_random_seed(config.train.seed)
     with strategy.scope():
-        network = build_network(config.model, recipe.precision, recipe.batch_norm_momentum)
+        network = build_network(
+            config.model, recipe.precision, recipe.batch_norm_momentum, only_cpus(strategy)
+        )
         freeze(network, config.train.freeze)
         variables = TrainingVariables(network)
     images = config.data.batch_size // strategy.num_replicas_in_sync

@@ -79,7 +79,7 @@ def measure_step(config: Config, device: str) -> dict[str, float | str]:
     """Takes two steps and returns the second one's peak and time, and what was expected."""
     check_batch_size(config, replicas=1)
     recipe = resolve_recipe(config, num_examples=1000)
-    network = build_network(config.model, recipe.precision)
+    network = build_network(config.model, recipe.precision, for_cpu=device.startswith("CPU"))
     variables = TrainingVariables(network)
     step = TrainingStep(network, tasks_of(config), recipe)
 

@@ -1,0 +1,101 @@
+"""The same sums as Keras' layers, written so that TensorFlow trains them faster on a CPU.
+
+TensorFlow hands convolutions and their gradients to oneDNN, which is slower at some of them than
+TensorFlow itself (docs/speed.md). Here are the same layers by other operations: a 1 x 1 convolution
+as a product of matrices, the gradient of a depthwise filter by TensorFlow's kernel, and swish with
+a gradient that computes no second sigmoid. Only the network that a CPU trains is made of them
+(`build_network`'s `for_cpu`): compilers of other devices choose for themselves, and what is
+exported stays what Keras makes.
+
+Shapes: B images, H, W size of a feature map, C channels. Everything is channels-last.
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+
+class Conv2D(keras.layers.Conv2D):
+    """A convolution; one of 1 x 1 is a product of matrices, and so are its gradients."""
+
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Maps [B, H, W, C] to [B, H', W', filters], without the bias."""
+        if self.kernel_size == (1, 1) and self.strides == (1, 1):
+            return pointwise(inputs, tf.convert_to_tensor(kernel))
+        return super().convolution_op(inputs, kernel)
+
+
+class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """A depthwise convolution without bias, with "same" padding."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), C]."""
+        return depthwise(inputs, tf.convert_to_tensor(self.kernel), self.strides[0])
+
+
+class SeparableConv2D(keras.layers.SeparableConv2D):
+    """A depthwise convolution and a 1 x 1 one after it, with a bias and "same" padding."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Maps [B, H, W, C] to [B, H, W, filters]."""
+        depth, point, bias = map(
+            tf.convert_to_tensor, (self.depthwise_kernel, self.pointwise_kernel, self.bias)
+        )
+        return tf.nn.bias_add(pointwise(depthwise(inputs, depth, self.strides[0]), point), bias)
+
+
+def pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Returns the 1 x 1 convolution [B, H, W, F] of x [B, H, W, C] with a kernel [1, 1, C, F]."""
+    _, height, width, channels = x.shape
+    product = tf.matmul(tf.reshape(x, [-1, channels]), kernel[0, 0])
+    return tf.reshape(product, [-1, height, width, product.shape[-1]])
+
+
+@tf.custom_gradient
+def silu(x: tf.Tensor):
+    """Returns x sigmoid(x), whose derivative is y + s - y s with s = sigmoid(x) and y = x s.
+
+    The layer that follows keeps y in any case, and s takes the place of x.
+    """
+    s = tf.sigmoid(x)
+    y = x * s
+    return y, lambda upstream: upstream * (y + (s - y * s))
+
+
+def depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """Returns the depthwise convolution of x [B, H, W, C] with a kernel [k, k, C, 1].
+
+    Padding is "same". For the kernel's gradient it is given in numbers, which is the same again:
+    oneDNN leaves such an operation to TensorFlow, which takes half as long for k = 5.
+    """
+    strides = [1, stride, stride, 1]
+
+    @tf.custom_gradient
+    def convolve(x: tf.Tensor, kernel: tf.Tensor):
+        y = tf.nn.depthwise_conv2d(x, kernel, strides, "SAME")
+        paddings = [
+            pad for size, outputs in zip(x.shape[1:3], y.shape[1:3], strict=True)
+            for pad in _same_padding(size, outputs, kernel.shape[0], stride)
+        ]  # fmt: skip
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            to_x = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+                input_sizes=tf.shape(x), filter=kernel, out_backprop=upstream, strides=strides,
+                padding="SAME",
+            )  # fmt: skip
+            to_kernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+                input=x, filter_sizes=kernel.shape, out_backprop=upstream, strides=strides,
+                padding="EXPLICIT", explicit_paddings=[0, 0, *paddings, 0, 0],
+            )  # fmt: skip
+            return to_x, to_kernel
+
+        return y, gradient
+
+    return convolve(x, kernel)
+
+
+def _same_padding(size: int, outputs: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Returns what "same" padding puts before and after a side of `size` pixels."""
+    total = max((outputs - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
