@@ -28,6 +28,7 @@ from edet.config.checking import (
     section,
 )
 
+Fit = Literal["letterbox", "stretch"]
 FeatureNetwork = Literal["bifpn", "fpn", "panet", "nas_fpn", "fully_connected", "quad_fpn"]
 Fusion = Literal[
     "fast", "softmax", "unbounded", "sum", "channel_fast", "channel_softmax", "channel_unbounded",
@@ -121,6 +122,10 @@ class ModelConfig:
     backbone: str = "efficientnet-b0"
     # Pixels of the network input: one number for a square, or [height, width]. Kept as a tuple.
     image_size: ImageSize = (512, 512)
+    # How a picture of another shape gets into it: letterbox keeps its shape and pads at the bottom
+    # or at the right (reference), stretch fills the input, as MediaPipe does. In training,
+    # evaluation, prediction and exports.
+    fit: Fit = "letterbox"
     num_classes: Count = 90  # class logits; filled in from `labels` when those are given
     # The data set's own class ids and names: "coco", "voc", a YAML file of `id: name`, or the map
     # itself. Logit k is the k-th id in rising order; an id with an empty name is never detected.
@@ -155,7 +160,7 @@ class ModelConfig:
     mean_rgb: tuple[Number, Number, Number] = (123.675, 116.28, 103.53)  # ImageNet mean, 0-255
     # ImageNet deviation, 0-255.
     stddev_rgb: tuple[Positive, Positive, Positive] = (58.395, 57.12, 57.375)
-    # What is right of and below a letterboxed image, in normalised units: 0 is the mean colour
+    # What is right of and below a fitted image, in normalised units: 0 is the mean colour
     # (reference). Its Det-AdvProp weights scale to [-1, 1] after padding and expect -1, black.
     padding: Number = 0.0
     # The value of a PNG of 16 bits that becomes 255: 65535, or 4095 for a camera of 12 bits. One
@@ -250,9 +255,7 @@ class AugmentConfig:
 
     horizontal_flip: bool = True  # with probability 0.5
     vertical_flip: bool = False  # with probability 0.5; for pictures without an up
-    jitter_min: Positive = (
-        0.1  # smallest scale, relative to the letterboxed size (paper appendix 1.1)
-    )
+    jitter_min: Positive = 0.1  # smallest scale, relative to the fitted size (paper appendix 1.1)
     jitter_max: Positive = 2.0
     # A box stays ground truth after the crop when this share of its area is still visible.
     min_visible: ShareBelowOne = 0.0  # 0 keeps every sliver, as the reference

@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class NetworkBoxes:
-    """The boxes that training learns from, as the network sees them after the letterbox."""
+    """The boxes that training learns from, as the network sees them in its input."""
 
     boxes: np.ndarray  # [M, 4] float32
     class_ids: np.ndarray  # [M] int64, the data set's own ids
@@ -54,20 +54,20 @@ class NetworkBoxes:
         return np.divide(*(self.boxes[:, 2:] - self.boxes[:, :2]).T[::-1])
 
 
-def image_scales(images: Sequence[Annotations], image_size: tuple[int, int]) -> np.ndarray:
-    """Returns network pixels / original pixels of each image, float32."""
+def image_scales(images: Sequence[Annotations], model: ModelConfig) -> np.ndarray:
+    """Returns network pixels / original pixels, float32 [n, 4], as boxes have them."""
     sizes = np.array([(image.height, image.width) for image in images], np.int32).reshape(-1, 2)
-    return fit(*sizes.T, image_size)[0].numpy()
+    return np.tile(fit(*sizes.T, model.image_size, model.fit)[0].numpy(), 2)
 
 
 def network_boxes(images: Sequence[Annotations], model: ModelConfig) -> NetworkBoxes:
-    """Letterboxes the boxes of all images; crowds and boxes without area inside are left out."""
+    """Moves all boxes into the input; crowds and boxes without area inside are left out."""
     boxes, ids = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.int64)]
-    for image, scale in zip(images, image_scales(images, model.image_size), strict=True):
+    for image, scales in zip(images, image_scales(images, model), strict=True):
         inside = np.clip(image.boxes, 0, [image.height, image.width] * 2)
         kept = (inside[:, 2:] > inside[:, :2]).all(axis=1) & ~image.is_crowd
         kept &= np.isfinite(image.boxes).all(axis=1)
-        boxes.append((inside[kept] * scale).astype(np.float32))
+        boxes.append((inside[kept] * scales).astype(np.float32))
         ids.append(image.class_ids[kept])
     return NetworkBoxes(np.concatenate(boxes), np.concatenate(ids))
 

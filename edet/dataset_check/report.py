@@ -84,9 +84,8 @@ def report_on(sets: dict[str, CheckedSet], config: Config) -> DataReport:
 def _summary(found: CheckedSet, config: Config) -> Summary:
     statistics = Statistics()
     named = {class_id: name for class_id, name in labels_of(config.model).items() if name}
-    scales = image_scales(found.images, config.model.image_size)
-    for image, scale in zip(found.images, scales.tolist(), strict=True):
-        statistics.add(image, scale)
+    for image, scales in zip(found.images, image_scales(found.images, config.model), strict=True):
+        statistics.add(image, scales)
     return {
         **statistics.summary(named),
         "repeated source ids": _repeated(found.images, lambda image: image.source_id),

@@ -37,9 +37,9 @@ class Statistics:
     heights: np.ndarray = field(default_factory=lambda: np.zeros(len(SIDES), np.int64))
     widths: np.ndarray = field(default_factory=lambda: np.zeros(len(SIDES), np.int64))
 
-    def add(self, truth: Annotations, scale: float = 1.0) -> None:
-        """Counts one image; heights and widths are in its pixels times `scale`, areas are not."""
-        class_ids, boxes = truth.class_ids.tolist(), truth.boxes * scale
+    def add(self, truth: Annotations, scales: float | np.ndarray = 1.0) -> None:
+        """Counts one image; heights and widths are in its pixels times `scales`, areas are not."""
+        class_ids, boxes = truth.class_ids.tolist(), truth.boxes * scales
         self.crowd += int(truth.is_crowd.sum())
         self.per_image[len(class_ids)] += 1
         self.classes.update(class_ids)

@@ -161,9 +161,9 @@ def _rows(
     config = load_config(path=config_path)
     network, finish, detect = _open(subject, config)
     suppress = tf.function(finish)
-    size, color = config.model.image_size, config.model.pad_color
+    model = config.model
     fit = tf.function(
-        lambda image: letterbox(image, size, color),
+        lambda image: letterbox(image, model.image_size, model.pad_color, model.fit),
         input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)],
     )
     rows = []
@@ -196,7 +196,7 @@ def _memory() -> int | None:
 
 
 class _Stages(NamedTuple):
-    network: Callable[[tf.Tensor], dict]  # of letterboxed raw pixels
+    network: Callable[[tf.Tensor], dict]  # of fitted raw pixels
     finish: Callable[[dict, tf.Tensor], dict]  # the network's outputs and scales -> detections
     detect: Callable[[list[bytes]], object]  # pictures -> detections, all of it
 

@@ -23,7 +23,7 @@ _FEW = 10  # different pictures; below, whatever one of them lacks is missing in
 def calibration_pixels(
     config: Config, inputs: Sequence[str], warn: Callable[[str], None] = lambda _: None
 ) -> Iterator[np.ndarray]:
-    """Yields pictures as the network sees them, float32 [h, w, 3], letterboxed pixels in 0-255.
+    """Yields pictures as the network sees them, float32 [h, w, 3], fitted pixels in 0-255.
 
     Args:
       config: `export.calibration_images` is the number at most.
@@ -60,7 +60,7 @@ def _all_pixels(config: Config, inputs: Sequence[str]) -> Iterator[np.ndarray]:
             except UserError as error:
                 raise UserError(f"cannot calibrate with {path}: {error}") from error
             model = config.model
-            yield letterbox(image, model.image_size, model.pad_color)[0].numpy()
+            yield letterbox(image, model.image_size, model.pad_color, model.fit).image.numpy()
         return
     files = find_files(config.data.train_records, "data.train_records")
     share = math.ceil(count / len(files))

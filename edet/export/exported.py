@@ -31,7 +31,7 @@ class ExportedFile(Protocol):
     outputs: Mapping[str, tf.TensorSpec]  # what a call returns, of one image
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Runs one image, float32 [1, h, w, 3], letterboxed pixels in 0-255."""
+        """Runs one image, float32 [1, h, w, 3], fitted pixels in 0-255."""
 
 
 _TYPES = {".tflite": LiteRTFile, ".onnx": ONNXFile}
@@ -102,7 +102,7 @@ def _open(path: str, *version: int) -> ExportedFile:
 
 
 def _run(file: ExportedFile, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Runs a file on letterboxed raw pixels, float32 [B, h, w, 3], one image after another."""
+    """Runs a file on fitted raw pixels, float32 [B, h, w, 3], one image after another."""
 
     def run(pixels: np.ndarray) -> list[np.ndarray]:
         found = [file(image[None]) for image in pixels]

@@ -52,7 +52,7 @@ def export_litert(
 ) -> str:
     """Writes a .tflite file and, beside it, its metadata as .json.
 
-    The one signature takes "images" [1, h, w, 3], letterboxed pixels in 0-255: uint8 for int8,
+    The one signature takes "images" [1, h, w, 3], fitted pixels in 0-255: uint8 for int8,
     otherwise float32. It gives what `export.outputs` names; see `portable.OUTPUTS`. They
     and the configuration lie inside the file too: as metadata of the flatbuffer, which a tool that
     quantises it again keeps, and as a zip archive at its end, `unzip -p model.tflite edet.json`.
@@ -304,7 +304,7 @@ class LiteRTFile:
         return self._from_mediapipe(found) if self._from_mediapipe else found
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Runs one image, float32 [1, h, w, 3], letterboxed pixels in 0-255."""
+        """Runs one image, float32 [1, h, w, 3], fitted pixels in 0-255."""
         if self._input_type == np.uint8:
             images = _whole(images).astype(np.uint8)
         return self._named(self._run(images=images))

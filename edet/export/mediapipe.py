@@ -2,8 +2,8 @@
 
 It finds outputs by the names that the metadata give them, wants float32 throughout, boxes as shares
 of the input and classes as rows of a label file, which lies in the zip archive at the file's end.
-It stretches a picture to the input where edet letterboxes it: boxes of pictures of another shape
-than the input are found in a distorted picture.
+It stretches a picture to the input: with `model.fit=stretch` a network is trained and evaluated so,
+with `letterbox` pictures of another shape than the input are distorted as none was in training.
 
 Shapes: D detections, h, w pixels of the network input.
 """

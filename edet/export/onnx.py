@@ -35,7 +35,7 @@ _NOT_INSTALLED = (
 def export_onnx(network: keras.Model, config: Config, path: str) -> str:
     """Writes an .onnx file and, beside it, its metadata as .json.
 
-    The input "images" is float32 [1, h, w, 3], letterboxed pixels in 0-255. The outputs are what
+    The input "images" is float32 [1, h, w, 3], fitted pixels in 0-255. The outputs are what
     `export.outputs` names; see `portable.OUTPUTS`. They and the configuration are in the
     file too.
 
@@ -144,6 +144,6 @@ class ONNXFile:
         }
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Runs one image, float32 [1, h, w, 3], letterboxed pixels in 0-255."""
+        """Runs one image, float32 [1, h, w, 3], fitted pixels in 0-255."""
         values = self._session.run(list(self.outputs), {"images": images})
         return dict(zip(self.outputs, values, strict=True))

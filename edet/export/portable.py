@@ -83,8 +83,16 @@ def outputs_of(config: Config) -> dict[str, str]:
     return found | more if model.segments else found
 
 
+_FITTING = {
+    "letterbox": "by scale = min({height} / height, {width} / width), then pad at the bottom and "
+    "at the right; boxes of the file / scale are boxes in the picture",
+    "stretch": "to {height} x {width} whatever the picture's shape; y of the file * height / "
+    "{height} and x * width / {width} are boxes in the picture",
+}
+
+
 def image_spec(model: ModelConfig) -> tf.TensorSpec:
-    """Returns every file's input: "images" float32 [1, h, w, 3], letterboxed pixels in 0-255."""
+    """Returns every file's input: "images" float32 [1, h, w, 3], fitted pixels in 0-255."""
     return tf.TensorSpec([1, *model.image_size, 3], tf.float32, "images")
 
 
@@ -155,9 +163,8 @@ def metadata(config: Config, precision: str, input_type: str) -> dict[str, Any]:
             "shape": [1, height, width, 3],
             "pixels": "red, green, blue, 0-255; values v of 16 bits are v * 256 // "
             f"{model.white_level + 1}, at most 255",
-            "fitting": "resize bilinearly (half-pixel centres, no antialias) by scale = "
-            f"min({height} / height, {width} / width), then pad at the bottom and at the right; "
-            "boxes of the file / scale are boxes in the picture",
+            "fitting": "resize bilinearly (half-pixel centres, no antialias) "
+            + _FITTING[model.fit].format(height=height, width=width),
             "padding": [round(c, 3) for c in model.pad_color],
         },
         "normalization": {

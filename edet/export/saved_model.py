@@ -111,7 +111,7 @@ class SavedModelFolder:
         self.outputs = self._run.outputs
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Runs images, float32 [B, h, w, 3], letterboxed raw pixels in 0-255."""
+        """Runs images, float32 [B, h, w, 3], fitted raw pixels in 0-255."""
         mean, deviation = (np.float32(self._model[key]) for key in ("mean_rgb", "stddev_rgb"))
         return self._run((images - mean) / deviation)
 

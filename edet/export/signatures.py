@@ -34,8 +34,8 @@ _DETECTIONS = {
     "num_detections": "rows from this one on are padding: zeros and empty names",
 }
 _CLASS_MAPS = {
-    "class_maps": "the class of every pixel of the letterboxed picture, a key of mask_labels; that "
-    "of row y of H in the picture is in row floor((y + 0.5) * sizes[0] / H)",
+    "class_maps": "the class of every pixel of the picture in the input, a key of mask_labels; "
+    "that of row y of H in the picture is in row floor((y + 0.5) * sizes[0] / H)",
     "sizes": "rows and columns that show the picture; the rest is padding",
 }
 
@@ -53,7 +53,7 @@ class Signature(NamedTuple):
 class _Head(NamedTuple):
     """What the signatures of one head say of it."""
 
-    # pixels [B, h, w, 3], image scales [B] and sizes [B, 2] of the pictures in them -> outputs
+    # pixels [B, h, w, 3], image scales [B, 2] and sizes [B, 2] of the pictures in them -> outputs
     find: Find
     what: str
     outputs: dict[str, str]
@@ -120,7 +120,7 @@ def _segmentation(run: Callable[[tf.Tensor], Outputs], model: ModelConfig) -> _H
 def _shared(find: Find, model: ModelConfig) -> Find:
     """Returns one graph function, which is in the file once for all signatures that call it."""
     pixels = tf.TensorSpec([None, *model.image_size, 3], tf.float32)
-    scales, sizes = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None, 2], tf.int32)
+    scales, sizes = tf.TensorSpec([None, 2], tf.float32), tf.TensorSpec([None, 2], tf.int32)
     return tf.function(find, input_signature=[pixels, scales, sizes], autograph=False)
 
 
@@ -180,7 +180,8 @@ def _raw(run: Callable[[tf.Tensor], Outputs], model: ModelConfig) -> Signature:
     return Signature(
         run, tf.TensorSpec([None, *model.image_size, 3], tf.float32, "images"),
         "The network alone.",
-        "pictures letterboxed into the input and normalised: (pixels - mean_rgb) / stddev_rgb",
+        f"pictures fitted into the input ({model.fit}) and normalised: (pixels - mean_rgb) / "
+        "stddev_rgb",
         about,
     )  # fmt: skip
 
@@ -198,21 +199,21 @@ def _as_function(network: keras.Model) -> Callable[[tf.Tensor], Outputs]:
 def _prepare(
     images: tf.Tensor, model: ModelConfig
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Letterboxes pictures, encoded [B] or uint8 [B, H, W, 3].
+    """Fits pictures, encoded [B] or uint8 [B, H, W, 3], into the input.
 
     Returns:
-      float32 [B, h, w, 3]; image scales [B]; int32 [B, 2], rows and columns that show the picture;
-      bool [B], whether it could be decoded.
+      float32 [B, h, w, 3]; image scales [B, 2]; int32 [B, 2], rows and columns that show the
+      picture; bool [B], whether it could be decoded.
     """
 
     def prepare(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         decoded = tf.constant(True)
         if image.dtype == tf.string:
             image, decoded = _decode_or_blank(image, model.white_level)
-        return (*letterbox(image, model.image_size, model.pad_color), decoded)
+        return (*letterbox(image, model.image_size, model.pad_color, model.fit), decoded)
 
     prepared = (
-        tf.TensorSpec([*model.image_size, 3], tf.float32), tf.TensorSpec([], tf.float32),
+        tf.TensorSpec([*model.image_size, 3], tf.float32), tf.TensorSpec([2], tf.float32),
         tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.bool),
     )  # fmt: skip
     return tf.map_fn(prepare, images, fn_output_signature=prepared)

@@ -10,6 +10,7 @@ import functools
 
 import tensorflow as tf
 
+from edet.config.schema import Fit
 from edet.image.header import checked, is_16_bit_png, starts_with
 from edet.image.letterbox import fit
 
@@ -48,22 +49,26 @@ def decode_image(encoded: tf.Tensor, white_level: int = WHITE_LEVEL) -> tf.Tenso
 
 
 def decode_stored_pixels(
-    encoded: tf.Tensor, target: tf.Tensor | None = None, white_level: int = WHITE_LEVEL
+    encoded: tf.Tensor,
+    target: tf.Tensor | None = None,
+    white_level: int = WHITE_LEVEL,
+    how: Fit = "letterbox",
 ) -> tf.Tensor:
     """Decodes like `decode_image` but leaves the pixels as they are stored in the file.
 
     Args:
       encoded: string scalar, the bytes of the file.
-      target: int32 [2], the height and width that the image will be letterboxed into. Given it, a
+      target: int32 [2], the height and width that the image will be fitted into. Given it, a
         JPEG is decoded at a half, a quarter or an eighth of its size (sides rounded up) where that
         still fills the target. Such pixels are means of those that they stand for, so a later
         bilinear resize passes fewer over: they are not the pixels of the whole image resized.
       white_level: as of `decode_image`.
+      how: `model.fit`.
     """
     encoded = checked(encoded)
     image = tf.case(
         [
-            (starts_with(encoded, _JPEG), lambda: _decode_jpeg(encoded, target)),
+            (starts_with(encoded, _JPEG), lambda: _decode_jpeg(encoded, target, how)),
             (starts_with(encoded, b"BM"), lambda: _decode_bmp(encoded)),
             # TensorFlow refuses channels=3 for a WebP with alpha, and gives 3 or 4 when not asked.
             (starts_with(encoded, b"RIFF"), lambda: _decode_any(encoded, channels=0)[..., :3]),
@@ -74,12 +79,13 @@ def decode_stored_pixels(
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def _decode_jpeg(encoded: tf.Tensor, target: tf.Tensor | None) -> tf.Tensor:
+def _decode_jpeg(encoded: tf.Tensor, target: tf.Tensor | None, how: Fit) -> tf.Tensor:
     if target is None:
         return tf.io.decode_jpeg(encoded, channels=3)
     shape = tf.image.extract_jpeg_shape(encoded)[:2]
-    # The larger scale of both orientations is small enough whatever EXIF says.
-    scale = tf.maximum(fit(shape[0], shape[1], target)[0], fit(shape[1], shape[0], target)[0])
+    # The largest scale of both orientations is small enough whatever EXIF says.
+    sides = tf.stack([shape, shape[::-1]], axis=1)
+    scale = tf.reduce_max(fit(sides[0], sides[1], target, how)[0])
     branches = [
         functools.partial(tf.io.decode_jpeg, encoded, channels=3, ratio=ratio)
         for ratio in (1, 2, 4, 8)

@@ -1,4 +1,7 @@
-"""Fits an image into the network input without changing its shape, and normalises it.
+"""Fits an image into the network input, keeping its shape or filling the input; normalises it.
+
+`model.fit` says which: a letterboxed image keeps its shape and is padded, a stretched one has a
+scale of its own in y and in x and no padding. All that follows takes both scales.
 
 The reference normalises, resizes, and pads with 0. Here the host resizes raw pixels (0-255), pads
 with the mean colour, and the device normalises: normalisation is affine and bilinear weights add
@@ -6,7 +9,7 @@ up to 1, so both orders give the same numbers within float32 noise, and uint8 im
 quarter of the traffic.
 
 Shapes: B images · H, W pixels of an image · h, w pixels of the network input.
-Image scale = network pixels / original pixels.
+Image scales = network pixels / original pixels, of y and x; a letterboxed image has one twice.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
+from edet.config.schema import Fit
+
 
 class Normalization(Protocol):
     """What has mean and deviation of the pixels, 0-255, by channel: a ModelConfig, a Recipe."""
@@ -25,24 +30,30 @@ class Normalization(Protocol):
     stddev_rgb: tuple[float, float, float]
 
 
-def fit(height: tf.Tensor, width: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the image scale that fits an image into a target, and the size it then has.
+def fit(
+    height: tf.Tensor, width: tf.Tensor, target: tf.Tensor, how: Fit = "letterbox"
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the image scales that fit an image into a target, and the size it then has.
 
-    The arithmetic is the reference's, in float32 and truncating: in 7% of shapes the long side is
-    one pixel short of the target, and released weights are evaluated that way.
+    The letterbox's arithmetic is the reference's, in float32 and truncating: in 7% of shapes the
+    long side is one pixel short of the target, and released weights are evaluated that way.
 
     Args:
       height, width: ints [...], pixels of one image or of many.
       target: [2] int32, height and width to fit into.
+      how: `model.fit`.
 
     Returns:
-      (image scale, float32 [...]; height and width of the resized image, int32 [..., 2], at least
-      1).
+      (image scales, float32 [..., 2]; height and width of the resized image, int32 [..., 2], at
+      least 1).
     """
     size = tf.cast(tf.stack([height, width], axis=-1), tf.float32)
-    scale = tf.reduce_min(tf.cast(target, tf.float32) / size, axis=-1)
+    scales = tf.cast(target, tf.float32) / size
+    if how == "stretch":
+        return scales, tf.broadcast_to(tf.cast(target, tf.int32), tf.shape(size))
+    scales = tf.broadcast_to(tf.reduce_min(scales, axis=-1, keepdims=True), tf.shape(size))
     # A strip so thin that the reference's resize would get 0 pixels keeps one.
-    return scale, tf.maximum(tf.cast(size * scale[..., None], tf.int32), 1)
+    return scales, tf.maximum(tf.cast(size * scales, tf.int32), 1)
 
 
 def resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
@@ -90,14 +101,17 @@ class Letterbox(NamedTuple):
     """A picture in the network input, and where it is there."""
 
     image: tf.Tensor  # float32 [h, w, 3] raw pixels, 0-255
-    scale: tf.Tensor  # float32 scalar, network pixels / picture pixels
+    scales: tf.Tensor  # float32 [2], network pixels / picture pixels of y and x
     size: tf.Tensor  # int32 [2], rows and columns that show the picture; the rest is padding
 
 
 def letterbox(
-    image: tf.Tensor, output_size: tuple[int, int], pad_color: Sequence[float]
+    image: tf.Tensor,
+    output_size: tuple[int, int],
+    pad_color: Sequence[float],
+    how: Fit = "letterbox",
 ) -> Letterbox:
-    """Resizes an image to fit and pads it at the bottom and at the right.
+    """Resizes an image to fit and pads it at the bottom and at the right, where it has to.
 
     The values are not rounded, so that evaluation and serving equal the reference. The way back is
     `boxes_to_picture` and `mask_to_picture`.
@@ -107,25 +121,26 @@ def letterbox(
       output_size: (h, w) of the network input.
       pad_color: red, green, blue of the padding, 0-255: the model's `pad_color`. The mean becomes
         exactly 0 under `normalize_images`, which is the reference's padding.
+      how: `model.fit`.
     """
     shape = tf.shape(image)
-    scale, size = fit(shape[0], shape[1], tf.constant(output_size))
+    scales, size = fit(shape[0], shape[1], tf.constant(output_size), how)
     padded = pad_bottom_right(resize(image, size), output_size, pad_color)
-    return Letterbox(padded, scale, size)
+    return Letterbox(padded, scales, size)
 
 
 def boxes_to_picture(boxes: tf.Tensor, scales: tf.Tensor) -> tf.Tensor:
     """Brings boxes [B, N, 4] of the network input to pixels of their pictures.
 
     Args:
-      scales: float32 [B], `Letterbox.scale` of each picture.
+      scales: float32 [B, 2], `Letterbox.scales` of each picture.
     """
-    return boxes / scales[:, None, None]
+    return boxes / tf.tile(scales, [1, 2])[:, None]
 
 
-def mask_to_picture(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def mask_to_picture(mask: np.ndarray, size: tuple[int, int], how: Fit = "letterbox") -> np.ndarray:
     """Brings a class map [h, w] of the network input to the pixels [H, W] of a picture."""
-    shown = fit(*(tf.constant(side) for side in size), tf.constant(mask.shape))[1].numpy()
+    shown = fit(*(tf.constant(side) for side in size), tf.constant(mask.shape), how)[1].numpy()
     rows, columns = (
         ((np.arange(side) + 0.5) * count / side).astype(int)
         for side, count in zip(size, shown, strict=True)

@@ -140,11 +140,11 @@ def predict_files(
 def _writers(
     predictor: Predictor, output: str, threshold: float, draw_boxes: DrawBoxes, draw_mask: DrawMask
 ) -> list[DetectionWriter | MaskWriter]:
-    heads, writers = predictor.heads, []
+    heads, fit, writers = predictor.heads, predictor.model.fit, []
     if "detection" in heads:
         writers.append(DetectionWriter(output, heads["detection"].labels, threshold, draw_boxes))
     if "segmentation" in heads:
-        writers.append(MaskWriter(output, heads["segmentation"].labels, draw_mask))
+        writers.append(MaskWriter(output, heads["segmentation"].labels, draw_mask, fit))
     return writers
 
 

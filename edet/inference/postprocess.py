@@ -81,7 +81,8 @@ class Postprocess:
         Args:
           class_logits: [B, A, K], any float type.
           box_deltas: [B, A, 4], any float type.
-          scales: float32 [B], network pixels / picture pixels; None leaves boxes in the network's.
+          scales: float32 [B, 2], network pixels / picture pixels of y and x; None leaves boxes in
+            the network's.
           target: where it runs; "portable" takes B = 1.
 
         Returns:
@@ -117,14 +118,14 @@ class Postprocess:
         return self._decoded(pairs, box_deltas)
 
     def merge_views(
-        self, boxes: Tensor, scores: Tensor, classes: Tensor, scale: Tensor
+        self, boxes: Tensor, scores: Tensor, classes: Tensor, scales: Tensor
     ) -> dict[str, tf.Tensor]:
         """Suppresses the candidates of all views of one picture together, and fuses their boxes.
 
         Args:
           boxes [V, M, 4], scores [V, M], classes [V, M]: of V views, in the frame of the picture.
             The shapes are static; a single view gives what a call gives.
-          scale: float32 scalar, pixels of the frame / pixels of the picture.
+          scales: float32 [2], pixels of the frame / pixels of the picture, of y and x.
 
         Returns:
           As a call, B = 1.
@@ -134,7 +135,7 @@ class Postprocess:
         found = suppress(*candidates, self._detect)
         if boxes.shape[0] > 1:
             found = fuse_boxes(found, *candidates)
-        return self.named(found, scale[None])
+        return self.named(found, scales[None])
 
     def named(self, found: Detections, scales: Tensor | None) -> dict[str, tf.Tensor]:
         """Gives detections in network pixels the pixels of the picture and the data set's ids."""

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from edet.config.labels import labels_of, mask_labels_of
-from edet.config.schema import Config, DetectConfig, ModelConfig
+from edet.config.schema import Config, DetectConfig, Fit, ModelConfig
 from edet.errors import UserError
 from edet.image.files import decode_picture
 from edet.image.letterbox import (
@@ -32,7 +32,7 @@ from edet.inference.postprocess import Postprocess
 
 Images = np.ndarray | tf.Tensor | Sequence[np.ndarray] | Sequence[bytes]
 Outputs = Mapping[str, tf.Tensor]
-# Maps letterboxed raw pixels, float32 [B, h, w, 3] in 0-255, to outputs by name, each [B, ...].
+# Maps fitted raw pixels, float32 [B, h, w, 3] in 0-255, to outputs by name, each [B, ...].
 Network = Callable[[tf.Tensor], Outputs]
 
 
@@ -46,7 +46,7 @@ class Head(Protocol):
 
         Args:
           outputs: of the network.
-          scales: float32 [B], network pixels / picture pixels.
+          scales: float32 [B, 2], network pixels / picture pixels of y and x.
         """
 
 
@@ -117,7 +117,7 @@ class Predictor:
     Args:
       network: see `Network`: `of_pixels`, or an exported file that is open.
       heads: by name, see `heads_of`.
-      model: its `image_size` and `pad_color` say how a picture is letterboxed.
+      model: its `image_size`, `fit` and `pad_color` say how a picture gets into the input.
 
     Attributes:
       windows: which parts of a picture it looks at, for `make_window_dataset`; None for the whole.
@@ -131,7 +131,7 @@ class Predictor:
     def __init__(self, network: Network, heads: Mapping[str, Head], model: ModelConfig):
         self.network, self.heads, self.model = network, dict(heads), model
         pixels = tf.TensorSpec([None, *model.image_size, 3], tf.float32)
-        scales = tf.TensorSpec([None], tf.float32)
+        scales = tf.TensorSpec([None, 2], tf.float32)
         self._predict = tf.function(self.predict, [pixels, scales], autograph=False)
         image = tf.TensorSpec([None, None, 3], tf.uint8)
         self._prepare = tf.function(self.prepare, [image], autograph=False)
@@ -155,18 +155,19 @@ class Predictor:
         pictures = picture_pixels(images, self.model.white_level)
         pixels, scales = map(tf.stack, zip(*map(self._prepare, pictures), strict=True))
         found = {name: value.numpy() for name, value in self._predict(pixels, scales).items()}
-        return with_masks(found, pictures)
+        return with_masks(found, pictures, self.model.fit)
 
     def prepare(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Letterboxes raw pixels [H, W, 3]: float32 [h, w, 3] in 0-255, and the image scale."""
-        return letterbox(image, self.model.image_size, self.model.pad_color)[:2]
+        """Fits raw pixels [H, W, 3]: float32 [h, w, 3] in 0-255, and the image scales [2]."""
+        model = self.model
+        return letterbox(image, model.image_size, model.pad_color, model.fit)[:2]
 
     def predict(self, pixels: tf.Tensor, scales: tf.Tensor) -> dict[str, tf.Tensor]:
         """Runs the network once and all heads; in a graph, on any device.
 
         Args:
-          pixels: float32 [B, h, w, 3], letterboxed raw pixels in 0-255.
-          scales: float32 [B], network pixels / picture pixels.
+          pixels: float32 [B, h, w, 3], fitted raw pixels in 0-255.
+          scales: float32 [B, 2], network pixels / picture pixels of y and x.
         """
         outputs = self.network(pixels)
         found = [head(outputs, scales) for head in self.heads.values()]
@@ -216,12 +217,12 @@ def picture_of(image: np.ndarray | tf.Tensor | bytes, place: int, white_level: i
 
 
 def with_masks(
-    found: dict[str, np.ndarray], pictures: Sequence[tf.Tensor]
+    found: dict[str, np.ndarray], pictures: Sequence[tf.Tensor], how: Fit
 ) -> dict[str, np.ndarray | list[np.ndarray]]:
     """Puts masks in the pictures' own pixels, "masks", in the place of "class_maps"."""
     if "class_maps" in found:
         maps = found.pop("class_maps").astype(np.uint8)
         found["masks"] = [
-            mask_to_picture(m, p.shape[:2]) for m, p in zip(maps, pictures, strict=True)
+            mask_to_picture(m, p.shape[:2], how) for m, p in zip(maps, pictures, strict=True)
         ]
     return found

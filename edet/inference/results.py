@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from edet.config.labels import distinct_names
+from edet.config.schema import Fit
 from edet.files import write_bytes
 from edet.geometry.boxes import yxyx_to_xywh
 from edet.image.files import save_png
@@ -107,16 +108,17 @@ class MaskWriter:
       output: folder to write to.
       labels: {value of the masks: name}.
       draw: `evaluation.overlays.draw_overlay`.
+      fit: how pictures got into the network input, `model.fit`.
     """
 
     title = "segmentation"
 
-    def __init__(self, output: str, labels: dict[int, str], draw: DrawMask):
-        self._output, self._labels, self._draw = output, labels, draw
+    def __init__(self, output: str, labels: dict[int, str], draw: DrawMask, fit: Fit):
+        self._output, self._labels, self._draw, self._fit = output, labels, draw, fit
 
     def add_picture(self, entry: Entry, image: np.ndarray, found: Found) -> list[dict]:
         """Writes the mask and the overlay of a picture, uint8 [H, W, 3]; it has no lines."""
-        mask = _mask(image, found)
+        mask = self._mask(image, found)
         name = f"masks/{entry.name}"
         with entry.noting():
             write_bytes(os.path.join(self._output, name), encode_colored(mask))
@@ -142,7 +144,7 @@ class MaskWriter:
 
             def add_frame(number: int, frame: Frame, found: Found) -> list[dict]:
                 """Adds the mask and the overlay of a frame; returns no rows: masks have none."""
-                mask = _mask(frame.image, found)
+                mask = self._mask(frame.image, found)
                 add_mask(mask, frame.time)
                 drawn = self._draw(frame.image, mask, self._labels, shows_all=True)
                 add_overlay(drawn, frame.time)
@@ -160,6 +162,10 @@ class MaskWriter:
         """Returns what segmentation.json says of a file; see `journal.Lists`."""
         return entry.records[self.title]
 
+    def _mask(self, image: np.ndarray, found: Found) -> np.ndarray:
+        mask = mask_to_picture(found["class_maps"], image.shape[:2], self._fit)
+        return mask.astype(np.uint8)
+
     def _named(self, shares: np.ndarray) -> dict[str, float]:
         names = distinct_names(self._labels)
         return {names[v]: round(shares[v], 5) for v in np.flatnonzero(shares).tolist()}
@@ -167,10 +173,6 @@ class MaskWriter:
 
 def _size(image: np.ndarray) -> dict[str, int]:
     return {"height": image.shape[0], "width": image.shape[1]}
-
-
-def _mask(image: np.ndarray, found: Found) -> np.ndarray:
-    return mask_to_picture(found["class_maps"], image.shape[:2]).astype(np.uint8)
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ class AugmentedPredictor(Predictor):
         found = [next(self.collect(self._steps(picture))) for picture in pictures]
         names = [name for name in found[0] if name != "image_index"]
         joined = {name: np.concatenate([one[name] for one in found]) for name in names}
-        return with_masks(joined, pictures)
+        return with_masks(joined, pictures, self.model.fit)
 
     def _steps(self, image: tf.Tensor) -> Iterator[Outputs]:
         """Yields what the steps of one picture find."""
@@ -106,6 +106,6 @@ class AugmentedPredictor(Predictor):
                 if len(candidates[i]) == num_views[row]:
                     parts = (tf.stack(part) for part in zip(*candidates.pop(i), strict=True))
                     whole = others.pop(i)
-                    scale = tf.constant(whole.pop("image_scales")[0])
-                    merged = self._merge(*parts, scale)
+                    scales = tf.constant(whole.pop("image_scales")[0])
+                    merged = self._merge(*parts, scales)
                     yield whole | {name: value.numpy() for name, value in merged.items()}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from edet.config.schema import AugmentConfig
+from edet.config.schema import AugmentConfig, Fit
 from edet.image.letterbox import fit
 
 
@@ -57,7 +57,9 @@ class Geometry(NamedTuple):
     size: tf.Tensor  # int32 [2], of the window in the network input; the rest is padding
 
 
-def make_geometry(draws: Draws, image_size: tf.Tensor, output_size: tuple[int, int]) -> Geometry:
+def make_geometry(
+    draws: Draws, image_size: tf.Tensor, output_size: tuple[int, int], how: Fit = "letterbox"
+) -> Geometry:
     """Places an image in the network input: flipped, scaled, and what sticks out cropped.
 
     The reference resizes the whole image and crops then. Here the crop comes first, so that no
@@ -69,8 +71,9 @@ def make_geometry(draws: Draws, image_size: tf.Tensor, output_size: tuple[int, i
       draws: of this image.
       image_size: int32 [2], H and W.
       output_size: (h, w).
+      how: `model.fit`; the drawn scale is one of the size that the image has in the input.
     """
-    _, scaled = fit(image_size[0], image_size[1], target_size(draws, output_size))
+    _, scaled = fit(image_size[0], image_size[1], target_size(draws, output_size), how)
     size = tf.minimum(scaled, output_size)
     offset = tf.cast(tf.cast(scaled - size, tf.float32) * draws.offset_yx, tf.int32)
     stride = tf.cast(image_size, tf.float32) / tf.cast(scaled, tf.float32)

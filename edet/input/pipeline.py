@@ -84,8 +84,10 @@ def make_train_dataset(
     masks = "none"
     if config.model.segments:
         masks = "optional" if config.model.detects else "required"
-    serialized, white = serialized.skip(skipped_records), config.model.white_level
-    examples = decode_examples(serialized, host.records.files, True, masks, white)
+    serialized, model = serialized.skip(skipped_records), config.model
+    examples = decode_examples(
+        serialized, host.records.files, True, masks, model.white_level, model.fit
+    )
     examples = examples.map(
         lambda example: _training_example(example, config, host.records.files),
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -189,7 +191,7 @@ def _training_example(example: Tensors, config: Config, files: Sequence[str]) ->
     """Augments one decoded example and brings it to a fixed shape."""
     model = config.model
     image_size = tf.shape(example["image"])[:2]
-    geometry = augment.make_geometry(example["draws"], image_size, model.image_size)
+    geometry = augment.make_geometry(example["draws"], image_size, model.image_size, model.fit)
     # An image that could not be decoded becomes nothing but padding.
     rows = tf.where(example["is_decoded"], geometry.size[0], 0)
     image = resize(augment.cut(example["image"], geometry), geometry.size)

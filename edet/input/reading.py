@@ -14,6 +14,7 @@ from typing import Literal
 
 import tensorflow as tf
 
+from edet.config.schema import Fit
 from edet.errors import StorageError, UserError
 from edet.files import UNAVAILABLE, reason
 from edet.image.decode import WHITE_LEVEL, decode_stored_pixels, exif_orientation, turn_upright
@@ -81,18 +82,20 @@ def decode_examples(
     warn: bool,
     masks: Literal["none", "optional", "required"] = "none",
     white_level: int = WHITE_LEVEL,
+    how: Fit = "letterbox",
 ) -> tf.data.Dataset:
     """Parses records and decodes their images, in order and in parallel.
 
     Args:
       records: dicts with "serialized" and "image_id"; other entries are passed on. Where they
-        have a "target" (int32 [2], the height and width that the image will be letterboxed into), a
+        have a "target" (int32 [2], the height and width that the image will be fitted into), a
         large JPEG is decoded at a fraction of its size that still fills the target.
       files: what the image ids count.
       warn: names each undecodable image on stderr.
       masks: whether records' masks are decoded too, as "mask", see `records.masks.decode_mask`. A
         record without a required one ends the iteration with a sentence.
       white_level: `model.white_level`, see `decode_image`.
+      how: `model.fit`.
 
     Returns:
       The same dicts, without "serialized" and "target", with the entries of `parse_example`, but
@@ -113,7 +116,7 @@ def decode_examples(
             return {**example, "mask": tf.identity(example["mask"])}
 
     def decode(example: Tensors) -> Tensors:
-        decoded = decode_parsed(example, white_level)
+        decoded = decode_parsed(example, white_level, how)
         return decoded if masks == "none" else {**decoded, "mask": decode_mask(example["mask"])}
 
     def decode_or_blank(example: Tensors) -> tf.data.Dataset:
@@ -127,7 +130,9 @@ def decode_examples(
     )
 
 
-def decode_parsed(example: Tensors, white_level: int = WHITE_LEVEL) -> Tensors:
+def decode_parsed(
+    example: Tensors, white_level: int = WHITE_LEVEL, how: Fit = "letterbox"
+) -> Tensors:
     """Decodes what `parse_example` returns: "image" and "is_decoded" take the place of "encoded".
 
     With a "target", see `decode_examples`, the image may be a half, a quarter or an eighth as high
@@ -138,7 +143,7 @@ def decode_parsed(example: Tensors, white_level: int = WHITE_LEVEL) -> Tensors:
     """
     example = dict(example)
     encoded, target = example.pop("encoded"), example.pop("target", None)
-    stored = decode_stored_pixels(encoded, target, white_level)
+    stored = decode_stored_pixels(encoded, target, white_level, how)
     upright = turn_upright(stored, exif_orientation(encoded))
     # A record whose size is that of the stored pixels was annotated without regard to EXIF.
     annotated = tf.stack([example["height"], example["width"]])

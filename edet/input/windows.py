@@ -1,6 +1,6 @@
 """Batches of evaluation and prediction: every picture whole, or also in tiles and mirrored.
 
-A view is a window of a picture, mirrored or not, letterboxed into the network input. What is found
+A view is a window of a picture, mirrored or not, fitted into the network input. What is found
 in a view is placed in the frame of its picture, the pixels that the whole picture has in the
 network input; there, one suppression serves all views. The whole picture, not mirrored, is placed
 by x * 1 + 0, so a picture that needs no other view is treated exactly as without any of this.
@@ -80,34 +80,38 @@ def cut_view(image: tf.Tensor, window: tf.Tensor, model: ModelConfig) -> Tensors
     Args:
       image: uint8 [H, W, 3], the picture.
       window: int32 [5], a row of `make_windows`.
-      model: its input size and colour of the padding are used.
+      model: its input size, colour of the padding and `fit` are used.
 
     Returns:
       "images": float32 [h, w, 3] raw pixels.
-      "image_scales": float32 scalar, pixels of the frame / pixels of the picture.
+      "image_scales": float32 [2], pixels of the frame / pixels of the picture, of y and x.
       "placements": float32 [4], for `place_boxes`.
       "limits": float32 [4], for `is_uncut`: the part of the frame whose boxes are whole.
     """
     size = tf.shape(image)[:2]
-    frame_scale, _ = fit(size[0], size[1], tf.constant(model.image_size))
+    frame_scales, _ = fit(size[0], size[1], tf.constant(model.image_size), model.fit)
     corners, is_mirrored = window[:4], window[4] == 1
     shown = image[corners[0] : corners[2], corners[1] : corners[3]]
     shown = tf.cond(is_mirrored, lambda: tf.reverse(shown, [1]), lambda: shown)
-    pixels, scale, size_shown = letterbox(shown, model.image_size, model.pad_color)
-    factor = frame_scale / scale
-    edges = tf.cast(corners, tf.float32) * frame_scale
+    pixels, scales, size_shown = letterbox(shown, model.image_size, model.pad_color, model.fit)
+    factors = frame_scales / scales
+    edges = tf.cast(corners, tf.float32) * tf.tile(frame_scales, [2])
     mirror = tf.where(is_mirrored, tf.cast(size_shown[1], tf.float32), 0.0)
-    margin = CUT_MARGIN * factor
+    margins = CUT_MARGIN * factors
     return {
         "images": pixels,
-        "image_scales": frame_scale,
-        "placements": tf.stack(
-            [factor, tf.where(is_mirrored, -factor, factor), edges[0], edges[1] + mirror * factor]
+        "image_scales": frame_scales,
+        "placements": tf.concat(
+            [
+                tf.where([False, is_mirrored], -factors, factors),
+                edges[:2] + tf.stack([0.0, mirror]) * factors,
+            ],
+            0,
         ),
         "limits": tf.concat(
             [
-                tf.where(corners[:2] > 0, edges[:2] + margin, -float("inf")),
-                tf.where(corners[2:] < size, edges[2:] - margin, float("inf")),
+                tf.where(corners[:2] > 0, edges[:2] + margins, -float("inf")),
+                tf.where(corners[2:] < size, edges[2:] - margins, float("inf")),
             ],
             0,
         ),

@@ -169,8 +169,9 @@ class Evaluation:
                 self._truth = read_ground_truth(files)
             self._evaluators["detection"] = CocoEvaluator(self._truth, self._labels["detection"])
         if "segmentation" in predictor.heads:
+            restore = functools.partial(mask_to_picture, how=predictor.model.fit)
             self._evaluators["segmentation"] = SegmentationEvaluator(
-                self._labels["segmentation"], lambda: read_masks(files), mask_to_picture, _GALLERY
+                self._labels["segmentation"], lambda: read_masks(files), restore, _GALLERY
             )
         self._strategy, self._predictor = strategy, predictor
         self._predict = prediction_on(strategy, predictor)

@@ -123,11 +123,11 @@ def _anchor_pictures(config: Config, images: Sequence[CheckedImage]) -> list[Pic
             [labels.get(i) or str(i) for i in ids.tolist()]
             for ids in (image.class_ids, found.class_ids)
         )
-        scale = image_scales([image], config.model.image_size)
+        scales = image_scales([image], config.model)
         pictures.append(
             Picture(
                 image.source_id, read_image(image, config.model.white_level), image.boxes, names,
-                anchors / scale, anchor_names, overlaps, "best anchors and their IoU",
+                anchors / scales, anchor_names, overlaps, "best anchors and their IoU",
             )
         )  # fmt: skip
     return pictures

@@ -257,7 +257,7 @@ def _prediction(predictor: Predictor, frame: _Frame, found: Mapping[str, np.ndar
     class_ids = found.get("classes", np.zeros([0], np.int32))[:count]
     names = [labels["detection"][int(class_id)] for class_id in class_ids]
     if "class_maps" in found:
-        mask = mask_to_picture(found["class_maps"], frame.image.shape[:2])
+        mask = mask_to_picture(found["class_maps"], frame.image.shape[:2], predictor.model.fit)
     return Prediction(
         frame.path, frame.frame, *frame.image.shape[:2], boxes,
         found.get("scores", np.zeros([0], np.float32))[:count], class_ids, names, mask,

@@ -96,6 +96,14 @@ def test_boxes_are_letterboxed_and_those_that_training_leaves_out_are_left_out()
     np.testing.assert_allclose(found.ratios, [1, 128 / 57.6], rtol=1e-6)
 
 
+def test_boxes_of_stretched_pictures_have_the_shape_that_the_network_sees():
+    """100 x 200 pixels become 128 x 128: y times 1.28, x times 0.64."""
+    model = dataclasses.replace(MODEL, fit="stretch")
+    found = network_boxes([image([[10, 20, 30, 70]], [1], size=(100, 200))], model)
+    np.testing.assert_allclose(found.boxes, [[12.8, 12.8, 38.4, 44.8]], rtol=1e-6)
+    np.testing.assert_allclose(found.ratios, [32 / 25.6], rtol=1e-6)
+
+
 def test_recall_is_counted_by_class_and_side():
     found = network_boxes([image([ANCHOR, ANCHOR, ANCHOR, TINY], [1, 1, 1, 2])], MODEL)
     measured = measure_recall(found, CONFIG, {1: "cat"})

@@ -1,17 +1,20 @@
 """Files for MediaPipe say what the Detector says, in MediaPipe's names and units."""
 
+import dataclasses
 import json
 import zipfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from edet.config.schema import ConfigError, ExportConfig
-from edet.export.exported import load_exported
+from edet.config.schema import Config, ConfigError, ExportConfig, replace
+from edet.export.exported import exported_config, load_exported
 from edet.export.litert import export_litert
 from edet.export.mediapipe import OUTPUTS, tflite_metadata
+from edet.inference.detector import Detector
 from tests.export.test_litert import (
     LABELS,
     assert_same_detections,
@@ -22,6 +25,8 @@ from tests.export.test_litert import (
 from tests.small import small_model
 
 DETECT = {"nms": "hard", "score_threshold": 0.01, "max_detections": 9}
+
+MEDIAPIPE = {"format": "litert", "outputs": "mediapipe"}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +58,28 @@ def test_outputs_are_shares_and_rows_in_float32(network, exported, picture):
     np.testing.assert_allclose(boxes, clipped, atol=1e-2)
     names = [(list(LABELS))[int(row)] for row in found["category"][0, :count]]
     assert names == expected["classes"][0, :count].tolist()
+
+
+def test_a_network_that_stretches_sees_pictures_of_any_shape_as_mediapipe_shows_them(
+    network, picture, tmp_path
+):
+    """MediaPipe's way is done by hand: 40 x 72 pixels stretched to 64 x 96, shares of 40 x 72."""
+    model = dataclasses.replace(small_model(labels=LABELS), fit="stretch")
+    config = replace(Config(), model=vars(model), detect=DETECT, export=MEDIAPIPE)
+    path = export_litert(network, config, str(tmp_path / "model.tflite"))
+    assert exported_config(path).model.fit == "stretch"
+    picture = picture[:40, :72]
+    expected = Detector(network, config)([picture])
+    count = int(expected["num_detections"][0])
+    clipped = np.clip(expected["boxes"], 0, [40, 72, 40, 72])
+    assert_same_detections(load_exported(path)([picture]), {**expected, "boxes": clipped})
+    stretched = tf.image.resize(picture, (64, 96))[None].numpy()
+    found = Interpreter(path).get_signature_runner()(images=stretched)
+    boxes = found["location"][0, :count] * np.array([40, 72, 40, 72])
+    np.testing.assert_allclose(boxes, clipped[0, :count], atol=1e-2)
+    with zipfile.ZipFile(path) as archive:
+        fitting = json.loads(archive.read("edet.json"))["input"]["fitting"]
+    assert "to 64 x 96 whatever the picture's shape" in fitting
 
 
 def test_the_file_still_evaluates_and_predicts(network, exported, picture):

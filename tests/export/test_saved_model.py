@@ -120,6 +120,14 @@ def test_images_of_one_size_give_the_detectors_answer(exported, signatures, pict
     assert_same_detections(found, detector(batch), batch)
 
 
+def test_a_model_that_stretches_answers_in_the_pictures_pixels(parts, pictures):
+    network, config = parts
+    config = replace(config, model={"fit": "stretch"})
+    for picture in pictures:
+        found = signatures_of(network, config)["images"].function(tf.constant(picture[None]))
+        assert_same_detections(found, Detector(network, config)([picture]), [picture])
+
+
 def test_raw_gives_logits_and_deltas_within_1e_4_for_any_batch(parts, signatures):
     network, _ = parts
     for batch in (1, 3):

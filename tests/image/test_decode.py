@@ -183,6 +183,14 @@ def test_a_fraction_of_an_odd_size_is_rounded_up_and_other_formats_are_whole():
     assert decode_stored_pixels(jpeg, tf.constant([62, 50])).shape == (81, 121, 3)
 
 
+def test_a_jpeg_to_be_stretched_keeps_the_pixels_of_its_larger_scale():
+    """20 rows of 80 need a quarter, 100 columns of 120 all; letterboxed, the rows decide."""
+    jpeg, wide = encode(Image.fromarray(picture(80, 120)), "JPEG"), tf.constant([20, 100])
+    assert decode_stored_pixels(jpeg, wide).shape == (20, 30, 3)
+    assert decode_stored_pixels(jpeg, wide, how="stretch").shape == (80, 120, 3)
+    assert decode_stored_pixels(jpeg, tf.constant([30, 30]), how="stretch").shape == (40, 60, 3)
+
+
 def test_16_bit_png_is_scaled_to_8_bits():
     values = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
     decoded = decode(encode(Image.fromarray(values), "PNG"))

@@ -3,9 +3,18 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edet.config.schema import ModelConfig
-from edet.image.letterbox import fit, letterbox, normalize_images, pad_bottom_right
+from edet.image.letterbox import (
+    boxes_to_picture,
+    fit,
+    letterbox,
+    mask_to_picture,
+    normalize_images,
+    pad_bottom_right,
+)
 
 MODEL = ModelConfig()
 LITE = ModelConfig(mean_rgb=(127.0,) * 3, stddev_rgb=(128.0,) * 3)
@@ -22,11 +31,11 @@ def test_letterbox_then_normalize_equals_the_reference_that_normalizes_first(
     figures, case, key, model
 ):
     size = tuple(figures[f"letterbox/{case}/out_size"])
-    image, scale, _ = letterbox(figures[f"letterbox/{case}/image"], size, model.mean_rgb)
+    image, (scale, same), _ = letterbox(figures[f"letterbox/{case}/image"], size, model.mean_rgb)
     normalized = normalize_images(image, model).numpy()
     # The stored figures are every fifth pixel. 1e-6: float32 noise of the other order.
     np.testing.assert_allclose(normalized[::5, ::5], figures[f"letterbox/{case}/{key}"], atol=1e-6)
-    assert float(scale) == figures[f"letterbox/{case}/scale"]
+    assert float(scale) == float(same) == figures[f"letterbox/{case}/scale"]
     assert 1 / scale.numpy() == np.float32(figures[f"letterbox/{case}/scale_to_original"])
 
 
@@ -43,7 +52,7 @@ def test_scaled_sizes_of_4000_shapes_equal_the_reference_exactly(figures):
         )
 
     scales, scaled = fit_all()
-    np.testing.assert_array_equal(scales, figures["sizes/scale"])
+    np.testing.assert_array_equal(scales, np.tile(figures["sizes/scale"][:, None], 2))
     # Where the reference gets 0 pixels (a thin strip) its resize fails; here one pixel is kept.
     np.testing.assert_array_equal(scaled, np.maximum(figures["sizes/scaled_hw"], 1))
     is_short = scaled.numpy().max(axis=1) == outputs - 1
@@ -51,8 +60,8 @@ def test_scaled_sizes_of_4000_shapes_equal_the_reference_exactly(figures):
 
 
 def test_padding_is_the_mean_color_and_zero_after_normalization():
-    image, scale, _ = letterbox(np.full((10, 20, 3), 255, np.uint8), (8, 8), MODEL.mean_rgb)
-    assert float(scale) == pytest.approx(0.4)  # 8 / 20
+    image, scales, _ = letterbox(np.full((10, 20, 3), 255, np.uint8), (8, 8), MODEL.mean_rgb)
+    assert scales.numpy() == pytest.approx([0.4, 0.4])  # 8 / 20
     np.testing.assert_array_equal(image[:4], np.full((4, 8, 3), 255.0))  # 10 * 0.4 = 4 rows
     assert not normalize_images(image, MODEL).numpy()[4:].any()
 
@@ -73,10 +82,40 @@ def test_padding_of_uint8_is_rounded_by_less_than_a_pixel_value():
 
 
 def test_a_strip_keeps_one_pixel():
-    image, scale, _ = letterbox(np.full((3, 6400, 3), 9, np.uint8), (64, 64), (0, 0, 0))
-    assert float(scale) == pytest.approx(0.01)  # 3 * 0.01 would be 0 rows
+    image, scales, _ = letterbox(np.full((3, 6400, 3), 9, np.uint8), (64, 64), (0, 0, 0))
+    assert scales.numpy() == pytest.approx([0.01, 0.01])  # 3 * 0.01 would be 0 rows
     assert image.numpy()[0].all()
     assert not image.numpy()[1:].any()
+
+
+def test_a_stretched_image_fills_the_input_and_has_a_scale_of_each_axis():
+    """10 rows become 8, 20 columns 40: scales 0.8 and 2, no padding, whatever the shape."""
+    image = np.zeros((10, 20, 3), np.uint8)
+    image[:, 10:] = 200
+    pixels, scales, size = letterbox(image, (8, 40), (1, 2, 3), "stretch")
+    assert scales.numpy() == pytest.approx([0.8, 2])
+    assert size.numpy().tolist() == [8, 40]
+    assert not pixels.numpy()[:, :19].any()
+    np.testing.assert_array_equal(pixels[:, 21:], np.full((8, 19, 3), 200))
+
+
+@settings(deadline=None, max_examples=50)
+@given(*[st.integers(1, 5000)] * 2, *[st.integers(1, 640)] * 2)
+def test_every_stretched_image_is_as_large_as_the_input(height, width, rows, columns):
+    """In float32 height * (rows / height) may be less than rows."""
+    scales, size = fit(tf.constant(height), tf.constant(width), (rows, columns), "stretch")
+    assert size.numpy().tolist() == [rows, columns]
+    np.testing.assert_allclose(scales * [height, width], [rows, columns], rtol=1e-6)
+
+
+def test_boxes_and_masks_of_a_stretched_input_come_back_in_pixels_of_the_picture():
+    """Of a picture of 10 x 20 pixels in an input of 8 x 40: y / 0.8, x / 2."""
+    boxes = boxes_to_picture(tf.constant([[[4.0, 10, 8, 40]]]), tf.constant([[0.8, 2.0]]))
+    np.testing.assert_allclose(boxes, [[[5, 5, 10, 20]]])
+    mask = np.array([[1, 1, 2, 2], [3, 3, 4, 4]], np.uint8)
+    assert mask_to_picture(mask, (4, 2), "stretch").tolist() == [[1, 2]] * 2 + [[3, 4]] * 2
+    # Letterboxed, 4 x 2 pixels take one column of the two rows.
+    assert mask_to_picture(mask, (4, 2)).tolist() == [[1, 1]] * 2 + [[3, 3]] * 2
 
 
 def test_the_same_pixels_inside_a_dataset(figures):

@@ -213,11 +213,12 @@ def test_a_class_that_is_not_detectable_is_as_if_it_had_never_been_there(k, targ
 
 def test_boxes_are_in_the_pictures_pixels_and_classes_are_its_ids():
     *outputs, anchors = random_outputs(num_classes=2)
-    scales = np.array([0.5, 2], "f4")
+    scales = np.array([[0.5, 0.25], [2, 4]], "f4")  # of y and x
     postprocess = Postprocess(anchors, [7, 30], DetectConfig())
     plain, found = postprocess(*outputs), postprocess(*outputs, scales)
     assert set(np.unique(found["classes"])) == {7, 30}
-    np.testing.assert_allclose(found["boxes"], plain["boxes"] * [[[2]], [[0.5]]], rtol=1e-6)
+    factors = [[[2, 4, 2, 4]], [[0.5, 0.25, 0.5, 0.25]]]
+    np.testing.assert_allclose(found["boxes"], plain["boxes"] * factors, rtol=1e-6)
 
 
 # name in the golden file -> settings that differ. The reference's hard mode has no score threshold.

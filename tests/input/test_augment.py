@@ -101,6 +101,21 @@ def test_a_crop_lies_within_half_a_pixel_of_the_reference_s(golden, case):
     np.testing.assert_allclose(np.clip(moved, 0, limits), np.clip(boxes, 0, limits), atol=one_pixel)
 
 
+@pytest.mark.parametrize(("factor", "size"), [(0.5, [48, 32]), (2.0, [96, 64])])
+def test_a_stretched_image_is_jittered_in_both_axes_of_the_input(factor, size):
+    """Of 60 x 80 pixels in 96 x 64: half of the input, or twice and half of each axis cut away."""
+    geometry = augment.make_geometry(
+        draws_of(factor, [0, 0.5]), tf.constant([60, 80]), (96, 64), "stretch"
+    )
+    assert geometry.size.numpy().tolist() == size
+    kept = [0, 0, 60, 80] if factor < 1 else [0, 20, 30, 60]  # 32 of 128 columns lie before it
+    assert geometry.window.numpy().tolist() == kept
+    box = tf.constant([[0.0, 0.25, 0.5, 0.75]])  # rows 0 to 30, columns 20 to 60
+    moved = augment.move_boxes(box, tf.constant([60, 80]), geometry)
+    expected = [[0, 8, 24, 24]] if factor < 1 else [[0, 0, 96, 64]]
+    np.testing.assert_allclose(moved, expected, atol=1e-4)
+
+
 @hypothesis.settings(max_examples=25, deadline=None)
 @hypothesis.given(
     corner=st.tuples(st.integers(0, 42), st.integers(0, 56)),

@@ -348,7 +348,7 @@ def test_evaluation_keeps_the_order_and_marks_what_fills_up(files):
     spec = {key: (s.shape.as_list(), s.dtype.name) for key, s in dataset.element_spec.items()}
     assert spec == {
         "images": ([4, 32, 32, 3], "float32"),
-        "image_scales": ([4], "float32"),
+        "image_scales": ([4, 2], "float32"),
         "image_index": ([4], "int32"),
         "num_views": ([4], "int32"),
         "placements": ([4, 4], "float32"),
@@ -410,7 +410,8 @@ def test_evaluation_images_equal_the_reference(golden, figures):
     images = normalize_images(batch["images"], settings.model).numpy()
     # The stored figures are every eighth pixel. 2e-6: float32 noise of normalising last.
     np.testing.assert_allclose(images[:, ::8, ::8], figures["pipeline_eval/images"], atol=2e-6)
-    np.testing.assert_array_equal(1 / batch["image_scales"], figures["pipeline_eval/image_scales"])
+    for scales in batch["image_scales"].T:
+        np.testing.assert_array_equal(1 / scales, figures["pipeline_eval/image_scales"])
 
 
 def test_training_batches_equal_the_reference_within_the_rounding_of_uint8(golden, figures):

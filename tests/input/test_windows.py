@@ -1,5 +1,7 @@
 """Where views lie, what they show, and that boxes found in them come back to the picture."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -69,8 +71,9 @@ def test_tiles_cover_every_pixel_and_overlap_as_much_as_asked(height, width, row
         assert (steps <= max(1, int(side * (1 - share)))).all()
 
 
-def views_of(image: np.ndarray, **detect) -> list[dict[str, np.ndarray]]:
-    views = [cut_view(image, window, MODEL) for window in windows_of(*image.shape[:2], **detect)]
+def views_of(image: np.ndarray, fit="letterbox", **detect) -> list[dict[str, np.ndarray]]:
+    windows = windows_of(*image.shape[:2], **detect)
+    views = [cut_view(image, window, dataclasses.replace(MODEL, fit=fit)) for window in windows]
     return [{name: value.numpy() for name, value in view.items()} for view in views]
 
 
@@ -108,15 +111,16 @@ def test_the_whole_picture_is_placed_without_any_change():
     assert whole["limits"].tolist() == [-np.inf, -np.inf, np.inf, np.inf]
 
 
+@pytest.mark.parametrize("fit", ["letterbox", "stretch"])
 @pytest.mark.parametrize("flip", [False, True])
-def test_a_thing_seen_in_any_view_is_placed_where_it_is(flip):
+def test_a_thing_seen_in_any_view_is_placed_where_it_is(flip, fit):
     """A white square on black is found by its pixels in each view that shows all of it."""
     image = np.zeros((300, 500, 3), "uint8")
     ymin, xmin, ymax, xmax = square = (110, 210, 130, 240)
     image[ymin:ymax, xmin:xmax] = 255
     seen = 0
     windows = windows_of(300, 500, tile=(100, 150), tile_overlap=0.4, flip=flip)
-    views = views_of(image, tile=(100, 150), tile_overlap=0.4, flip=flip)
+    views = views_of(image, fit, tile=(100, 150), tile_overlap=0.4, flip=flip)
     for window, view in zip(windows, views, strict=True):
         if not (
             window[0] <= ymin and window[1] <= xmin and window[2] >= ymax and window[3] >= xmax
@@ -129,8 +133,9 @@ def test_a_thing_seen_in_any_view_is_placed_where_it_is(flip):
         placed = place_boxes(
             tf.constant([[box]], tf.float32), tf.constant(view["placements"])[None]
         )
+        shown = placed[0, 0] / np.tile(view["image_scales"], 2)
         # A pixel of the whole picture's view is about five of the picture.
-        np.testing.assert_allclose(placed[0, 0] / view["image_scales"], square, atol=5)
+        np.testing.assert_allclose(shown, square, atol=5)
     assert seen >= 3 * (1 + flip)
 
 
@@ -141,7 +146,7 @@ def test_a_box_that_ends_where_its_tile_was_cut_is_told_from_a_whole_one():
     """
     image = np.zeros((64, 160, 3), "uint8")
     whole, left, right = views_of(image, tile=(64, 96), tile_overlap=0.2)
-    scale = whole["image_scales"]  # 96 / 160
+    scale = whole["image_scales"][0]  # 96 / 160
     near, far = 96 - CUT_MARGIN - 1, 96 - CUT_MARGIN + 1
     cases = [
         (left, [0, 10, 64, near], True),
