@@ -14,6 +14,7 @@ TOOLS = (
     "inspect_tfrecords",
     "make_mosaics",
     "serve_client",
+    "serve_web",
     "sweep",
 )
 

@@ -28,7 +28,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 SLOW = {
     ".": "browser resuming segmentation tpu wheel workflows",
     "cli": "convert_checkpoint create_tfrecords main serve_client sweep",
-    "export": "benchmark feature_networks fold litert mediapipe onnx saved_model",
+    "export": "benchmark feature_networks fold litert mediapipe onnx saved_model web",
     "inference": "detector files segmenter tta",
     "input": "masks pipeline",
     "models": "efficientdet parity resnet segmentation",

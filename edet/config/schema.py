@@ -373,27 +373,63 @@ class DetectConfig:
 class ExportConfig:
     """What `--mode=export` writes."""
 
-    format: Literal["saved_model", "litert", "onnx"] = "saved_model"
+    # web: a folder whose page detects in a browser with a LiteRT file.
+    format: Literal["saved_model", "litert", "onnx", "web"] = "saved_model"
     # Of the network, in LiteRT files. float16: weights only. dynamic: weights int8, activations
     # int8 by the range that each has at that moment. int8: both, with calibrated ranges, and
-    # uint8 pixels as input. What turns the network's outputs into detections is float32 always.
+    # uint8 pixels as input (see `io`). What turns the network's outputs into detections is float32
+    # always.
     precision: Literal["float32", "float16", "dynamic", "int8"] = "float32"
     # network: class logits and box deltas. boxes: scores and decoded boxes of all anchors.
     # detections: after suppression, as `detect` says. A SavedModel has the first and the last.
     # mediapipe: detections as MediaPipe's ObjectDetector takes them, LiteRT only.
     outputs: Literal["network", "boxes", "detections", "mediapipe"] = "detections"
+    # Numbers that go into an int8 file and come out. auto: uint8 pixels in, float32 out. uint8 and
+    # int8: both, by a scale and a zero point that the metadata name, for outputs=network: an NPU
+    # then runs all of it.
+    io: Literal["auto", "float32", "uint8", "int8"] = "auto"
+    # Of a SavedModel. raw, the network alone, or images, decoded pictures -> what is found in them,
+    # as the one signature: what converters of others read is a file of one.
+    signatures: Literal["all", "raw", "images"] = "all"
+    # Of web: a folder of node_modules with LiteRT.js, to be copied beside the page; "": the page
+    # asks a content network for it.
+    litert_js: str = ""
     calibration_images: Count = 100  # int8: pictures of data.train_records that set the ranges
 
     def __post_init__(self):
         require(
-            self.precision == "float32" or self.format == "litert",
-            f"export.precision {self.precision} exists for export.format=litert only, not for "
-            f"{self.format}; set the format, or leave the precision at float32.",
+            self.precision == "float32" or self.format in ("litert", "web"),
+            f"export.precision {self.precision} exists for export.format=litert only (web holds "
+            f"such a file), not for {self.format}; set the format, or leave the precision at "
+            "float32.",
         )
         require(
             self.outputs == "detections" or self.format != "saved_model",
             f"export.outputs is {self.outputs}, but a SavedModel has signatures for detections and "
             "for the network both; set export.format to litert or onnx, or leave the outputs.",
+        )
+        require(
+            self.outputs == "detections" or self.format != "web",
+            f"export.outputs is {self.outputs}, but a page draws detections; leave the outputs.",
+        )
+        require(
+            not self.litert_js or self.format == "web",
+            f"export.litert_js is of export.format=web, not {self.format}; leave it out.",
+        )
+        require(
+            self.io == "auto" or self.precision == "int8",
+            f"export.io is {self.io}, which files of export.precision=int8 have, not "
+            f"{self.precision}; set the precision, or leave export.io at auto.",
+        )
+        require(
+            self.io in ("auto", "float32") or self.outputs == "network",
+            f"export.io is {self.io}, but what turns outputs into {self.outputs} is float32 (boxes "
+            "of 256 steps would cost AP); set export.outputs=network, or export.io=float32.",
+        )
+        require(
+            self.signatures == "all" or self.format == "saved_model",
+            f"export.signatures is {self.signatures}, which a SavedModel has, and export.format is "
+            f"{self.format}; set export.format=saved_model, or leave the signatures.",
         )
         require(
             self.outputs != "mediapipe" or self.format == "litert",

@@ -52,8 +52,8 @@ def export_litert(
 ) -> str:
     """Writes a .tflite file and, beside it, its metadata as .json.
 
-    The one signature takes "images" [1, h, w, 3], fitted pixels in 0-255: uint8 for int8,
-    otherwise float32. It gives what `export.outputs` names; see `portable.OUTPUTS`. They
+    The one signature takes "images" [1, h, w, 3], fitted pixels in 0-255: float32, for int8 uint8
+    or as `export.io` says. It gives what `export.outputs` names; see `portable.OUTPUTS`. They
     and the configuration lie inside the file too: as metadata of the flatbuffer, which a tool that
     quantises it again keeps, and as a zip archive at its end, `unzip -p model.tflite edet.json`.
 
@@ -75,15 +75,15 @@ def export_litert(
     tools, schema = _flatbuffer_modules()
     precision = config.export.precision
     graph = _graph(network_of(network, config.model), [image_spec(config.model)])
-    content = _convert(graph, _settings_of(precision, pixels))
+    content = _convert(graph, _settings_of(precision, config.export.io, pixels))
     model = tools.read_model_from_bytearray(content)
     if config.export.outputs != "network":
         last = _convert(_graph(postprocess_of(config), graph.structured_outputs), {})
         _append(model, tools.read_model_from_bytearray(last))
     _sign(model, list(outputs_of(config)), schema)
     _give_unique_names(model)
-    input_type = "uint8" if precision == "int8" else "float32"
-    description = metadata(config, precision, input_type)
+    input_type, quantized = _numbers(model, schema)
+    description = metadata(config, precision, input_type) | quantized
     texts = {METADATA: _json(description), SETTINGS: settings(config)}
     files = {name: encoded(text, path) for name, text in texts.items()}
     stored = dict(files)
@@ -97,8 +97,8 @@ def export_litert(
     return path
 
 
-def _settings_of(precision: str, pixels: Iterable[np.ndarray]) -> dict[str, Any]:
-    """Returns the converter's attributes for a precision."""
+def _settings_of(precision: str, io: str, pixels: Iterable[np.ndarray]) -> dict[str, Any]:
+    """Returns the converter's attributes for a precision, and the numbers in and out of int8."""
     if precision == "float32":
         return {}
     if precision == "float16":
@@ -109,14 +109,16 @@ def _settings_of(precision: str, pixels: Iterable[np.ndarray]) -> dict[str, Any]
     samples = [_whole(image)[None] for image in pixels]
     if not samples:
         raise UserError("int8 needs pictures to calibrate with; set data.train_records.")
-    # One black and one white pixel give the input the range 0-255, so that uint8 is the pixel.
+    # One black and one white pixel give the input the range 0-255, so that uint8 is the pixel and
+    # int8 the pixel - 128.
     samples[0][0, 0, 0], samples[0][0, 0, 1] = 0.0, 255.0
     spec = tf.lite.TargetSpec(supported_ops=[tf.lite.OpsSet.TFLITE_BUILTINS_INT8])
     return {
         "optimizations": _DEFAULT,
         "target_spec": spec,
         "representative_dataset": lambda: ([sample] for sample in samples),
-        "inference_input_type": tf.uint8,
+        "inference_input_type": tf.uint8 if io == "auto" else tf.as_dtype(io),
+        "inference_output_type": tf.float32 if io == "auto" else tf.as_dtype(io),
     }
 
 
@@ -185,6 +187,26 @@ def _sign(model: Any, names: Sequence[str], schema: Any) -> None:
     model.signatureDefs = [signature]
     for entry in signature.inputs + signature.outputs:
         graph.tensors[entry.tensorIndex].name = entry.name.encode()
+
+
+def _numbers(model: Any, schema: Any) -> tuple[str, dict[str, Any]]:
+    """Returns the type of a model's input, and for the metadata what its quantised ends mean."""
+    graph, (signature,) = model.subgraphs[0], model.signatureDefs
+    kinds = {value: name.lower() for name, value in vars(schema.TensorType).items()}
+    ends = {
+        one.name: graph.tensors[one.tensorIndex] for one in signature.inputs + signature.outputs
+    }
+    quantized = {
+        name: {
+            "type": kinds[tensor.type],
+            "scale": float(tensor.quantization.scale[0]),
+            "zero_point": int(tensor.quantization.zeroPoint[0]),
+        }
+        for name, tensor in ends.items()
+        if kinds[tensor.type] in ("int8", "uint8")
+    }
+    rule = {"quantization": {"rule": "value = (number - zero_point) * scale", **quantized}}
+    return kinds[ends["images"].type], rule if quantized else {}
 
 
 def _give_unique_names(model: Any) -> None:
@@ -286,11 +308,11 @@ class LiteRTFile:
             self._run = self._interpreter.get_signature_runner(SIGNATURE)
         except (RuntimeError, ValueError) as error:
             raise UserError(f"cannot read the model file {path}: {reason(error)}") from error
-        self._input_type = self._run.get_input_details()["images"]["dtype"]
-        details = self._run.get_output_details()
+        self._input = self._run.get_input_details()["images"]
+        self._details = details = self._run.get_output_details()
         self._from_mediapipe = None
         if "location" in details:
-            size = self._run.get_input_details()["images"]["shape"][1:3]
+            size = self._input["shape"][1:3]
             ids = json.loads(_stored(content, METADATA, path))["class_ids"]
             self._from_mediapipe = functools.partial(mediapipe.from_mediapipe, size=size, ids=ids)
         self.outputs = {
@@ -301,10 +323,17 @@ class LiteRTFile:
         }
 
     def _named(self, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Returns float32 for quantised numbers, and our names for MediaPipe's."""
+        for name, detail in self._details.items():
+            scale, zero_point = detail["quantization"]
+            if scale:
+                found[name] = (found[name].astype(np.float32) - zero_point) * np.float32(scale)
         return self._from_mediapipe(found) if self._from_mediapipe else found
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Runs one image, float32 [1, h, w, 3], fitted pixels in 0-255."""
-        if self._input_type == np.uint8:
-            images = _whole(images).astype(np.uint8)
+        scale, zero_point = self._input["quantization"]
+        if scale:
+            pixels = np.rint(_whole(images) / scale) + zero_point
+            images = pixels.astype(self._input["dtype"])
         return self._named(self._run(images=images))

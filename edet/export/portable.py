@@ -165,6 +165,7 @@ def metadata(config: Config, precision: str, input_type: str) -> dict[str, Any]:
             f"{model.white_level + 1}, at most 255",
             "fitting": "resize bilinearly (half-pixel centres, no antialias) "
             + _FITTING[model.fit].format(height=height, width=width),
+            "fit": model.fit,
             "padding": [round(c, 3) for c in model.pad_color],
         },
         "normalization": {

@@ -39,7 +39,7 @@ def export_saved_model(
 
     Args:
       network: from `build_network(config.model)`.
-      config: its `model` and `detect` are used.
+      config: its `model`, `detect` and `export.signatures` are used.
       folder: name of the model; gs:// works.
       version: number of the version; by default one more than the highest there.
 
@@ -103,6 +103,11 @@ class SavedModelFolder:
             section["labels"] = {int(key): name for key, name in section["labels"].items()}
         sections = {name: config[name] for name in ("model", "detect")}
         self.settings = yaml.safe_dump(sections, sort_keys=False)
+        if config["export"].get("signatures") == "images":
+            raise UserError(
+                f"{folder} has the signature images alone, which takes whole pictures; to evaluate "
+                "or predict with it, export it with export.signatures=all or raw."
+            )
         self._model = config["model"]
         try:
             self._run = SignatureSession(folder, "raw")
@@ -129,7 +134,7 @@ def _write(network: keras.Model, config: Config, folder: str, model_name: str) -
         for name, signature in signatures.items()
     }
     module = tf.Module()
-    module.weights = list(functions["raw"].variables)
+    module.weights = list(next(iter(functions.values())).variables)
     with tempfile.TemporaryDirectory() as own:
         labels = os.path.join(own, "labels.yaml")
         with open(labels, "w", encoding="utf-8") as file:
@@ -168,6 +173,7 @@ def _metadata(
                 "outputs": {
                     key: described(functions[name].structured_outputs[key], about)
                     for key, about in signature.about_outputs.items()
+                    if key in functions[name].structured_outputs
                 },
             }
             for name, signature in signatures.items()

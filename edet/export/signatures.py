@@ -62,10 +62,12 @@ class _Head(NamedTuple):
 def signatures_of(network: keras.Model, config: Config) -> dict[str, Signature]:
     """Returns the signatures of a network, each for any batch size, by name.
 
+    `export.signatures` says whether all of these or one:
+
     serving_default: "image_bytes" string [B] -> what a head finds; one picture that cannot be
       decoded fails the request, and the error says which.
     tolerant: the same, but such a picture has zeros and a False in "decoded".
-    images: "images" uint8 [B, H, W, 3] -> what a head finds.
+    images: "images" uint8 [B, H, W, 3] -> what a head finds; if it is the only one, no texts.
     raw: "images" float32 [B, h, w, 3], normalised -> the network's outputs, such as "class_logits"
       [B, A, K] and "box_deltas" [B, A, 4].
 
@@ -80,30 +82,36 @@ def signatures_of(network: keras.Model, config: Config) -> dict[str, Signature]:
         lambda image_bytes: _prepare(image_bytes, model),
         input_signature=[tf.TensorSpec([None], tf.string)], autograph=False,
     )  # fmt: skip
-    signatures = _signatures(_detection(run, config), decode, model) if model.detects else {}
+    is_plain = config.export.signatures == "images"
+    signatures = {}
+    if model.detects:
+        signatures = _signatures(_detection(run, config), decode, model, is_plain)
     signatures["raw"] = _raw(run, model)
     if model.segments:
-        own = _signatures(_segmentation(run, model), decode, model)
+        own = _signatures(_segmentation(run, model), decode, model, is_plain)
         if model.detects:
             own = {f"segmentation_{name}": signature for name, signature in own.items()}
             own["segmentation"] = own.pop("segmentation_serving_default")
         signatures |= own
-    return signatures
+    wanted = config.export.signatures
+    return {n: s for n, s in signatures.items() if wanted == "all" or n.endswith(wanted)}
 
 
 def _detection(run: Callable[[tf.Tensor], Outputs], config: Config) -> _Head:
     head = DetectionHead(config.model, config.detect)
-    ids = tf.constant([0, *head.labels], tf.int32)  # rising; 0 marks padding
-    names = tf.constant(["", *head.labels.values()])
+    ids, names = tf.constant([*head.labels], tf.int32), tf.constant([*head.labels.values()])
 
     def find(pixels: tf.Tensor, scales: tf.Tensor, sizes: tf.Tensor) -> Outputs:
         outputs = run(normalize_images(pixels, config.model))
         found = head.postprocess(
             outputs["class_logits"], outputs["box_deltas"], scales, target="cpu"
         )
-        index = tf.searchsorted(ids, tf.reshape(found["classes"], [-1]))
-        class_names = tf.reshape(tf.gather(names, index), tf.shape(found["classes"]))
-        return found | {"class_names": tf.ensure_shape(class_names, found["classes"].shape)}
+        if config.export.signatures == "images":  # converters of others know no texts
+            return found
+        classes = found["classes"]
+        smaller = tf.reduce_sum(tf.cast(classes[..., None] > ids, tf.int32), axis=-1)  # they rise
+        is_there = tf.range(classes.shape[1]) < found["num_detections"][:, None]
+        return found | {"class_names": tf.where(is_there, tf.gather(names, smaller), "")}
 
     return _Head(_shared(find, config.model), "Detections", _DETECTIONS)
 
@@ -124,8 +132,17 @@ def _shared(find: Find, model: ModelConfig) -> Find:
     return tf.function(find, input_signature=[pixels, scales, sizes], autograph=False)
 
 
-def _signatures(head: _Head, decode: Prepare, model: ModelConfig) -> dict[str, Signature]:
-    """Returns the three signatures of one head; `decode` is `_prepare` of encoded pictures."""
+def _signatures(
+    head: _Head, decode: Prepare, model: ModelConfig, is_plain: bool
+) -> dict[str, Signature]:
+    """Returns the three signatures of one head.
+
+    Args:
+      head: what is found.
+      decode: `_prepare` of encoded pictures.
+      model: says how pictures get into the input.
+      is_plain: "images" is made for converters of others.
+    """
 
     def strict(image_bytes: tf.Tensor) -> Outputs:
         *prepared, decoded = decode(_some(image_bytes))
@@ -141,7 +158,9 @@ def _signatures(head: _Head, decode: Prepare, model: ModelConfig) -> dict[str, S
         return found | {"decoded": decoded}
 
     def images(images: tf.Tensor) -> Outputs:
-        *prepared, _ = _prepare(_some(images), model)
+        images = _some(images)
+        # Resizing uint8 to float32 is TensorFlow's own; ONNX resizes to what comes in.
+        *prepared, _ = _prepare(tf.cast(images, tf.float32) if is_plain else images, model)
         return head.find(*prepared)
 
     encoded = tf.TensorSpec([None], tf.string, "image_bytes")

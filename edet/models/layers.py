@@ -193,7 +193,14 @@ class NearestResize(keras.layers.Layer):
         size = [self.height, self.width]
 
         def resize(x: tf.Tensor) -> tf.Tensor:
-            return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size, half_pixel_centers=False)
+            # For 2n - 1 of n, such as 5 of 3, floor(i * n / (2n - 1)) is floor(i / 2): NPUs double
+            # and cut off, but know no factor of 5 / 3.
+            double = [2 * side for side in x.shape[1:3]]
+            is_double = all(d - s in (0, 1) for d, s in zip(double, size, strict=True))
+            y = tf.raw_ops.ResizeNearestNeighbor(
+                images=x, size=double if is_double else size, half_pixel_centers=False
+            )
+            return y if not is_double or double == size else y[:, : size[0], : size[1]]
 
         @tf.custom_gradient
         def resize_and_collect(x: tf.Tensor):

@@ -20,6 +20,7 @@ from edet.export.exported import is_exported
 from edet.export.litert import export_litert
 from edet.export.onnx import export_onnx
 from edet.export.saved_model import export_saved_model
+from edet.export.web import MODEL, export_web
 from edet.inference.files import predict_files
 from edet.input.reading import user_errors
 from edet.models.complexity import count_cost
@@ -78,7 +79,7 @@ def export(
     """Writes the workdir's best checkpoint, or other weights, in the format that `export` names.
 
     Args:
-      output: for LiteRT and ONNX a file, for a SavedModel a folder; by default in the workdir.
+      output: for LiteRT and ONNX a file, otherwise a folder; by default in the workdir.
       inputs: pictures to calibrate int8 with, instead of those of `data.train_records`.
 
     Returns:
@@ -103,8 +104,9 @@ def export(
         summary = keep(workdir, "export", {"saved_model": folder})
         console.print(f"SavedModel -> {folder}", markup=False)
         return summary
-    ending = {"litert": "tflite", "onnx": "onnx"}[wanted.format]
-    name = f"{config.model.name}-{wanted.outputs}-{wanted.precision}.{ending}"
+    ending = {"litert": "tflite", "onnx": "onnx", "web": ""}[wanted.format]
+    precision = wanted.precision + (f"-io-{wanted.io}" if wanted.io != "auto" else "")
+    name = f"{config.model.name}-{wanted.outputs}-{precision}.{ending}" if ending else "web"
     path = output or Workdir(workdir).at(name)
     with owned(f"{path}.lock", path, "an export", "name another file"):
         if wanted.format == "onnx":
@@ -112,11 +114,14 @@ def export(
         else:
             is_int8 = wanted.precision == "int8"
             pixels = calibration_pixels(config, inputs, _warn) if is_int8 else ()
-            export_litert(network, config, path, pixels)
-    size = tf.io.gfile.stat(path).length
+            write = export_litert if wanted.format == "litert" else export_web
+            write(network, config, path, pixels)
+    size = tf.io.gfile.stat(path if ending else os.path.join(path, MODEL)).length
     written = f"{wanted.format} {wanted.precision} {wanted.outputs}, {size:,} bytes -> {path}"
     summary = keep(workdir, "export", {wanted.format: path, "bytes": size})
     console.print(written, markup=False)
+    if wanted.format == "web":
+        console.print(f"edet serve_web --folder={path} shows it", markup=False)
     return summary
 
 

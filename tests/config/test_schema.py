@@ -69,6 +69,12 @@ def test_aspect_pairs_replace_the_ratios():
         (lambda: ExportConfig(precision="int8"), "int8 exists for export.format=litert only"),
         (lambda: ExportConfig(format="onnx", precision="float16"), "not for onnx"),
         (lambda: ExportConfig(outputs="boxes"), "export.outputs is boxes, but a SavedModel"),
+        (
+            lambda: ExportConfig(format="onnx", signatures="raw"),
+            "signatures is raw, which a SavedModel",
+        ),
+        (lambda: ExportConfig(format="litert", io="int8"), "precision=int8 have, not float32"),
+        (lambda: ExportConfig(format="litert", precision="int8", io="int8"), "of 256 steps"),
         (lambda: ExportConfig(calibration_images=0), "export.calibration_images is 0"),
     ],
 )

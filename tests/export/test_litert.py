@@ -11,6 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
@@ -179,6 +180,56 @@ def test_every_operation_of_the_int8_network_is_int8(file_of):
         if floats & set(operation["outputs"]) and operation["op_name"] != "DELEGATE"
     }
     assert in_float == {"DEQUANTIZE"}
+
+
+@pytest.mark.parametrize(
+    ("io", "kind", "pixel"),
+    [
+        ("int8", np.int8, (1.0, -128)),
+        ("uint8", np.uint8, (1.0, 0)),
+        ("float32", np.float32, (0, 0)),
+    ],
+)
+def test_an_int8_file_takes_and_gives_the_numbers_asked_for(
+    io, kind, pixel, network, file_of, pixels, tmp_path
+):
+    """They mean what the float32 outputs of the same int8 network say; edet reads them as such."""
+    parts = parts_of(network, precision="int8", outputs="network", io=io)
+    path = export_litert(*parts, str(tmp_path / "x.tflite"), pixels)
+    interpreter = Interpreter(path)
+    ends = {"images": interpreter.get_input_details()[0]}
+    ends |= interpreter.get_signature_runner().get_output_details()
+    assert {end["dtype"] for end in ends.values()} == {kind}
+    assert ends["images"]["quantization"] == pixel
+    card = json.loads(read_text(path.replace(".tflite", ".json"), "card"))
+    assert card["input"]["type"] == io
+    if io == "float32":
+        assert "quantization" not in card
+    else:
+        said = {name: card["quantization"][name] for name in ends}
+        for name, end in ends.items():
+            assert (said[name]["scale"], said[name]["zero_point"]) == end["quantization"]
+        kinds = {one["op_name"] for one in interpreter._get_ops_details()}
+        assert "DEQUANTIZE" not in kinds
+        assert "QUANTIZE" not in kinds or io == "uint8"
+    expected, found = load_exported(file_of("int8", "network")).network, load_exported(path).network
+    for image in pixels:
+        for name, value in expected(image[None]).items():
+            np.testing.assert_allclose(found(image[None])[name], value, rtol=1e-6)
+
+
+def test_int8_weights_have_a_scale_for_every_channel(file_of):
+    model = flatbuffer_utils.read_model(file_of("int8", "network"))
+    graph, builtin = model.subgraphs[0], schema.BuiltinOperator
+    convolutions = {builtin.CONV_2D: 0, builtin.DEPTHWISE_CONV_2D: 3}  # {kind: axis of channels}
+    found = 0
+    for operator in graph.operators:
+        kind = model.operatorCodes[operator.opcodeIndex].builtinCode
+        if kind in convolutions:
+            weights = graph.tensors[operator.inputs[1]]
+            assert len(weights.quantization.scale) == weights.shape[convolutions[kind]]
+            found += 1
+    assert found > 20
 
 
 DIFFERENT = ("efficientdet-d0", "efficientdet-lite0", "efficientdet-lite4")

@@ -104,6 +104,30 @@ def test_the_detector_of_these_tests_tells_its_detections_apart(exported, pictur
     assert np.median(gaps) > 1e-4
 
 
+def test_a_folder_of_one_signature_holds_no_other_and_detects_the_same(exported, parts, tmp_path):
+    """What converters stumble over, decoding within a data set, is not in it."""
+    network, config = parts
+    picture = np.random.default_rng(3).integers(0, 255, (64, 96, 3), np.uint8)
+    folders, read = {}, {}
+    for name in ("raw", "images"):
+        single = replace(config, export={"signatures": name})
+        folders[name] = export_saved_model(network, single, str(tmp_path / name))
+        with open(os.path.join(folders[name], "saved_model.pb"), "rb") as file:
+            read[name] = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs[0]
+        assert set(read[name].signature_def) - {"__saved_model_init_op"} == {name}
+        functions = read[name].graph_def.library.function
+        kinds = {node.op for function in functions for node in function.node_def}
+        assert not {kind for kind in kinds if kind.endswith("Dataset")}
+    expected = exported[0]([picture])
+    assert_same_detections(load_exported(folders["raw"])([picture]), expected, [picture])
+    served = tf.saved_model.load(folders["images"]).signatures["images"]
+    found = served(images=tf.constant(picture[None]))
+    assert set(found) == DETECTIONS - {"class_names"}  # which converters have no type for
+    assert_same_detections(found, expected, [picture])
+    with pytest.raises(UserError, match=r"export it with export\.signatures=all or raw"):
+        load_exported(folders["images"])
+
+
 def test_bytes_of_any_sizes_give_the_detectors_answer(exported, signatures, pictures):
     detector, _ = exported
     encoded = tf.constant([png(picture) for picture in pictures])
@@ -118,6 +142,18 @@ def test_images_of_one_size_give_the_detectors_answer(exported, signatures, pict
     found = signatures["images"](images=tf.constant(batch))
     assert set(found) == DETECTIONS
     assert_same_detections(found, detector(batch), batch)
+
+
+def test_a_class_whose_id_is_0_has_its_name_and_padding_none(parts, pictures):
+    network, config = parts
+    labels = {0: "null", 7: "b", 9: "c"}
+    config = replace(config, model={"labels": labels}, detect={"score_threshold": 0.1})
+    picture = tf.constant(pictures[0][None])
+    found = signatures_of(network, config)["images"].function(picture)
+    count, ids = int(found["num_detections"][0]), found["classes"][0].numpy().tolist()
+    names = [name.decode() for name in found["class_names"][0].numpy()]
+    assert names == [labels[i] for i in ids[:count]] + [""] * (100 - count)
+    assert 0 in ids[:count] and count < 100
 
 
 def test_a_model_that_stretches_answers_in_the_pictures_pixels(parts, pictures):

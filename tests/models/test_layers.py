@@ -80,6 +80,16 @@ def test_resizing_three_to_five_takes_the_sources_0_0_1_1_2():
     np.testing.assert_array_equal(NearestResize(5, 1)(x)[0, :, 0, 0], [0, 0, 1, 1, 2])
 
 
+def test_an_odd_size_is_a_doubled_one_cut_off_because_npus_know_no_other_factor():
+    """3 x 2 to 5 x 4 over 6 x 4; 3 x 2 to 7 x 4 is no such size and asks for it outright."""
+    for size, asked in (((5, 4), [1, 6, 4, 1]), ((7, 4), [1, 7, 4, 1])):
+        graph = (
+            tf.function(NearestResize(*size)).get_concrete_function(tf.zeros([1, 3, 2, 1])).graph
+        )
+        (resize,) = (o for o in graph.get_operations() if o.type == "ResizeNearestNeighbor")
+        assert resize.outputs[0].shape == asked
+
+
 @pytest.mark.parametrize("size", [((3, 4), (6, 8)), ((3, 5), (5, 9)), ((2, 3), (3, 3))])
 def test_the_gradient_of_resizing_is_tensorflows_and_compiles(size):
     """TensorFlow's own gradient kernel is the yardstick; XLA lacks it."""

@@ -1,0 +1,79 @@
+"""Serves a folder of --set export.format=web on this machine: http://127.0.0.1:8000.
+
+  edet serve_web --folder=runs/mine/web
+
+With the headers that isolate a page, so that the model may run in threads. Only this machine
+reaches it. Any other server of static files does as well, without threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+from typing import ClassVar
+
+from absl import flags
+
+from edet.cli.common import run
+from edet.errors import UserError
+from edet.files import reason
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this tool."""
+    flags.DEFINE_string("folder", None, "What --mode=export wrote.", flag_values=values)
+    flags.DEFINE_integer("port", 8000, "0 takes any free one.", 0, 65535, flag_values=values)
+    flags.mark_flag_as_required("folder", flag_values=values)
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Gives files of one folder, and no list of them."""
+
+    extensions_map: ClassVar = {
+        **http.server.SimpleHTTPRequestHandler.extensions_map,
+        # Whatever this machine's own table says: browsers refuse modules and wasm of other types.
+        ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".wasm": "application/wasm",
+        ".json": "application/json", ".tflite": "application/octet-stream",
+    }  # fmt: skip
+
+    def end_headers(self) -> None:
+        """Adds what isolates the page, and has the browser ask for what may be exported again."""
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
+
+    def list_directory(self, path: str) -> None:
+        """Refuses: a folder without a page shows nothing."""
+        self.send_error(404)
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing of each file."""
+
+
+def server_of(folder: str, port: int) -> http.server.ThreadingHTTPServer:
+    """Returns a server of a folder on 127.0.0.1 that listens already.
+
+    Raises:
+      UserError: the folder has no page, or the port is taken.
+    """
+    if not os.path.isfile(os.path.join(folder, "index.html")):
+        raise UserError(f"{folder} has no index.html; give what --set export.format=web wrote.")
+    try:
+        handler = functools.partial(Handler, directory=folder)
+        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        raise UserError(f"cannot listen on port {port}: {reason(error)}; name another.") from error
+
+
+def serve(options: flags.FlagValues) -> None:
+    """Serves until Ctrl-C."""
+    with server_of(options.folder, options.port) as server:
+        print(f"http://127.0.0.1:{server.server_port} shows {options.folder}; Ctrl-C ends it.")
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    run(define_flags, serve)

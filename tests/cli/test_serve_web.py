@@ -1,0 +1,48 @@
+"""The server of a page: this machine alone, isolated, files of one folder and nothing else."""
+
+import threading
+
+import pytest
+import requests
+
+from edet.cli.serve_web import server_of
+from edet.errors import UserError
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "web" / "litert").mkdir(parents=True)
+    (tmp_path / "secret").write_text("no")
+    (tmp_path / "web" / "index.html").write_text("page")
+    (tmp_path / "web" / "litert" / "run.wasm").write_bytes(b"\0asm")
+    with server_of(str(tmp_path / "web"), 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def get(server, path):
+    return requests.get(f"http://127.0.0.1:{server.server_port}{path}", timeout=10)
+
+
+def test_it_listens_on_this_machine_alone_and_isolates_the_page(server):
+    assert server.server_address[0] == "127.0.0.1"
+    answer = get(server, "/")
+    assert answer.text == "page"
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    assert get(server, "/litert/run.wasm").headers["Content-Type"] == "application/wasm"
+
+
+def test_folders_are_not_listed_and_nothing_outside_is_given(server):
+    assert get(server, "/litert/").status_code == 404
+    request = requests.Request("GET", f"http://127.0.0.1:{server.server_port}/").prepare()
+    request.url = f"http://127.0.0.1:{server.server_port}/%2e%2e/secret"
+    assert requests.Session().send(request, timeout=10).status_code == 404
+
+
+def test_a_folder_without_a_page_and_a_port_in_use_are_named(server, tmp_path):
+    with pytest.raises(UserError, match=r"has no index\.html; give what --set export\.format=web"):
+        server_of(str(tmp_path), 0)
+    with pytest.raises(UserError, match=f"cannot listen on port {server.server_port}: .*another"):
+        server_of(str(tmp_path / "web"), server.server_port)
