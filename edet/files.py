@@ -32,6 +32,8 @@ UNAVAILABLE = (
 )  # fmt: skip
 # TensorFlow's names and its marks of an assertion, which tell a user nothing.
 _NODE_NAMES = re.compile(r"\{\{.*?\}\} | \[Op:\w+\]( name: $)?", re.M)
+# Where a graph was called: all up to the line that ends in the name of the node.
+_TRACE = re.compile(r"\AGraph execution error:.*\n\n(?=[^\n]+\n\t \[\[)", re.DOTALL)
 _ASSERTION = re.compile(r"^assertion failed: \[(.*)\]$")
 
 
@@ -202,7 +204,7 @@ def list_filled_folder(folder: str, what: str) -> list[str]:
 def reason(error: BaseException) -> str:
     """The system's own words for a failed read or write, on one line."""
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-    text = _NODE_NAMES.sub("", text)
+    text = _NODE_NAMES.sub("", _TRACE.sub("", text))
     return _ASSERTION.sub(r"\1", text.splitlines()[0]) if text else type(error).__name__
 
 

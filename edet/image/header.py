@@ -22,6 +22,7 @@ def starts_with(encoded: tf.Tensor, signature: bytes) -> tf.Tensor:
     return tf.equal(tf.strings.substr(encoded, 0, len(signature)), signature)
 
 
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def checked(encoded: tf.Tensor) -> tf.Tensor:
     """Returns the bytes of a picture, a string scalar, of a GIF only the first frame.
 

@@ -141,22 +141,14 @@ def _check_jpeg(encoded: bytes) -> int:
       tf.errors.InvalidArgumentError: the file is damaged or cut off.
     """
     tf.io.decode_jpeg(encoded, channels=3, ratio=8)
-    return int(_orientation_of(encoded)) if b"Exif" in encoded[:_EXIF_BYTES] else 1
-
-
-_orientation_of = tf.function(exif_orientation, [tf.TensorSpec([], tf.string)], autograph=False)
+    return int(exif_orientation(encoded)) if b"Exif" in encoded[:_EXIF_BYTES] else 1
 
 
 def _plain_pixels(encoded: bytes) -> np.ndarray:
     """Returns [height, width, 3] of a JPEG or PNG as stored, uint16 of a PNG in 16 bits."""
     if is_16_bit_png(encoded):
         return tf.io.decode_png(encoded, channels=3, dtype=tf.uint16).numpy()
-    return _decode(encoded).numpy()
-
-
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-def _decode(encoded: tf.Tensor) -> tf.Tensor:
-    return decode_stored_pixels(encoded)
+    return decode_stored_pixels(tf.constant(encoded)).numpy()
 
 
 def _pillow_pixels(encoded: bytes, mode: str) -> np.ndarray:
