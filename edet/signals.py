@@ -142,21 +142,30 @@ def _watch(numbers: socket.socket) -> None:
 @contextlib.contextmanager
 def running(process: BaseProcess) -> Iterator[None]:
     """Starts a process that does not get the terminal's signals; an error in the block kills it."""
-    has_masks = hasattr(signal, "pthread_sigmask")  # Windows has none
-    if has_masks:  # what is blocked here when it starts is blocked there for ever
-        seen = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
-        process.start()
-    finally:
-        if has_masks:
-            signal.pthread_sigmask(signal.SIG_SETMASK, seen)
-    try:
+        with _signals_blocked():  # what is blocked when it starts is blocked there for ever
+            process.start()
         yield
     except BaseException:
-        process.kill()
+        if process.ident:  # it has begun
+            process.kill()
         raise
     finally:
-        process.join()
+        if process.ident:
+            process.join()
+
+
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Keeps Ctrl-C and SIGHUP waiting; those that have come are raised at its end."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has none
+        yield
+        return
+    seen = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, seen)
 
 
 def run_process(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess:
@@ -165,12 +174,18 @@ def run_process(command: Sequence[str], **options: Any) -> subprocess.CompletedP
     Raises:
       Stopped: a signal has come, and the process has ended.
     """
-    # In a session of its own it does not get the terminal's Ctrl-C a second time.
-    with subprocess.Popen(command, start_new_session=True, **options) as process:
-        try:
-            output, _ = process.communicate()
-        except Stopped as stop:
+    early: list[int] = []  # what comes before there is a process to pass it on to
+    process = None
+    try:
+        with handled_by(early.append):
+            # In a session of its own it does not get the terminal's Ctrl-C a second time.
+            process = subprocess.Popen(command, start_new_session=True, **options)
+        if early:
+            raise Stopped(early[0])
+        output, _ = process.communicate()
+    except Stopped as stop:
+        if process is not None:
             process.send_signal(stop.number)
             process.communicate()
-            raise
+        raise
     return subprocess.CompletedProcess(command, process.returncode, output)

@@ -1,13 +1,16 @@
 """What Ctrl-C, SIGTERM and SIGHUP do to a process; no signal here is sent to another one."""
 
+import importlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
+import tools
 from edet import signals
 from edet.errors import Stopped
 
@@ -119,6 +122,18 @@ def test_while_modules_are_imported_a_sentence_ends_the_process(ends):
     assert ends == [("stopped by Ctrl-C.", 130)]
 
 
+@pytest.mark.parametrize(("program", "installs"), [("-m", True), ("tools/fuzz.py", False)])
+def test_tools_that_python_runs_as_modules_take_signals_while_they_import(
+    monkeypatch, program, installs
+):
+    """Nothing that imports one otherwise, such as these tests, gets handlers by it."""
+    calls = []
+    monkeypatch.setattr(sys, "argv", [program])
+    monkeypatch.setattr(signals, "end_with_a_sentence", lambda: calls.append("installed"))
+    importlib.reload(tools)
+    assert bool(calls) == installs
+
+
 def test_outside_the_main_thread_nothing_changes():
     before, found = signal.getsignal(signal.SIGINT), []
 
@@ -140,3 +155,44 @@ def test_a_signal_is_passed_on_to_a_process_that_then_ends_by_itself(tmp_path):
     with pytest.raises(Stopped), signals.raise_stopped():
         signals.run_process(["sh", "-c", script, "sh", str(os.getpid())], stdout=subprocess.DEVNULL)
     assert saved.read_text() == "yes\n"
+
+
+def test_a_signal_that_comes_while_a_process_begins_is_passed_on_to_it(monkeypatch):
+    did = []
+
+    class Process:
+        def __init__(self, *_, **__):
+            send(signal.SIGINT)
+            did.append("start")
+
+        send_signal = did.append
+
+        def communicate(self):
+            did.append("end")
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    with pytest.raises(Stopped), signals.raise_stopped():
+        signals.run_process(["train"])
+    assert did == ["start", signal.SIGINT, "end"]
+
+
+def test_a_worker_is_killed_where_a_signal_came_while_it_began():
+    did = []
+
+    class Worker:
+        ident = None
+
+        def start(self):
+            self.ident = 1
+            send(signal.SIGINT)
+            did.append("start")
+
+        def kill(self):
+            did.append("kill")
+
+        def join(self):
+            did.append("join")
+
+    with pytest.raises(Stopped), signals.raise_stopped(), signals.running(Worker()):
+        did.append("work")
+    assert did == ["start", "kill", "join"]
