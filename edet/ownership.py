@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +36,7 @@ from edet.terminal import Console
 _BEAT = 20.0  # seconds between two heartbeats
 _PATIENCE = 120.0  # seconds without one, then the owner has ended
 _LOOK = 1.0  # seconds between two looks at the heartbeat of another machine's process
+_LONGEST_NAME = 130  # bytes; file systems take 255, some 143
 _SETTLE = 1.0  # seconds in which the later of two writes has arrived
 
 
@@ -60,6 +62,14 @@ def owned(lock: str, place: str, what: str, instead: str) -> Iterator[None]:
     finally:
         own.released.set()
         own.remove()
+
+
+def lock_beside(path: str) -> str:
+    """Returns the lock of a file or folder: beside it, with its name, or short if that is long."""
+    folder, name = os.path.split(path.rstrip("/"))
+    if len(name.encode(errors="surrogateescape")) > _LONGEST_NAME:
+        name = f"{zlib.crc32(name.encode(errors='surrogateescape')):08x}"
+    return os.path.join(folder, f"{name}.lock")
 
 
 class _Lock:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from edet import ownership
 from edet.errors import StorageError, UserError
-from edet.ownership import owned
+from edet.ownership import lock_beside, owned
 
 
 def hold(path):
@@ -47,6 +47,17 @@ def test_the_second_is_told_who_the_first_is(tmp_path):
     assert not lock.exists()
     with hold(lock):
         pass
+
+
+def test_the_longest_names_have_locks_of_their_own(tmp_path):
+    """A file system takes names of 255 bytes; the lock's ending would be too much."""
+    assert lock_beside("gs://b/model/") == "gs://b/model.lock"
+    names = ["m" * 255, "m" * 254 + "n", "ä" * 127]
+    locks = {lock_beside(str(tmp_path / name)) for name in names}
+    assert len(locks) == 3
+    for lock in locks:
+        with hold(lock):
+            assert os.path.exists(lock)
 
 
 def test_an_error_and_ctrl_c_open_the_lock(tmp_path):

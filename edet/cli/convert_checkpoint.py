@@ -29,7 +29,7 @@ from edet.config.schema import Config
 from edet.errors import UserError
 from edet.files import folder_aside, write_text
 from edet.models.efficientdet import build_network
-from edet.ownership import owned
+from edet.ownership import lock_beside, owned
 from edet.training.checkpoints import Checkpoints
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import load_weights
@@ -57,8 +57,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def convert(options: flags.FlagValues) -> None:
     """Reads the source, writes the output aside, reads it back and renames it."""
-    lock = f"{options.output.rstrip('/')}.lock"
-    with owned(lock, options.output, "a conversion", "use another --output"):
+    with owned(lock_beside(options.output), options.output, "a conversion", "use another --output"):
         _convert(options)
 
 

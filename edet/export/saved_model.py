@@ -19,7 +19,7 @@ from edet.export.serving_protos import PredictionLog, predict_request
 from edet.export.signature_session import SignatureSession
 from edet.export.signatures import Signature, signatures_of
 from edet.files import folder_aside, read_text, reason, write_json
-from edet.ownership import owned
+from edet.ownership import lock_beside, owned
 
 _WARMUP = "tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 
@@ -53,8 +53,8 @@ def export_saved_model(
     """
     try:
         tf.io.gfile.makedirs(folder)
-        lock = f"{folder.rstrip('/')}.lock"  # beside it: servers look into it
-        with owned(lock, folder, "an export", "name another folder"):
+        # The lock is beside it: servers look into it.
+        with owned(lock_beside(folder), folder, "an export", "name another folder"):
             if version is None:
                 version = 1 + max((int(v) for v in _entries(folder) if v.isdigit()), default=0)
             target = os.path.join(folder, str(version))

@@ -26,7 +26,7 @@ import yaml
 
 from edet.errors import UserError
 from edet.files import read_text, write_json, write_text, written_aside
-from edet.ownership import owned
+from edet.ownership import lock_beside, owned
 from edet.records.preparing import Prepared, prepare_record
 from edet.records.report import Report, nothing_read, refuse_nothing
 from edet.records.schema import Example
@@ -94,7 +94,7 @@ def write_records(
         )
     num_shards = num_shards or min(num_images, math.ceil(source.num_bytes() / SHARD_BYTES) or 1)
     paths = [f"{output}-{i:05d}-of-{num_shards:05d}.tfrecord" for i in range(num_shards)]
-    with owned(f"{output}.lock", output, "a set of records", "use another --output"):
+    with owned(lock_beside(output), output, "a set of records", "use another --output"):
         _refuse_other_shards(output, paths)
         shards = [Shard.of(source, path, index, num_shards) for index, path in enumerate(paths)]
         with _progress_bar(num_images, progress) as advance:

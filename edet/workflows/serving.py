@@ -25,7 +25,7 @@ from edet.inference.files import predict_files
 from edet.input.reading import user_errors
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
-from edet.ownership import owned
+from edet.ownership import lock_beside, owned
 from edet.records.sources.synthetic import make_scene
 from edet.runtime.devices import check_batch_size
 from edet.weights.loading import load_weights
@@ -108,7 +108,7 @@ def export(
     precision = wanted.precision + (f"-io-{wanted.io}" if wanted.io != "auto" else "")
     name = f"{config.model.name}-{wanted.outputs}-{precision}.{ending}" if ending else "web"
     path = output or Workdir(workdir).at(name)
-    with owned(f"{path}.lock", path, "an export", "name another file"):
+    with owned(lock_beside(path), path, "an export", "name another file"):
         if wanted.format == "onnx":
             export_onnx(network, config, path)
         else:
