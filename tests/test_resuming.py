@@ -110,6 +110,7 @@ def test_a_run_that_was_stopped_twice_and_then_killed_is_the_undisturbed_one(
             np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.thorough
 def test_two_replicas_go_on_from_the_checkpoint_before_a_damaged_one(config, whole, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(whole, workdir)

@@ -92,6 +92,7 @@ def test_edet_runs_beside_a_main_py_and_tools_of_somebody_else(edet):
     assert found["parts"]["total"]["trainable_parameters"] == 3_243_470
 
 
+@pytest.mark.thorough
 def test_records_training_evaluation_prediction_and_export_work_from_a_wheel(edet):
     """The demo's steps are commands of a user; its experiment is one that edet brings along."""
     folder = edet(

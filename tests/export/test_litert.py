@@ -232,7 +232,7 @@ def test_int8_weights_have_a_scale_for_every_channel(file_of):
     assert found > 20
 
 
-DIFFERENT = ("efficientdet-d0", "efficientdet-lite0", "efficientdet-lite4")
+DIFFERENT = ("efficientdet-d0", "efficientdet-lite0")
 RELEASED = [
     pytest.param(name, marks=[] if name in DIFFERENT else pytest.mark.thorough)
     for name in list_models()
