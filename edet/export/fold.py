@@ -10,6 +10,8 @@ Shapes: s scale and t offset of a batch norm, [C].
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -24,10 +26,15 @@ _CONVOLUTIONS = (
 )
 
 
-def fold(network: keras.Model) -> keras.Model:
+def fold(network: keras.Model, deviation: Sequence[float] = ()) -> keras.Model:
     """Returns a network of the same function, for inference only; the given one stays as it is.
 
     Outputs agree within float32 noise; see tests/export/test_fold.py.
+
+    Args:
+      network: from `build_network`.
+      deviation: of the pixels by channel; then what comes in is not divided by it yet. The first
+        convolution, which is linear, does so by its kernel.
     """
     produced: dict[int, tuple[keras.KerasTensor, keras.layers.Layer, keras.KerasTensor]] = {}
 
@@ -35,7 +42,8 @@ def fold(network: keras.Model) -> keras.Model:
         """Calls a layer, or what stands for it when it is folded."""
         if isinstance(layer, BatchNorm) and id(args[0]) in produced:
             _, conv, x = produced[id(args[0])]
-            return _folded(conv, layer)(x)
+            is_first = len(produced) == 1
+            return _folded(conv, layer, deviation if is_first else ())(x)
         if isinstance(layer, WeightedFusion):
             weights = layer.normalized_weights().numpy()
             return FixedFusion(weights, name=layer.name)(*args, **kwargs)
@@ -56,8 +64,10 @@ def fold(network: keras.Model) -> keras.Model:
     return folded
 
 
-def _folded(conv: keras.layers.Layer, norm: BatchNorm) -> keras.layers.Layer:
-    """Returns a convolution that does what `conv` and then `norm` do."""
+def _folded(
+    conv: keras.layers.Layer, norm: BatchNorm, deviation: Sequence[float]
+) -> keras.layers.Layer:
+    """Returns a convolution that divides by `deviation` and does what `conv` and `norm` do."""
     scale = norm.gamma.numpy() / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
     bias = conv.bias.numpy() if conv.use_bias else 0.0
     offset = (bias - norm.moving_mean.numpy()) * scale + norm.beta.numpy()
@@ -67,6 +77,8 @@ def _folded(conv: keras.layers.Layer, norm: BatchNorm) -> keras.layers.Layer:
         kernels = [conv.kernel.numpy() * scale[:, None]]  # [h, w, C, 1]
     else:
         kernels = [conv.kernel.numpy() * scale]  # [h, w, in, C]
+        if deviation:
+            kernels[0] /= np.array(deviation, np.float32)[:, None]
     settings = conv.get_config() | {"use_bias": True, "name": norm.name}
     new = type(conv).from_config(settings)
     new.build((None, None, None, kernels[0].shape[2]))  # [h, w, in, out or multiplier]

@@ -25,7 +25,7 @@ from edet.errors import UserError
 from edet.export import mediapipe
 from edet.export.fold import fold
 from edet.geometry.anchors import feature_sizes
-from edet.image.letterbox import normalize_images
+from edet.image.letterbox import center_images
 from edet.inference.postprocess import Postprocess
 from edet.inference.predictor import class_maps
 
@@ -107,10 +107,10 @@ def network_of(network: keras.Model, model: ModelConfig) -> Callable[[tf.Tensor]
       A function of float32 [1, h, w, 3], 0-255, to the network's outputs in their order: class
       logits [1, A, K] and box deltas [1, A, 4], segmentation logits [1, h / 4, w / 4, C].
     """
-    folded = fold(network)
+    folded = fold(network, model.stddev_rgb)
 
     def run(images: tf.Tensor) -> list[tf.Tensor]:
-        outputs = folded(normalize_images(images, model), training=False)
+        outputs = folded(center_images(images, model), training=False)
         return [outputs[name] for name in NETWORK_OUTPUTS if name in outputs]
 
     return run

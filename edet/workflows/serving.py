@@ -122,6 +122,11 @@ def export(
     console.print(written, markup=False)
     if wanted.format == "web":
         console.print(f"edet serve_web --folder={path} shows it", markup=False)
+    if wanted.precision == "dynamic":
+        _warn(
+            "on x86 processors dynamic int8 is smaller than float32 but slower, 1.4 to 2 times; "
+            "export.precision=int8 is as small and faster."
+        )
     return summary
 
 

@@ -62,6 +62,20 @@ def test_every_fusion_keeps_its_outputs(fusion):
     assert not left
 
 
+@pytest.mark.parametrize(
+    "backbone",
+    ["efficientnet-lite-tiny", pytest.param("resnet50", marks=pytest.mark.thorough)],
+)
+def test_the_first_convolution_divides_by_the_deviation(backbone):
+    network, deviation = filled(small_model(backbone=backbone)), (2.0, 4.0, 8.0)
+    folded = fold(network, deviation)
+    images = np.random.default_rng(0).normal(size=(1, 64, 96, 3)).astype(np.float32)
+    expected, found = network(images), folded(images * np.float32(deviation))
+    for name, value in expected.items():
+        limit = 1e-4 * np.abs(value).max()
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=limit, err_msg=name)
+
+
 def test_the_network_itself_is_not_touched():
     network = filled(small_model(fusion="fast"))
     before = {v.path: v.numpy() for v in network.variables}

@@ -1,0 +1,48 @@
+"""What an export says, and where it writes; the files themselves are tests/export's."""
+
+import os
+
+import pytest
+
+from edet.config.schema import Config, replace
+from edet.workflows import serving
+
+
+@pytest.fixture
+def exported(monkeypatch, tmp_path):
+    """Exports with the given settings, without a network; returns what the summary says."""
+
+    def write(network, config, path, pixels=()):
+        path = os.path.join(path, "model.tflite") if config.export.format == "web" else path
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(b"1234")
+
+    monkeypatch.setattr(serving, "load_network", lambda *_: None)
+    for name in ("export_litert", "export_web"):
+        monkeypatch.setattr(serving, name, write)
+    return lambda **export: serving.export(replace(Config(), export=export), str(tmp_path), "", "")
+
+
+def test_a_page_lies_in_the_workdir_and_the_command_that_shows_it_is_named(
+    exported, tmp_path, capsys
+):
+    summary = exported(format="web")
+    assert summary == {"web": str(tmp_path / "web"), "bytes": 4}
+    assert f"edet serve_web --folder={tmp_path}/web shows it" in capsys.readouterr().out
+
+
+def test_the_numbers_in_and_out_are_in_the_name_where_they_were_asked_for(exported, monkeypatch):
+    monkeypatch.setattr(serving, "calibration_pixels", lambda *_: ())
+    int8 = {"format": "litert", "precision": "int8", "outputs": "network"}
+    for io, ending in (("auto", "int8.tflite"), ("uint8", "int8-io-uint8.tflite")):
+        path = exported(**int8, io=io)["litert"]
+        assert os.path.basename(path) == f"efficientdet-d0-network-{ending}"
+
+
+def test_dynamic_int8_is_said_to_be_slower_and_what_to_take_instead(exported, capsys):
+    exported(format="litert", precision="dynamic")
+    said = capsys.readouterr().out
+    assert "slower, 1.4 to 2 times" in said and "export.precision=int8" in said
+    exported(format="litert", precision="float16")
+    assert "slower" not in capsys.readouterr().out
