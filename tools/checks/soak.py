@@ -108,7 +108,10 @@ def watch(what: str, process: int, count: int, done: Callable[[], int]) -> list[
                 "training.log."
             )
         if so_far:  # the start is no work
-            tenths[10 * so_far // count].append(mebibytes)
+            tenth = tenths[10 * so_far // count]
+            if not tenth:
+                rich.print(f"{so_far:,} of {count:,} {what}: {mebibytes:.0f} MiB")
+            tenth.append(mebibytes)
         time.sleep(_POLL)
     if not all(tenths):
         raise UserError(f"{count} {what} are over too soon to be watched; ask for more.")
