@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Any
 
 import rich
 import tensorflow as tf
 
 from edet.errors import UserError
 from edet.files import read_json, write_json
-from edet.records.sources.example_set import ExampleSet
+from edet.records.sources.example_set import ExampleSet, stamps_of
 from edet.records.sources.folder import Folder
 from edet.records.sources.formats import open_folder
 from edet.records.writing import write_records
@@ -73,11 +72,10 @@ def _stamp(data: str, run: Workdir) -> str:
     """A hash of the names, sizes and times of change of all files but the run's own."""
     is_folder = tf.io.gfile.isdir(data)
     folder = Folder(data if is_folder else os.path.dirname(data) or ".")
-    own = os.path.abspath(run.path)
+    own = os.path.join(os.path.abspath(run.path), "")
+    paths = [folder.path(name) for name in folder.files]
+    paths = [path for path in paths if not os.path.abspath(path).startswith(own)]
     digest = hashlib.sha256(repr(data).encode())
-    for name in folder.files:
-        path: Any = folder.path(name)
-        if not os.path.abspath(path).startswith(own + os.sep):
-            status = tf.io.gfile.stat(path)
-            digest.update(repr((name, status.length, status.mtime_nsec)).encode())
+    for path, stamp in zip(paths, stamps_of(paths), strict=True):
+        digest.update(repr((path.removeprefix(folder.root), *stamp)).encode())
     return digest.hexdigest()

@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -128,15 +129,13 @@ class ExampleSet:
 
     @functools.cached_property
     def _stamps(self) -> list[tuple[int, int]]:
-        """(bytes, time of change) of each image; many at once, since buckets answer slowly."""
-        with concurrent.futures.ThreadPoolExecutor(32) as pool:
-            return list(pool.map(stamp_of, (example.image for example in self.examples)))
+        """(bytes, time of change) of each image."""
+        return stamps_of(example.image for example in self.examples)
 
     @functools.cached_property
-    def _mask_stamps(self) -> list[tuple[int, int] | None]:
-        with concurrent.futures.ThreadPoolExecutor(32) as pool:
-            masks = (example.mask for example in self.examples)
-            return list(pool.map(lambda mask: mask and stamp_of(mask.file), masks))
+    def _mask_stamps(self) -> list[tuple[int, int]]:
+        masks = (example.mask for example in self.examples)
+        return stamps_of(mask.file if mask else b"" for mask in masks)
 
     def num_bytes(self) -> int:
         """Bytes of all encoded images; missing files count as none."""
@@ -197,12 +196,23 @@ def _hash_of_name(example: Example) -> bytes:
     return hashlib.sha256(f"{example.filename}\n{example.source_id}".encode()).digest()
 
 
-def stamp_of(image: str | bytes) -> tuple[int, int]:
-    """Returns the bytes and the time of change of a file; of bytes their number."""
-    if isinstance(image, bytes):
-        return len(image), 0
+def stamps_of(files: Iterable[str | bytes]) -> list[tuple[int, int]]:
+    """Returns the bytes and the time of change of files; of bytes their number.
+
+    Many are asked for at once, since buckets answer slowly, and several by one thread, since disks
+    answer sooner than a thread starts.
+    """
+    files = list(files)
+    parts = [files[start : start + 16] for start in range(0, len(files), 16)]
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        return list(itertools.chain(*pool.map(lambda part: list(map(_stamp, part)), parts)))
+
+
+def _stamp(file: str | bytes) -> tuple[int, int]:
+    if isinstance(file, bytes):
+        return len(file), 0
     try:
-        status = tf.io.gfile.stat(image)
+        status = tf.io.gfile.stat(file)
     except tf.errors.OpError:
         return 0, 0  # Missing; reported when its shard is written.
     return status.length, status.mtime_nsec

@@ -22,7 +22,7 @@ from edet.errors import UserError
 from edet.records.schema import Example
 from edet.records.shards import FRAME_BYTES, read_records, records_at
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
-from edet.records.sources.example_set import ExampleSet, stamp_of
+from edet.records.sources.example_set import ExampleSet, stamps_of
 from edet.records.sources.folder import Folder, by_split, usual_split
 from edet.records.sources.loose_records import RecordedObject, picture_of, recorded_objects
 from edet.records.sources.shapes import BAD_IMAGE, WRONG, Seen, in_words, pixels, read_objects, text
@@ -97,12 +97,13 @@ class RecordedPictures(ExampleSet):
     @property
     def _stamps(self) -> list[tuple[int, int]]:
         files = [_place(example)[0] for example in self.examples]
-        stamps = {file: stamp_of(file) for file in set(files)}
+        known = list(set(files))
+        stamps = dict(zip(known, stamps_of(known), strict=True))
         return [stamps[file] for file in files]
 
     def num_bytes(self) -> int:
         """Bytes of the files."""
-        return sum(stamp_of(file)[0] for file in {_place(e)[0] for e in self.examples})
+        return sum(size for size, _ in stamps_of({_place(e)[0] for e in self.examples}))
 
 
 def _place(example: Example) -> tuple[str, int]:
