@@ -18,6 +18,7 @@ from edet.dataset_check.anchor_recall import (
     recall_tables,
     try_scales,
 )
+from edet.dataset_check.anchor_shapes import fitted_advice
 from edet.dataset_check.check import OUTSIDE, CheckedImage, CheckedSet
 from edet.dataset_check.limits import limits
 from edet.dataset_check.near_duplicates import Pair, near_duplicates
@@ -76,6 +77,7 @@ def report_on(sets: dict[str, CheckedSet], config: Config) -> DataReport:
         summary["anchors"] = {**measured, "scales": scales}
         tables += recall_tables(measured, scales)
         sentences += recall_advice(train, measured, scales, config)
+        sentences += fitted_advice(boxes, scales, config)
     if problems.problems:
         tables.append(problems.problem_table("in check_data.json"))
     return DataReport({**summary, "sentences": sentences}, tables, sentences, pairs)
