@@ -23,14 +23,16 @@ for _number in (signal.SIGHUP, signal.SIGINT):
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
-# They start processes, train or export, or build the named networks. Whatever is not here may do
-# none of that, and stays quick.
+# They start processes, train or export, build the named networks, or look at many pictures or
+# videos. Whatever is not here may do none of that, and stays quick.
 SLOW = {
     ".": "browser resuming segmentation tpu wheel workflows",
-    "cli": "convert_checkpoint create_tfrecords main serve_client sweep",
+    "cli": (
+        "convert_checkpoint create_tfrecords inspect_tfrecords main make_mosaics serve_client sweep"
+    ),
     "export": "benchmark feature_networks fold litert mediapipe onnx saved_model web",
-    "inference": "detector files segmenter tta",
-    "input": "masks pipeline",
+    "inference": "detector files journal segmenter tta video",
+    "input": "ground_truth masks parity pipeline",
     "models": "efficientdet parity resnet segmentation",
     "tools": (
         "benchmark_input compare_speed fusion_speed fuzz kill_check measure_memory "

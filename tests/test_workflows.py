@@ -132,6 +132,7 @@ assert workflows.predict(config, workdir, "", pictures, output, strategy)["image
 """
 
 
+@pytest.mark.thorough
 def test_pictures_are_shared_out_to_all_devices_and_come_back_in_order(workdir, tmp_path):
     pictures = []
     for k in range(5):  # which is no multiple of four
@@ -152,6 +153,7 @@ def test_pictures_are_shared_out_to_all_devices_and_come_back_in_order(workdir, 
         assert len(scores[0]) > 10
 
 
+@pytest.mark.thorough
 def test_an_exported_file_alone_is_enough_to_evaluate_and_predict(
     workdir, config, strategy, records, tmp_path, capsys, monkeypatch
 ):
@@ -234,6 +236,7 @@ def test_a_second_one_of_the_same_mode_is_refused_in_a_sentence(
     assert sorted(path.name for path in workdir.iterdir()) == before
 
 
+@pytest.mark.thorough
 def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_ends_as_if_it_had_not_been_full(
     workdir, config, strategy, tmp_path
 ):

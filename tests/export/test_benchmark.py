@@ -28,8 +28,12 @@ def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("benchmark")
     config = load_config(
         "efficientdet-lite0",
-        overrides=["model.image_size=64", "model.pyramid_width=8", "model.num_classes=2"],
-    )
+        overrides=[
+            "model.image_size=64", "model.pyramid_width=8", "model.num_classes=2",
+            "model.backbone=efficientnet-w0.35-d0.3", "model.pyramid_repeats=1",
+            "model.head_repeats=1", "model.max_level=5",
+        ],
+    )  # fmt: skip
     save_config(config, folder / "config.yaml")
     network = build_network(config.model)
     model = export_saved_model(network, config, str(folder / "m"))
