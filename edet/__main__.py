@@ -7,6 +7,7 @@ from edet.signals import end_with_a_sentence
 
 TOOLS = (
     "beam_predict",
+    "compare_runs",
     "convert_checkpoint",
     "convert_labels",
     "create_tfrecords",

@@ -43,6 +43,8 @@ class Workdir:
         self.last_checkpoints = CheckpointFolder(at("checkpoints"))
         self.best_checkpoints = CheckpointFolder(at("best"))
         self.best_file = os.path.join(self.best_checkpoints.path, "best.json")
+        self.starts_file = at("starts.json")  # when it was started, and what had changed
+        self.report_page = at("report.html")  # all of it, to look at
         self.history_file = at("history.csv")  # every step
         self.history_plot = at("history.png")
         self.evaluations_file = at("evaluations.csv")  # every evaluation
@@ -74,6 +76,10 @@ class Workdir:
     def result_file(self, mode: str) -> str:
         """Returns the path of what a mode returned, of "eval" for example."""
         return self.at(f"{mode}.json")
+
+    def report_file(self, section: str) -> str:
+        """Returns the path of what only a section of the page needs, such as "evaluation"."""
+        return self.at(f"report/{section}.json")
 
     def records(self, split: str) -> str:
         """Returns the prefix of the records that were made of a data set's folder."""

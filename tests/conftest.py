@@ -34,6 +34,7 @@ SLOW = {
     "inference": "detector files journal segmenter tta video",
     "input": "ground_truth masks parity pipeline",
     "models": "efficientdet parity resnet segmentation",
+    "report": "comparison page",
     "tools": (
         "benchmark_input compare_speed fusion_speed fuzz kill_check measure_memory "
         "measure_networks paper_tables serve_check"

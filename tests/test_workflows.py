@@ -72,9 +72,14 @@ def test_a_run_leaves_everything_that_explains_it(workdir, config):
     assert {path.name for path in workdir.iterdir()} >= {
         "config.yaml", "recipe.json", "environment.json", "history.csv", "history.png",
         "evaluations.csv", "eval.json", "examples.png", "checkpoints", "best", "tensorboard",
+        "report.html",
     }  # fmt: skip
     assert load_config(path=workdir / "config.yaml") == config
     assert [int(row["step"]) for row in Workdir(str(workdir)).history()] == [*range(6)]
+    (start,) = json.loads((workdir / "starts.json").read_text())
+    assert (start["step"], start["changed"]) == (0, [])
+    page = (workdir / "report.html").read_text()
+    assert "6 of 6 steps; best at step 6" in page and 'id="evaluation-strip-0"' in page
     versions = json.loads((workdir / "environment.json").read_text())["versions"]
     assert "keras" in versions
     assert json.loads((workdir / "eval.json").read_text())["images"] == 5
@@ -97,6 +102,9 @@ def test_the_workdir_alone_is_enough_for_every_mode(workdir, strategy, records, 
     summary = workflows.predict(config, str(workdir), "", [str(picture)], "")
     assert summary["images"] == 1
     assert (workdir / "predict" / "drawn" / "scene.png").exists()
+    page = (workdir / "report.html").read_text()
+    assert 'id="predict-strip-0"' in page and "saved_model/1" in page
+    assert page.count('type="text/plain" id="evaluation-strip-') == 1
 
 
 def test_the_evaluations_of_a_training_share_the_graph_that_reads_the_pictures(
@@ -389,7 +397,13 @@ def test_the_data_are_checked_and_drawn(config, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert all(sentence[:40] in printed for sentence in result["sentences"])
     written = sorted(path.name for path in tmp_path.iterdir())
-    assert written == ["check_data.json", "check_data.png"]  # the result before it is printed
+    # The result and the page of it before it is printed.
+    assert written == ["check_data.json", "check_data.png", "report", "report.html"]
+    groups = dict(json.loads((tmp_path / "report" / "data.json").read_text()))
+    seen = groups["What the network sees, after augmentation"]
+    assert len(seen) == 8 and seen[0]["size"] == [64, 64] and any(one["boxes"] for one in seen)
+    places = json.loads((tmp_path / "report" / "data-pictures.json").read_text())["places"]
+    assert len(places) == sum(map(len, groups.values()))
     assert json.loads((tmp_path / "check_data.json").read_text()) == result
     with Image.open(tmp_path / "check_data.png") as page:
         assert page.height > 8 * 480  # eight square scenes under each other

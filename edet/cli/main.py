@@ -16,6 +16,7 @@ from absl import app, flags
 
 from edet import workflows
 from edet.cli.common import exit_code_of
+from edet.cli.watch import watch
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.runtime.devices import STRATEGIES, make_strategy
@@ -30,6 +31,7 @@ MODES = (
     "benchmark",
     "inspect",
     "check_data",
+    "watch",
 )
 _TAKE_FILES = ("predict", "export", "benchmark")
 _TAKE_DATA = ("train", "eval", "train_and_eval", "check_data")
@@ -59,6 +61,9 @@ _DATA = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string("output", "", "Where predict and export write; default: workdir.")
 
 
+_PORT = flags.DEFINE_integer("port", 8000, "Of --mode=watch; 0 takes any free one.", 0, 65535)
+
+
 def main(argv: Sequence[str]) -> int:
     """Runs one mode. A sentence and exit code 2 end it after a mistake of the user, 75 if a file
     cannot be read or written for now, 143 after a training was stopped from outside, 130 after
@@ -78,6 +83,9 @@ def _run_mode(inputs: Sequence[str]) -> None:
     ):  # a shell leaves the "~" behind a "="
         flags.FLAGS[flag.name].value = flag.value and os.path.expanduser(flag.value)
     _refuse_what_is_not_for_the_mode(inputs)
+    if _MODE.value == "watch":
+        watch(_WORKDIR.value, _PORT.value)
+        return
     settings = workflows.records_of(_DATA.value, _WORKDIR.value) if _DATA.value else []
     config = run_config(
         _WORKDIR.value, _MODEL.value, _CONFIG.value, [*settings, *_SET.value], _WEIGHTS.value

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import http.server
 import os
+from collections.abc import Callable
 from typing import ClassVar
 
 from absl import flags
@@ -61,8 +62,14 @@ def server_of(folder: str, port: int) -> http.server.ThreadingHTTPServer:
     """
     if not os.path.isfile(os.path.join(folder, "index.html")):
         raise UserError(f"{folder} has no index.html; give what --set export.format=web wrote.")
+    return listening(functools.partial(Handler, directory=folder), port)
+
+
+def listening(
+    handler: Callable[..., http.server.BaseHTTPRequestHandler], port: int
+) -> http.server.ThreadingHTTPServer:
+    """Returns a server on 127.0.0.1; raises UserError if the port is taken."""
     try:
-        handler = functools.partial(Handler, directory=folder)
         return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:
         raise UserError(f"cannot listen on port {port}: {reason(error)}; name another.") from error

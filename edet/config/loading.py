@@ -174,9 +174,14 @@ def config_table(config: Config) -> rich.table.Table:
     table = rich.table.Table(title="configuration (* differs from the default)")
     for heading in ("setting", "value"):
         table.add_column(heading, overflow="fold")
-    for key, value in _flatten(as_dict(config)).items():
+    for key, value in flat_settings(config).items():
         table.add_row(f"{key} *" if key in changed else key, rich.markup.escape(str(value)))
     return table
+
+
+def flat_settings(config: Config) -> dict[str, Any]:
+    """Returns {"section.key": value} of all settings."""
+    return _flatten(as_dict(config))
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

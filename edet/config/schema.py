@@ -324,6 +324,8 @@ class TrainConfig:
     save_every: WholeNumber = 0  # steps between checkpoints; 0: after each twentieth
     keep: Count = 3  # checkpoints kept beside the best one
     log_every: WholeNumber = 0  # steps between log lines; 0: a 200th of the run, at most 100
+    # Services that keep numbers beside history.csv and TensorBoard; each needs its own package.
+    loggers: tuple[Literal["wandb", "mlflow", "aim"], ...] = ()
 
     def __post_init__(self):
         require(

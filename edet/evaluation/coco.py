@@ -67,6 +67,7 @@ class EvaluationResult:
       unknown_classes: class id -> detections of a class that the data set does not have; they
         are left out, as pycocotools does.
       dropped: detections left out because a coordinate or the score is not finite.
+      per_class_and_size: class name -> {"APs", "APm", "APl"}.
       precision: class name -> [T, R] over IoU 0.5:0.05:0.95 and recall 0:0.01:1.
       own_limit: where more detections count than COCO's 100: "max_detections" and, with so many,
         "AP", "AP50" and "AP75".
@@ -80,6 +81,7 @@ class EvaluationResult:
     detections: dict[str, int]
     unknown_classes: dict[int, int]
     dropped: int
+    per_class_and_size: dict[str, dict[str, float]]
     precision: dict[str, np.ndarray]
     own_limit: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -211,9 +213,9 @@ def evaluate_coco(
     with _quiet():
         evaluation.summarize()
     names = class_names(dataset)
-    # [T, R, K]: all areas, 100 detections. K is in rising order of the ids, as `names` is.
-    precision = evaluation.eval["precision"][:, :, :, 0, -1]
-    curves = {name: precision[:, :, k] for k, name in enumerate(names.values())}
+    # [T, R, K, areas]: 100 detections. K is in rising order of the ids, as `names` is.
+    precision = evaluation.eval["precision"][:, :, :, :, -1]
+    curves = {name: precision[:, :, k, 0] for k, name in enumerate(names.values())}
     truths = Counter(a["category_id"] for a in dataset["annotations"] if not a.get("iscrowd"))
     found = Counter(d["category_id"] for d in finite)
     return EvaluationResult(
@@ -225,6 +227,13 @@ def evaluate_coco(
         detections={name: found[k] for k, name in names.items()},
         unknown_classes={k: n for k, n in sorted(found.items()) if k not in names},
         dropped=len(detections) - len(finite),
+        per_class_and_size={
+            name: {
+                size: mean_precision(precision[:, :, k, area])
+                for area, size in enumerate(("APs", "APm", "APl"), start=1)
+            }
+            for k, name in enumerate(names.values())
+        },
         precision=curves,
         own_limit=_own_limit(dataset, finite, backend, max_detections),
     )
@@ -276,45 +285,10 @@ def run_cocoeval(
     return evaluation
 
 
-def confusion_matrix(
-    dataset: Dataset,
-    detections: Results,
-    score_threshold: float = 0.4,
-    iou_threshold: float = 0.5,
-) -> np.ndarray:
-    """Counts which class is detected where which class is.
-
-    The matching is pycocotools' own, without regard to classes: best score first, each detection
-    takes the free ground-truth box that it overlaps most. Crowd regions and what lies on them
-    count nowhere. (faster-coco-eval's matrix counts a crowd region as a missed object.)
-
-    Returns:
-      [K + 1, K + 1] int64, K as class_names. Row: the true class, or background. Column: the
-      detected class, or nothing.
-    """
-    index = {k: i for i, k in enumerate(class_names(dataset))}
-    nothing = len(index)
-    kept = [d for d in finite_detections(detections) if d["score"] >= score_threshold]
-    per_image = Counter(d["image_id"] for d in kept)
-    evaluation = run_cocoeval(
-        dataset, kept, "pycocotools", useCats=0, iouThrs=[iou_threshold], areaRng=[ALL_AREAS],
-        maxDets=[max(per_image.values(), default=1)],
-    )  # fmt: skip
-    truth, found = (
-        {number: index.get(entry["category_id"]) for number, entry in coco.anns.items()}
-        for coco in (evaluation.cocoGt, evaluation.cocoDt)
-    )
-    matrix = np.zeros((nothing + 1, nothing + 1), np.int64)
-    for image in filter(None, evaluation.evalImgs):
-        matches, ignored = image["gtMatches"][0], image["gtIgnore"]
-        for number, match, ignore in zip(image["gtIds"], matches, ignored, strict=True):
-            if not ignore:
-                matrix[truth[number], found[int(match)] if match else nothing] += 1
-        matches, ignored = image["dtMatches"][0], image["dtIgnore"][0]
-        for number, match, ignore in zip(image["dtIds"], matches, ignored, strict=True):
-            if not ignore and not match:
-                matrix[nothing, found[number]] += 1
-    return matrix
+def area_of(entry: Mapping[str, Any]) -> float:
+    """Returns the area of the outline where the annotation has it, otherwise of the box."""
+    area = entry.get("area")
+    return entry["bbox"][2] * entry["bbox"][3] if area is None else area
 
 
 def mean_precision(precision: np.ndarray) -> float:
@@ -341,7 +315,7 @@ def _indexed(coco: Any, dataset: Dataset, entries: Results) -> Any:
                 "image_id": numbers[entry["image_id"]],
                 "category_id": entry["category_id"],
                 "bbox": entry["bbox"],
-                "area": _area(entry),
+                "area": area_of(entry),
                 "iscrowd": int(bool(entry.get("iscrowd"))),
                 "score": entry.get("score"),
             }
@@ -350,12 +324,6 @@ def _indexed(coco: Any, dataset: Dataset, entries: Results) -> Any:
     }
     coco.createIndex()
     return coco
-
-
-def _area(entry: Mapping[str, Any]) -> float:
-    """The area of the outline where the annotation has it, otherwise of the box."""
-    area = entry.get("area")
-    return entry["bbox"][2] * entry["bbox"][3] if area is None else area
 
 
 def _quiet() -> contextlib.AbstractContextManager:

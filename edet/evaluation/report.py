@@ -11,7 +11,7 @@ from rich.table import Table
 from edet.evaluation.coco import EvaluationResult
 from edet.terminal import Console
 
-_MEANINGS = {
+MEANINGS = {
     "AP": "IoU 0.50:0.95",
     "AP50": "IoU 0.50",
     "AP75": "IoU 0.75",
@@ -53,11 +53,11 @@ def metrics_table(result: EvaluationResult) -> Table:
     table.add_column("value", justify="right")
     table.add_column("of")
     for name, value in result.metrics.items():
-        table.add_row(name, percent(value), _MEANINGS[name])
+        table.add_row(name, percent(value), MEANINGS[name])
     own = dict(result.own_limit)
     limit = own.pop("max_detections", 0)
     for name, value in own.items():
-        meaning = f"{_MEANINGS[name]}, with {limit} detections per image and class instead of 100"
+        meaning = f"{MEANINGS[name]}, with {limit} detections per image and class instead of 100"
         table.add_row(name, percent(value), meaning)
     return table
 

@@ -5,7 +5,8 @@ Shapes: n boxes of one image. Boxes are [ymin, xmin, ymax, xmax].
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from edet.input.reading import (
     without_autograph,
 )
 from edet.records.schema import parse_example
-from edet.records.shards import open_records
+from edet.records.shards import open_records, read_records
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,16 @@ def read_ground_truth(files: Sequence[str]) -> list[Annotations]:
                     f"cannot be decoded ({bad.reason}); leave it out of the records."
                 ) from None
             raise
+
+
+def read_encoded(files: Sequence[str], places: Sequence[int]) -> Iterator[bytes]:
+    """Yields encoded pictures of records by their rising numbers, those of `read_ground_truth`."""
+    wanted = set(places)
+    records = itertools.chain.from_iterable(map(read_records, files))
+    for place, record in enumerate(itertools.islice(records, 1 + max(wanted, default=-1))):
+        if place in wanted:
+            features = tf.train.Example.FromString(record).features.feature
+            yield features["image/encoded"].bytes_list.value[0]
 
 
 def ground_truth(example: dict[str, np.ndarray]) -> Annotations:

@@ -15,6 +15,7 @@ from edet.files import reason
 from edet.step_log import StepLog
 from edet.terminal import Console
 from edet.training.fusion_log import FusionLog
+from edet.training.loggers import Logger
 from edet.workdir import Workdir
 
 METRICS = (
@@ -36,9 +37,10 @@ class Reporter:
 
     def __init__(
         self, workdir: Workdir, first_step: int, total_steps: int, batch_size: int,
-        is_chief: bool = True, fusion: FusionLog | None = None,
+        is_chief: bool = True, fusion: FusionLog | None = None, loggers: Sequence[Logger] = (),
     ):  # fmt: skip
         """Args: `is_chief`, whether this process writes and prints; of several workers one does."""
+        self._loggers = list(loggers)
         self.fusion = fusion
         self.total_steps, self.batch_size, self.is_chief = total_steps, batch_size, is_chief
         self.console = Console(soft_wrap=True, quiet=not is_chief)
@@ -100,6 +102,7 @@ class Reporter:
             if self.fusion is not None:
                 self.fusion.add(self._step, self.board)
             self.board.flush()
+        self._tell(self._step, "train", means | {"images_per_second": rate})
         self.console.print(self._line(self._step, means, rate), highlight=False)
         self._warn_once(metrics)
 
@@ -140,6 +143,23 @@ class Reporter:
                 if page is not None:
                     tf.summary.image("eval/examples", tf.io.decode_png(page, channels=3)[None])
             self.board.flush()
+        self._tell(step, "eval", metrics)
+
+    def _tell(self, step: int, part: str, values: dict[str, float]) -> None:
+        """Hands numbers to the loggers; one that fails is named, and left out from then on."""
+        named = {f"{part}/{name}": value for name, value in values.items()}
+        for logger in list(self._loggers):
+            try:
+                logger.scalars(step, named)
+            except Exception as error:  # theirs are of any kind, and a training is worth more
+                self._loggers.remove(logger)
+                why = f"warning: {type(logger).__name__.strip('_')} takes no more numbers: {error}"
+                self.console.print(why, style="yellow", markup=False)
+
+    def close(self) -> None:
+        """Ends the loggers' entries."""
+        for logger in self._loggers:
+            logger.close()
 
     def flush(self) -> None:
         """Writes the rows of the history that wait; before a checkpoint, whose past they are."""

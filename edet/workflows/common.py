@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from edet.config.labels import class_ids, labels_of
 from edet.config.schema import Config
 from edet.dataset_check.report import name_clashes
 from edet.errors import UserError
 from edet.export.exported import exported_contents, is_exported, load_exported
-from edet.files import find_files, write_json
+from edet.files import find_files, read_json, write_json
 from edet.inference.detector import make_predictor
 from edet.inference.predictor import Predictor, of_pixels
 from edet.models.efficientdet import build_network
 from edet.records.shards import RecordSet, check_records
+from edet.report.page import write_page
 from edet.terminal import Console
 from edet.weights.loading import load_weights
 from edet.workdir import Workdir
@@ -25,13 +29,25 @@ console = Console(soft_wrap=True)
 
 
 def keep(workdir: str | Workdir, mode: str, summary: dict) -> dict:
-    """Writes <workdir>/<mode>.json, if there is a workdir, and returns the summary.
+    """Writes <workdir>/<mode>.json and the page, if there is a workdir, and returns the summary.
 
     It comes before printing: what a mode has worked out for hours is not lost to a terminal.
     """
     if workdir:
         write_json(Workdir(str(workdir)).result_file(mode), summary)
+        write_page(Workdir(str(workdir)))
     return summary
+
+
+def keep_figures(workdir: str | Workdir, path: str, figures: dict[str, Any]) -> None:
+    """Adds what is known of an exported file to <workdir>/models.json, {path: figures}."""
+    if not workdir:
+        return
+    file = Workdir(str(workdir)).result_file("models")
+    known = read_json(file, "result") if tf.io.gfile.exists(file) else {}
+    name = os.path.relpath(path, str(workdir)) if "://" not in path else path
+    name = path if name.startswith("..") else name
+    write_json(file, {**known, name: {**known.get(name, {}), **figures}})
 
 
 def load_predictor(config: Config, weights: str) -> Predictor:

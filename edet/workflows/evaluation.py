@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from edet.config.schema import Config
-from edet.evaluation.coco import CocoEvaluator, confusion_matrix
-from edet.evaluation.coco_format import class_names, parse_image_id, write_detections
+from edet.evaluation.coco import CocoEvaluator
+from edet.evaluation.coco_format import parse_image_id, write_detections
 from edet.evaluation.diagnosis import diagnose
 from edet.evaluation.evaluator import Evaluator
+from edet.evaluation.matching import confusion_matrix, match
 from edet.evaluation.overlays import Masked, save_mask_gallery
 from edet.evaluation.plots import (
     Picture,
@@ -31,17 +32,19 @@ from edet.geometry.boxes import xywh_to_yxyx
 from edet.image.letterbox import mask_to_picture
 from edet.inference.predictor import Predictor
 from edet.inference.run import prediction_on
-from edet.input.ground_truth import read_ground_truth
+from edet.input.ground_truth import read_encoded, read_ground_truth
 from edet.input.reading import decode_parsed, user_errors
 from edet.input.windows import make_eval_dataset
 from edet.records.masks import read_masks
 from edet.records.schema import parse_example
 from edet.records.shards import RecordSet, open_records
+from edet.report.evaluation import evaluation_data, lowest_listed, numbers
+from edet.report.page import pictures_of, save_section
 from edet.runtime.devices import check_batch_size
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory
 from edet.workdir import Workdir
-from edet.workflows.common import checked_records, console, keep, load_predictor
+from edet.workflows.common import checked_records, console, keep, keep_figures, load_predictor
 
 _GALLERY = 8  # pictures on the page that an evaluation draws
 
@@ -100,6 +103,10 @@ def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
         network = load_predictor(config, workdir.path)
         entries["network"] = Evaluation(config, Workdir(""), here, network).run().metrics
         keep(workdir, "eval", entries)
+        figures = {
+            name: value for name, value in summary.metrics.items() if name[:2] in ("AP", "mI")
+        }
+        keep_figures(workdir, path, figures)
         for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in summary.metrics):
             of_file, of_network = 100 * summary.metrics[name], 100 * entries["network"][name]
             console.print(
@@ -218,19 +225,37 @@ class Evaluation:
         dataset, detections = evaluator.dataset, evaluator.detections
         result = evaluator.result(max_detections=limit)
         reasons = diagnose(dataset, detections, result, limit)
-        entries = {**result.as_dict(), "diagnosis": reasons}
+        threshold = self._config.detect.draw_threshold
+        floor = lowest_listed(detections, len(dataset["images"]), threshold)
+        matches = match(dataset, detections, floor)
+        data = evaluation_data(dataset, matches, result, threshold)
+        entries = {**result.as_dict(), "diagnosis": reasons, **numbers(data)}
         if self._workdir:
+            self._save_section(data)
             write_json(self._workdir.result_file("eval"), extra | entries)
             names = list(self._labels["detection"].values())
             save_gallery(self._pictures(), self._workdir.examples_page, names)
         if self._workdir and self._in_full:
             write_detections(self._workdir.detections_file, detections)
             plot_precision_recall(result, self._workdir.precision_recall_plot)
-            names = list(class_names(dataset).values())
-            matrix = confusion_matrix(dataset, detections, self._config.detect.draw_threshold)
-            plot_confusion_matrix(matrix, names, self._workdir.confusion_plot)
+            matrix = confusion_matrix(matches, threshold)
+            plot_confusion_matrix(matrix, matches.names, self._workdir.confusion_plot)
         print_report(result, reasons, console)
         return dict(result.metrics), entries
+
+    def _save_section(self, data: dict[str, Any]) -> None:
+        """Writes what the page needs; the thumbnails only where other ones are wanted."""
+        stats = map(tf.io.gfile.stat, self._files)
+        records = [[f, s.length, s.mtime_nsec] for f, s in zip(self._files, stats, strict=True)]
+        made_of = pictures_of(self._workdir, "evaluation")
+        if made_of and made_of["records"] == records and not self._in_full:
+            data = {**data, "pictures": made_of["pictures"]}  # a run keeps those it began with
+        places = data["pictures"]
+        save_section(
+            self._workdir, "evaluation", data,
+            lambda: (functools.partial(bytes, e) for e in read_encoded(self._files, places)),
+            {"records": records, "pictures": places}, self._config.model.white_level,
+        )  # fmt: skip
 
     def _report_segmentation(self, extra: dict) -> Any:
         """Returns the result after writing and printing it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,18 +12,24 @@ import tensorflow as tf
 from rich.table import Table
 
 from edet.config.labels import labels_of, mask_labels_of
-from edet.config.schema import Config
+from edet.config.schema import Config, replace
 from edet.dataset_check.anchor_recall import best_anchors, image_scales, network_boxes
-from edet.dataset_check.check import CheckedImage, read_image, read_set
+from edet.dataset_check.check import CheckedImage, CheckedSet, read_image, read_set
 from edet.dataset_check.near_duplicates import Pair
-from edet.dataset_check.report import report_on
+from edet.dataset_check.report import DataReport, report_on
 from edet.evaluation.plots import Picture, Row, save_gallery, save_page, scaled
 from edet.files import find_files
+from edet.geometry.boxes import yxyx_to_xywh
+from edet.input.pipeline import make_train_dataset
+from edet.input.reading import user_errors
 from edet.models.complexity import count_cost, outline
+from edet.report.page import save_section
+from edet.report.pictures import Shown, grouped
 from edet.workdir import Workdir
 from edet.workflows.common import console, keep
 
 _GALLERY = 8  # pictures on each page that a check draws
+_SHOWN = 48  # pictures of each kind on the page of the run
 
 
 def inspect(config: Config, workdir: str = "") -> dict:
@@ -77,6 +84,8 @@ def check_data(config: Config, workdir: str) -> dict:
                 mask_labels_of(config.model) if config.model.segments else None,
             )  # fmt: skip
     report = report_on(sets, config)
+    if workdir:
+        _save_section(config, Workdir(workdir), sets, report)
     keep(workdir, "check_data", report.summary)
     if workdir:
         save_gallery(
@@ -93,6 +102,59 @@ def check_data(config: Config, workdir: str) -> dict:
     for sentence in report.sentences:
         console.print(f"• {sentence}", style="yellow", markup=False, highlight=False)
     return report.summary
+
+
+def _save_section(
+    config: Config, workdir: Workdir, sets: Mapping[str, CheckedSet], report: DataReport
+) -> None:
+    """Writes the pictures that the page shows: problems, copies, leaks, what is trained on."""
+    labels, level = labels_of(config.model), config.model.white_level
+    named = {image.name: image for found in sets.values() for image in found.images}
+
+    def shown(image: CheckedImage, note: str) -> Shown:
+        names = [labels.get(k) or str(k) for k in image.class_ids.tolist()]
+        boxes = yxyx_to_xywh(image.boxes).tolist()
+        return Shown(
+            image.source_id, image.height, image.width,
+            lambda: read_image(image, level),
+            [[*box, name] for box, name in zip(boxes, names, strict=True)], note,
+        )  # fmt: skip
+
+    problems: dict[str, list[str]] = {}
+    for problem in (p for name in sets for p in report.summary[name]["problems"]):
+        problems.setdefault(str(problem["file"]), []).append(problem["what"])
+    worst = sorted((name for name in problems if name in named), key=lambda n: -len(problems[n]))
+    groups = {
+        "Pictures with most problems": [
+            shown(named[name], ", ".join(dict.fromkeys(problems[name]))) for name in worst[:_SHOWN]
+        ],
+        "Pictures that look alike": [
+            shown(image, f"{pair.bits} of 64 bits differ, {where}")
+            for where, pairs in report.pairs.items() for pair in pairs[: _SHOWN // 2]
+            for image in pair[:2]
+        ],
+        "What the network sees, after augmentation": _augmented(config, labels),
+    }  # fmt: skip
+    data, reads = grouped(groups)
+    save_section(workdir, "data", data, lambda: reads)
+
+
+def _augmented(config: Config, labels: Mapping[int, str]) -> Iterator[Shown]:
+    """Yields pictures of the first training batches."""
+    small = replace(config, data={"batch_size": _GALLERY, "shuffle_buffer": _GALLERY})
+    files = find_files(config.data.train_records, "data.train_records")
+    names = list(labels.values())
+    with user_errors(files):
+        for batch in make_train_dataset(small, files).take(1).as_numpy_iterator():
+            for image, boxes, classes in zip(
+                batch["images"], batch.get("gt_boxes", [[]] * _GALLERY),
+                batch.get("gt_classes", [[]] * _GALLERY), strict=True,
+            ):  # fmt: skip
+                real = [k for k, place in enumerate(classes) if place >= 0]
+                yield Shown(
+                    "", *image.shape[:2], functools.partial(np.asarray, image),
+                    [[*yxyx_to_xywh(boxes[k]).tolist(), names[classes[k]]] for k in real],
+                )  # fmt: skip
 
 
 def _alike(config: Config, pairs: Mapping[str, Sequence[Pair]]) -> Iterator[Row]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 import tempfile
 from collections.abc import Sequence
@@ -21,19 +23,23 @@ from edet.export.litert import export_litert
 from edet.export.onnx import export_onnx
 from edet.export.saved_model import export_saved_model
 from edet.export.web import MODEL, export_web
+from edet.files import content_of, read_json
 from edet.inference.files import predict_files
 from edet.input.reading import user_errors
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
 from edet.ownership import lock_beside, owned
 from edet.records.sources.synthetic import make_scene
+from edet.report.page import save_section
+from edet.report.pictures import Shown, grouped
 from edet.runtime.devices import check_batch_size
 from edet.weights.loading import load_weights
 from edet.weights.zoo import ZOO
 from edet.workdir import Workdir
-from edet.workflows.common import console, keep, load_network, load_predictor
+from edet.workflows.common import console, keep, keep_figures, load_network, load_predictor
 
 _BENCHMARK_BATCHES = (1, 8)
+_PICTURES = 200  # of a prediction, on the page
 
 
 def predict(
@@ -61,6 +67,8 @@ def predict(
         )  # fmt: skip
     frames = f", {summary['frames']} frames of {summary['videos']} videos"
     written = f"{summary['images']} pictures{frames if summary['videos'] else ''} -> {output}"
+    if workdir:
+        _save_predictions(config, Workdir(workdir), output)
     keep(workdir, "predict", summary)
     console.print(written, markup=False)
     for verb, key in (("skipped", "failed"), ("incomplete", "incomplete"), ("named", "renamed")):
@@ -101,6 +109,7 @@ def export(
     network = load_network(config, weights or workdir)
     if wanted.format == "saved_model":
         folder = export_saved_model(network, config, output or Workdir(workdir).saved_model)
+        keep_figures(workdir, folder, {"format": "SavedModel", "bytes": _bytes_in(folder)})
         summary = keep(workdir, "export", {"saved_model": folder})
         console.print(f"SavedModel -> {folder}", markup=False)
         return summary
@@ -118,6 +127,8 @@ def export(
             write(network, config, path, pixels)
     size = tf.io.gfile.stat(path if ending else os.path.join(path, MODEL)).length
     written = f"{wanted.format} {wanted.precision} {wanted.outputs}, {size:,} bytes -> {path}"
+    kind = f"{wanted.format} {wanted.precision}"
+    keep_figures(workdir, path, {"format": kind, "bytes": size})
     summary = keep(workdir, "export", {wanted.format: path, "bytes": size})
     console.print(written, markup=False)
     if wanted.format == "web":
@@ -128,6 +139,32 @@ def export(
             "export.precision=int8 is as small and faster."
         )
     return summary
+
+
+def _save_predictions(config: Config, workdir: Workdir, output: str) -> None:
+    """Writes what the page shows: the first pictures, with what was found in them."""
+    path, threshold = os.path.join(output, "predictions.json"), config.detect.draw_threshold
+    rows = read_json(path, "result") if tf.io.gfile.exists(path) else []
+    pictures = [
+        Shown(
+            os.path.basename(row["file"]), row["height"], row["width"],
+            functools.partial(content_of, row["file"]),
+            [
+                [*d["bbox"], f"{d['category']} {100 * d['score']:.0f}"]
+                for d in row["detections"] if d["score"] >= threshold
+            ],
+        )
+        for row in itertools.islice((r for r in rows if "detections" in r), _PICTURES)
+    ]  # fmt: skip
+    data, reads = grouped({"Pictures": pictures})
+    save_section(workdir, "predict", data, lambda: reads, None, config.model.white_level)
+
+
+def _bytes_in(folder: str) -> int:
+    return sum(
+        tf.io.gfile.stat(os.path.join(where, name)).length
+        for where, _, names in tf.io.gfile.walk(folder) for name in names
+    )  # fmt: skip
 
 
 def _warn(why: str) -> None:
@@ -183,6 +220,9 @@ def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] 
             for row in rows
         ],
     }
+    if is_exported(weights):
+        single = next(row for row in rows if row.batch == 1)
+        keep_figures(workdir, weights, {"latency_ms": single.total})
     keep(workdir, "benchmark", summary)
     console.print(benchmark_table(summary))
     return summary

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import datetime
 import json
+import os
 import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,7 +14,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from edet.config.loading import config_table
+from edet.config.loading import config_table, flat_settings
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.evaluation.plots import plot_history
@@ -23,14 +26,16 @@ from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
 from edet.models.efficientdet import build_network, freeze
 from edet.records.shards import RecordSet
+from edet.report.page import write_page
 from edet.runtime.devices import check_batch_size, is_tpu
 from edet.runtime.graphs import only_cpus
 from edet.runtime.interruption import Workers
-from edet.runtime.memory import enough_memory, expected_memory
+from edet.runtime.memory import ExpectedMemory, enough_memory, expected_memory
 from edet.step_log import StepLog
 from edet.training.checkpoints import Checkpoints
 from edet.training.fusion_log import FusionLog
 from edet.training.log import Reporter
+from edet.training.loggers import open_loggers
 from edet.training.loop import train as run_training
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
@@ -79,9 +84,8 @@ def _train(
     is_chief = strategy.extended.should_checkpoint
     plan = _plan(config, workdir, strategy, evaluate_too)
     with workdir.owned("a training", is_chief):
-        if is_chief:
-            _announce(config, workdir, plan.recipe)
-        return _run(config, workdir, strategy, plan)
+        changed = _announce(config, workdir, plan.recipe) if is_chief else []
+        return _run(config, workdir, strategy, plan, changed)
 
 
 class _Plan(NamedTuple):
@@ -90,7 +94,10 @@ class _Plan(NamedTuple):
     eval_records: RecordSet | None  # to evaluate on while training
 
 
-def _run(config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, plan: _Plan) -> dict:
+def _run(
+    config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, plan: _Plan,
+    changed: list[str],
+) -> dict:  # fmt: skip
     """Trains as planned in a workdir that this process owns."""
     recipe, records, eval_records = plan
     is_chief = strategy.extended.should_checkpoint
@@ -118,8 +125,14 @@ def _run(config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, pla
         variables.restart_averages()
 
     done = int(variables.step.numpy())
+    if is_chief:
+        _note_start(workdir, done, changed, memory)
     fusion = FusionLog(network, workdir, done) if is_chief else None
-    reporter = Reporter(workdir, done, recipe.total_steps, config.data.batch_size, is_chief, fusion)
+    name = os.path.basename(os.path.normpath(workdir.path))
+    loggers = open_loggers(config.train.loggers, name, flat_settings(config)) if is_chief else []
+    reporter = Reporter(
+        workdir, done, recipe.total_steps, config.data.batch_size, is_chief, fusion, loggers
+    )
     evaluate_at = None
     if eval_records:
         with strategy.scope():
@@ -134,7 +147,7 @@ def _run(config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, pla
         lambda context: make_train_dataset(config, records, context, skip_steps=done)
     )
     update = TrainingStep(network, tasks_of(config), recipe)
-    with user_errors(records.files):
+    with contextlib.closing(reporter), user_errors(records.files):
         run_training(
             strategy, variables, update, recipe, iter(batches), checkpoints, reporter,
             lambda ids: describe_images(records.files, ids), evaluate_at,
@@ -167,13 +180,26 @@ def _plan(
     return _Plan(recipe, records, eval_records)
 
 
-def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> None:
-    """Saves and prints what the run will do."""
+def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> list[str]:
+    """Saves and prints what the run will do; returns what has changed since its first start."""
     notes = workdir.prepare(config)
     write_json(workdir.recipe_file, dataclasses.asdict(recipe))
     console.print(config_table(config), recipe.table(config))
     for note in notes:
         console.print(f"changed since this run was started: {note}", style="yellow", markup=False)
+    return notes
+
+
+def _note_start(workdir: Workdir, step: int, changed: list[str], memory: ExpectedMemory) -> None:
+    """Adds this start of the run to those before it."""
+    path = workdir.starts_file
+    starts = read_json(path, "log") if tf.io.gfile.exists(path) else []
+    start = {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(" ", "minutes"),
+        "step": step, "changed": changed,
+        "expected_memory": dataclasses.asdict(memory),
+    }  # fmt: skip
+    write_json(path, [*starts, start])
 
 
 def refuse_fewer_steps(workdir: Workdir, wanted: int) -> None:
@@ -214,6 +240,7 @@ class _Evaluations:
         measured_on: dict[str, Any], goes_on: bool,
     ):  # fmt: skip
         self._evaluation, self._network, self._variables = evaluation, network, variables
+        self._workdir = workdir
         self._checkpoints, self._reporter, self._measured_on = checkpoints, reporter, measured_on
         self._log = StepLog(workdir.evaluations_file)
         self._crc32 = zlib.crc32(json.dumps(measured_on, sort_keys=True).encode())
@@ -242,6 +269,7 @@ class _Evaluations:
         metrics = {name: f"{value:.6f}" for name, value in summary.metrics.items()}
         self._log.add([{"step": step} | metrics | {_CONDITIONS: self._crc32}])
         self._reporter.evaluation(step, summary.metrics, summary.page)
+        write_page(self._workdir)
         best = "  (best so far)" if is_best else ""
         console.print(f"step {step}  {summary.sentence}{best}")
 

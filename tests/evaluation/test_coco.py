@@ -16,7 +16,6 @@ from edet.errors import UserError
 from edet.evaluation.coco import (
     METRICS,
     CocoEvaluator,
-    confusion_matrix,
     evaluate_coco,
     evaluate_json,
     run_cocoeval,
@@ -426,45 +425,6 @@ def test_published_numbers_of_boxes_in_arrays(shared):
     golden = json.loads((folder / "golden.json").read_text())
     metrics = evaluator.result().metrics
     np.testing.assert_allclose(list(metrics.values()), list(golden.values()), rtol=0, atol=1e-7)
-
-
-# Matching without classes.
-
-
-def test_confusion_matrix_by_hand():
-    boxes = [[0, 0, 50, 50], [0, 100, 50, 150], [0, 200, 50, 250], [200, 200, 400, 400]]
-    rows = [
-        truth(1, boxes, [1, 2, 2, 1], is_crowd=np.array([0, 0, 0, 1])),
-        truth(2, [], []),
-        truth(3, boxes[:1], [1]),
-    ]
-    evaluator = CocoEvaluator(rows, LABELS)
-    found = [
-        (boxes[0], 0.9, 1),  # a cat found
-        (boxes[0], 0.8, 1),  # and once more: background
-        (boxes[1], 0.9, 1),  # a dog taken for a cat
-        (boxes[2], 0.3, 2),  # a dog, but below the threshold
-        ([220, 220, 300, 300], 0.9, 2),  # within a crowd of cats
-    ]
-    arrays = [np.array(column) for column in zip(*found, strict=True)]
-    evaluator.add([1], *[column[None] for column in arrays], [len(found)])
-    evaluator.add([2], [[[0, 0, 9, 9]]], [[0.9]], [[2]], [1])
-    matrix = confusion_matrix(evaluator.dataset, evaluator.detections, score_threshold=0.4)
-    expected = [
-        # cat, dog, nothing
-        [1, 0, 1],  # cat: one found, one in image 3 missed
-        [1, 0, 1],  # dog
-        [1, 1, 0],  # background: the double, and the dog in the empty image
-    ]
-    np.testing.assert_array_equal(matrix, expected)
-
-
-def test_confusion_matrix_without_detections_or_ground_truth():
-    evaluator = CocoEvaluator([truth(1, [[0, 0, 50, 50]], [2])], LABELS)
-    matrix = confusion_matrix(evaluator.dataset, evaluator.detections)
-    np.testing.assert_array_equal(matrix, [[0, 0, 0], [0, 0, 1], [0, 0, 0]])
-    evaluator = CocoEvaluator([truth(1, [], [])], {})
-    assert confusion_matrix(evaluator.dataset, evaluator.detections).tolist() == [[0]]
 
 
 def test_detections_of_an_image_that_the_data_set_lacks_are_refused():

@@ -48,7 +48,8 @@ def test_json_holds_fractions_and_counts(result):
     assert list(report["metrics"]) == list(METRICS)
     assert report["metrics"]["AP"] == pytest.approx(0.3)
     assert report["per_class"] == {"cat": pytest.approx(0.3), "dog [big]": -1.0}
-    del report["metrics"], report["per_class"]
+    assert report["per_class_and_size"]["cat"] == {"APs": -1, "APm": -1, "APl": pytest.approx(0.3)}
+    del report["metrics"], report["per_class"], report["per_class_and_size"]
     assert report == {
         "images": 1,
         "images_with_detections": 1,

@@ -1,0 +1,42 @@
+"""Two evaluated runs beside each other on one page, the pictures first where they differ most.
+
+edet compare_runs runs/a runs/b --output=compare.html
+"""
+
+from __future__ import annotations
+
+import sys
+
+from absl import app, flags
+
+from edet.cli.common import exit_code_of
+from edet.errors import UserError
+from edet.files import write_text
+from edet.report.comparison import compare
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this tool."""
+    flags.DEFINE_string("output", "compare.html", "The page to write.", flag_values=values)
+
+
+def compare_runs(options: flags.FlagValues, runs: list[str]) -> None:
+    """Writes the page of two workdirs.
+
+    Raises:
+      UserError: there are not two, or one has no evaluation.
+    """
+    if len(runs) != 2:
+        raise UserError(f"give two workdirs to compare, such as runs/a runs/b; here are {runs}.")
+    write_text(options.output, compare(*runs))
+    print(f"{options.output} shows {runs[0]} and {runs[1]}")
+
+
+def main() -> None:
+    """Runs the tool from the command line and ends the process with its exit code."""
+    define_flags(flags.FLAGS)
+    app.run(lambda argv: exit_code_of(lambda: compare_runs(flags.FLAGS, argv[1:])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

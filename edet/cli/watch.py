@@ -1,0 +1,89 @@
+"""Serves the page of a run on this machine while it trains: --mode=watch --workdir=runs/mine.
+
+The page comes anew when the run has evaluated or written results, and its curves every quarter of a
+minute. Only this machine reaches it, and only under its own name: no page of another site can ask
+for it through a name that leads here.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+
+import tensorflow as tf
+
+from edet.cli.serve_web import listening
+from edet.errors import UserError
+from edet.files import list_folder
+from edet.report.page import page_of
+from edet.workdir import Workdir
+
+_CURVES_EVERY = 15  # seconds: history.csv grows with every step
+_HOSTS = ("127.0.0.1", "localhost")
+
+
+def state_of(workdir: Workdir) -> str:
+    """Returns what changes as soon as the page would look otherwise."""
+    digest = hashlib.sha256()
+    for folder in (workdir.path, workdir.at("report")):
+        for name in sorted(list_folder(folder)):
+            path = f"{folder}/{name}"
+            if name.endswith((".json", ".csv")) and tf.io.gfile.exists(path):
+                stat = tf.io.gfile.stat(path)
+                is_history = path == workdir.history_file
+                seconds = stat.mtime_nsec // 10**9
+                when = seconds // _CURVES_EVERY if is_history else (stat.mtime_nsec, stat.length)
+                digest.update(repr((path, when)).encode())
+    return digest.hexdigest()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """Gives the page, and what tells it that there is a newer one."""
+
+    def __init__(self, *args: object, workdir: Workdir):
+        self._workdir = workdir
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        """Answers / and /state; nothing else is here."""
+        if self.headers.get("Host", "").partition(":")[0] not in _HOSTS:
+            return self.send_error(403)
+        try:
+            if self.path == "/":
+                return self._send("text/html; charset=utf-8", page_of(self._workdir, watched=True))
+            if self.path == "/state":
+                return self._send("text/plain", state_of(self._workdir))
+        except UserError as error:  # a file that is being replaced, a bucket that does not answer
+            return self.send_error(503, explain=str(error))
+        return self.send_error(404)
+
+    def _send(self, kind: str, text: str) -> None:
+        content = text.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing of each request."""
+
+
+def server_of(workdir: str, port: int) -> http.server.ThreadingHTTPServer:
+    """Returns a server of a run's page on 127.0.0.1 that listens already.
+
+    Raises:
+      UserError: the folder is not there, or the port is taken.
+    """
+    if not workdir or not tf.io.gfile.isdir(workdir):
+        raise UserError(f"--mode=watch needs the --workdir of a run; {workdir!r} is no folder.")
+    return listening(functools.partial(_Handler, workdir=Workdir(workdir)), port)
+
+
+def watch(workdir: str, port: int) -> None:
+    """Serves until Ctrl-C; raises what `server_of` does."""
+    with server_of(workdir, port) as server:
+        print(f"http://127.0.0.1:{server.server_port} shows {workdir}; Ctrl-C ends it.", flush=True)
+        server.serve_forever()

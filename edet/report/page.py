@@ -1,0 +1,135 @@
+"""Writes report.html: every section of a run of which there is something, in one file.
+
+A mode leaves its results in the workdir as JSON and CSV, and what only the page needs in report/:
+<section>.json, <section>-pictures.json with thumbnails. The page is made of whatever is there, by
+templates/, and drawn by assets/report.js. uPlot (MIT, 50 kB) draws the curves: plotly's smallest
+bundle has 1.2 MB, Vega's 0.8 MB, and a browser takes longer to start either than to open the page.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jinja2
+import markupsafe
+import tensorflow as tf
+
+from edet.files import read_json, read_text, write_text
+from edet.report.sections import SECTIONS
+from edet.report.thumbnails import Read, strips_of
+from edet.workdir import Workdir
+
+
+def save_section(
+    workdir: Workdir, name: str, data: Mapping[str, Any] | Sequence[Any],
+    pictures: Callable[[], Iterable[Read]] | None = None, of: Any = None, white_level: int = 65535,
+) -> None:  # fmt: skip
+    """Writes what the page needs of a section beyond what the mode keeps anyway.
+
+    Args:
+      workdir: of the run.
+      name: of the section.
+      data: ready for JSON.
+      pictures: gives what reads each picture that is shown, in order.
+      of: what the pictures depend on, ready for JSON: where it has not changed since, they are not
+        made again. None makes them always.
+      white_level: see `edet.image.decode.decode_image`.
+    """
+    write_text(workdir.report_file(name), _compact(data))
+    if pictures is None:
+        return
+    path = workdir.report_file(f"{name}-pictures")
+    if of is not None and pictures_of(workdir, name) == of:
+        return
+    write_text(path, _compact({"of": of, **strips_of(pictures(), white_level)}))
+
+
+def pictures_of(workdir: Workdir, name: str) -> Any:
+    """Returns what a section's thumbnails were made of, None if there are none."""
+    path = workdir.report_file(f"{name}-pictures")
+    return read_json(path, "thumbnails")["of"] if tf.io.gfile.exists(path) else None
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def write_page(workdir: Workdir) -> None:
+    """Writes the page of a run; nothing where no run is named.
+
+    Raises:
+      UserError: a file of the run cannot be read, or the page cannot be written; StorageError: this
+        may pass.
+    """
+    if workdir:
+        write_text(workdir.report_page, page_of(workdir))
+
+
+def page_of(workdir: Workdir, watched: bool = False) -> str:
+    """Returns the page of a run.
+
+    Args:
+      workdir: of the run.
+      watched: the page asks its server for changes, and comes anew when there are some.
+    """
+    sections, embedded, strips = {}, {}, {}
+    for name, describe in SECTIONS.items():
+        found = describe(workdir)
+        sections[name] = found and found.values
+        if found and found.drawn is not None:
+            embedded[f"{name}-data"] = _compact(found.drawn)
+        elif found and tf.io.gfile.exists(workdir.report_file(name)):
+            embedded[f"{name}-data"] = read_text(workdir.report_file(name), "report")
+            add_pictures(workdir, name, embedded, strips)
+    name = os.path.basename(os.path.normpath(workdir.path))
+    subtitle = ""
+    if workdir.has_config():
+        model = workdir.config().model
+        subtitle = f"{model.name}, {' × '.join(map(str, model.image_size))}"
+    return render(
+        "run.html", title=name, subtitle=subtitle, sections=sections, embedded=embedded,
+        strips=strips, watched=watched,
+    )  # fmt: skip
+
+
+def add_pictures(
+    workdir: Workdir, name: str, embedded: dict[str, str], strips: dict[str, str]
+) -> None:
+    """Adds the thumbnails of a section, if it has any, to what a page embeds."""
+    path = workdir.report_file(f"{name}-pictures")
+    found = read_json(path, "thumbnails") if tf.io.gfile.exists(path) else {}
+    embedded[f"{name}-places"] = _compact(found.get("places", []))
+    strips |= {f"{name}-strip-{k}": strip for k, strip in enumerate(found.get("strips", []))}
+
+
+def render(template: str, **values: Any) -> str:
+    """Returns a page of templates/; names in it are foreign text, and escaped."""
+    return _templates().get_template(template).render(**values)
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("edet.report"), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    templates.globals["asset"] = _asset
+    templates.filters["in_script"] = _in_script
+    return templates
+
+
+@functools.cache
+def _asset(name: str) -> markupsafe.Markup:
+    """Our own style or script, as it is."""
+    file = importlib.resources.files("edet.report") / "assets" / name
+    return markupsafe.Markup(file.read_text("utf-8"))
+
+
+def _in_script(text: str) -> markupsafe.Markup:
+    """JSON that cannot end the script element that holds it, whatever the names in it are."""
+    return markupsafe.Markup(text.replace("<", "\\u003c"))

@@ -1,0 +1,217 @@
+"""What each section of the page says, from the files that the modes leave in a workdir."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from edet.evaluation.report import MEANINGS, percent
+from edet.files import read_json
+from edet.workdir import Workdir
+
+_POINTS = 1000  # of a curve over all steps
+_PROBLEMS = 200  # in the table
+_CLASSES = 40  # bars
+
+
+class Section(NamedTuple):
+    """One section."""
+
+    values: dict[str, Any]  # what its template shows
+    drawn: dict[str, Any] | None = None  # what its charts show; None: report/<section>.json
+
+
+def _kept(workdir: Workdir, mode: str) -> dict[str, Any]:
+    path = workdir.result_file(mode)
+    return read_json(path, "result") if tf.io.gfile.exists(path) else {}
+
+
+def evaluation(workdir: Workdir) -> Section | None:
+    """COCO's numbers and everything behind them; the IoU of pixels."""
+    found, pixels = _kept(workdir, "eval"), _kept(workdir, "segmentation")
+    if not found.get("metrics") and not pixels:
+        return None
+    metrics = found.get("metrics", {})
+    sizes = ("APs", "APm", "APl")
+    errors = {name: one for name, one in found.get("errors", {}).items() if "all" not in name}
+    segmentation = pixels and {
+        "miou": percent(pixels["metrics"]["mIOU"]),
+        "classes": [(name, percent(value)) for name, value in pixels["IoU"].items()],
+    }
+    values = {
+        "images": found.get("images", 0),
+        "objects": sum(found.get("ground_truths", {}).values()),
+        "detections": sum(found.get("detections", {}).values()),
+        "step": found.get("step"),
+        "file": found.get("file"),
+        "metrics": [(name, percent(value), MEANINGS[name]) for name, value in metrics.items()],
+        "diagnosis": found.get("diagnosis", []),
+        "errors": [
+            (name, one["AP50 points"], f"{one['AP50 points']:.1f} ({one['count']})")
+            for name, one in errors.items()
+        ],
+        "calibration": f"{100 * found['calibration']['error']:.1f}" if errors else "",
+        "classes": [
+            (
+                name, percent(ap), *(percent(found["per_class_and_size"][name][s]) for s in sizes),
+                found["ground_truths"][name], found["detections"][name],
+            )
+            for name, ap in (found.get("per_class", {}) if errors else {}).items()
+        ],
+        "has_pictures": bool(errors) and tf.io.gfile.exists(workdir.report_file("evaluation")),
+        "matrix_rows": min(25, len(found.get("per_class", {}))),
+        "segmentation": segmentation,
+    }  # fmt: skip
+    return Section(values)
+
+
+def training(workdir: Workdir) -> Section | None:
+    """Losses, rates and AP over the steps, the recipe, and every start of the run."""
+    history, evaluations = workdir.history(), workdir.evaluations()
+    if not history and not evaluations:
+        return None
+    best = _best(workdir)
+    starts = (
+        read_json(workdir.starts_file, "log") if tf.io.gfile.exists(workdir.starts_file) else []
+    )
+    recipe = {}
+    if tf.io.gfile.exists(workdir.recipe_file):
+        recipe = read_json(workdir.recipe_file, "recipe")
+    memory = starts[-1]["expected_memory"] if starts else {}
+    done = f"{len(history):,} of {recipe.get('total_steps', len(history)):,} steps"
+    values = {
+        "done": f"{done}; best at step {best:,}" if best is not None else done,
+        "recipe": [(name, _shown(value)) for name, value in recipe.items()],
+        "memory": [(name, size, f"{size / 2**20:,.0f}") for name, size in memory.items()],
+        "starts": [
+            (one["time"], one["step"], "; ".join(one["changed"]) or "nothing") for one in starts
+        ],
+    }
+    percents = [
+        {name: value if name == "step" else 100 * value for name, value in row.items()}
+        for row in evaluations
+    ]
+    drawn = {"history": _thinned(history), "evaluations": _columns(percents), "best": best}
+    return Section(values, drawn)
+
+
+def _best(workdir: Workdir) -> int | None:
+    if not tf.io.gfile.exists(workdir.best_file):
+        return None
+    return read_json(workdir.best_file, "result").get("step")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float | None]]:
+    names = dict.fromkeys(name for row in rows for name in row if not name.endswith("crc32"))
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _thinned(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float | None]]:
+    """Returns columns of at most _POINTS values, each the mean of the steps that it stands for."""
+    columns = _columns(rows)
+    if len(rows) <= _POINTS:
+        return columns
+    edges = np.linspace(0, len(rows), _POINTS, endpoint=False).astype(int)
+    counts = np.diff(np.append(edges, len(rows)))
+    values = {name: np.array(column, np.float64) for name, column in columns.items()}
+    means = {name: np.add.reduceat(column, edges) / counts for name, column in values.items()}
+    return {
+        name: [None if np.isnan(v) else float(f"{v:.6g}") for v in column]
+        for name, column in means.items()
+    }
+
+
+def data(workdir: Workdir) -> Section | None:
+    """What `--mode=check_data` has found."""
+    found = _kept(workdir, "check_data")
+    if not found:
+        return None
+    anchors = found.get("anchors", {})
+    problems = [
+        (str(one["file"]), " ".join(str(one[key]) for key in ("what", "detail") if one.get(key)))
+        for name in ("train", "eval") for one in found.get(name, {}).get("problems", [])
+    ]  # fmt: skip
+    recalls = [(str(row["name"] or row["id"]), row) for row in anchors.get("classes", [])]
+    recalls.sort(key=lambda named: named[1]["recall"])
+    sides = anchors.get("all", {}).get("sides", {})
+    values = {
+        "sentences": found["sentences"],
+        "sets": [_set(name, found[name]) for name in ("train", "eval") if name in found],
+        "recall_by_class": [_share(name, row) for name, row in recalls[:_CLASSES]],
+        "recall_by_size": [_share(f"{name} pixels", row) for name, row in sides.items()],
+        "problems": problems[:_PROBLEMS],
+        "more_problems": len(problems) if len(problems) > _PROBLEMS else 0,
+    }
+    return Section(values)
+
+
+def _share(name: str, row: Mapping[str, Any]) -> tuple[str, float, str]:
+    return name, row["recall"] or 0.0, f"{percent(row['recall'] or 0)} % of {row['boxes']:,}"
+
+
+def _set(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    classes = sorted(found["classes"], key=lambda row: -row["boxes"])
+    return {
+        "name": name, "images": f"{found['images']:,}", "boxes": f"{found['boxes']:,}",
+        "classes": [
+            (str(row["name"] or row["id"]), row["boxes"], f"{row['boxes']:,}")
+            for row in classes[:_CLASSES]
+        ],
+    } | {
+        side: [(name, n, f"{n:,}") for name, n in found[side].items()]
+        for side in ("heights", "widths")
+    }  # fmt: skip
+
+
+def predict(workdir: Workdir) -> Section | None:
+    """What the last prediction found."""
+    found = _kept(workdir, "predict")
+    if not found:
+        return None
+    sentence = f"{found['images']:,} pictures and {found['videos']:,} videos"
+    return Section({"sentence": sentence, "failed": list(found["failed"].items())})
+
+
+def models(workdir: Workdir) -> Section | None:
+    """Exported files with their size and AP, and how fast each format is here."""
+    found, benchmark = _kept(workdir, "models"), _kept(workdir, "benchmark")
+    if not found and not benchmark:
+        return None
+
+    def number(row: Mapping[str, Any], key: str, form: str, factor: float = 1.0) -> str:
+        return form.format(factor * row[key]) if row.get(key) is not None else ""
+
+    rows = benchmark.get("rows", [])
+    values = {
+        "files": [
+            (
+                path, row.get("format", ""), number(row, "bytes", "{:,.1f}", 1e-6),
+                number(row, "AP", "{:.1f}", 100), number(row, "AP50", "{:.1f}", 100),
+                number(row, "latency_ms", "{:.1f}"),
+            )
+            for path, row in found.items()
+        ],
+        "benchmark": [
+            (
+                row["name"], row["batch"],
+                *(f"{row[part]:.1f}" for part in ("prepare", "network", "suppress", "total")),
+                f"{1000 * row['batch'] / row['total']:.1f}", number(row, "peak_memory", "{:.0f}"),
+            )
+            for row in rows
+        ],
+        "cores": benchmark.get("machine", {}).get("cores", ""),
+    }  # fmt: skip
+    return Section(values)
+
+
+SECTIONS: dict[str, Callable[[Workdir], Section | None]] = {
+    "evaluation": evaluation, "training": training, "data": data, "predict": predict,
+    "models": models,
+}  # fmt: skip
