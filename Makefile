@@ -3,6 +3,7 @@
 # make test-all  the same with what is marked thorough, as .ci/run does
 # make quick  the tests without processes, training and large networks, in under two minutes
 # make test-beam  the tests of Apache Beam, in .venv-beam (docs/large_scale.md)
+# make docs   the documentation as a site, in site/ (a warning is an error)
 # make tpu-env  .venv-tpu, which compiles for TPUs without one (tpu/README.md)
 # make peers  .venv-peers: what tools/compare_speed.py compares with (docs/speed.md)
 # make annotation-tools  .venv-annotations: what tools of others write, as the tests read it
@@ -16,7 +17,7 @@ TF ?= cpu
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: setup demo test test-all quick lint test-beam tpu-env nightly fuzz soak peers annotation-tools
+.PHONY: docs setup demo test test-all quick lint test-beam tpu-env nightly fuzz soak peers annotation-tools
 
 setup: .venv/ready-$(TF)
 
@@ -65,6 +66,10 @@ peers: .venv-peers/ready
 
 annotation-tools: setup
 	$(BIN)/python -m tools.checks.annotation_tools --fixtures=tests/records/sources/fixtures --document=docs/data.md
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m tools.docs_site --output=site
 
 tpu-env: .venv-tpu/ready
 

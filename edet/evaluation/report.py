@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 import rich.box
@@ -25,6 +26,34 @@ MEANINGS = {
     "ARm": "area 32² to 96²",
     "ARl": "area above 96²",
 }
+
+
+class Evaluated(dict):
+    """What an evaluation found, ready for JSON; a notebook shows it as tables."""
+
+    def _repr_html_(self) -> str:
+        reasons = "".join(f"<p>{html.escape(reason)}</p>" for reason in self.get("diagnosis", []))
+        metrics = [(name, percent(value), "") for name, value in self.get("metrics", {}).items()]
+        classes = [
+            (name, percent(ap), self["ground_truths"][name])
+            for name, ap in self.get("per_class", {}).items()
+        ]
+        pixels = self.get("segmentation", {}).get("IoU", {})
+        masks = [(name, percent(value), "") for name, value in pixels.items()]
+        tables = (
+            ("metric", "value", "", metrics), ("class", "AP", "objects", classes),
+            ("class", "IoU", "", masks),
+        )  # fmt: skip
+        return reasons + "".join(_html_table(rows, *head) for *head, rows in tables if rows)
+
+
+def _html_table(rows: Sequence[tuple[str, str, object]], *headings: str) -> str:
+    head = "".join(f"<th>{html.escape(heading)}</th>" for heading in headings)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def print_report(

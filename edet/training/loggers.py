@@ -75,7 +75,7 @@ class _MLflow:
 
 class _Aim:
     def __init__(self, aim: Any, run: str, settings: Mapping[str, Any]):
-        self._run = aim.Run(experiment="edet", log_system_params=False)
+        self._run = aim.Run(experiment="edet", system_tracking_interval=None)
         self._run.name = run
         self._run["settings"] = {key: str(value) for key, value in settings.items()}
 

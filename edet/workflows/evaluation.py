@@ -24,7 +24,7 @@ from edet.evaluation.plots import (
     plot_precision_recall,
     save_gallery,
 )
-from edet.evaluation.report import print_report
+from edet.evaluation.report import Evaluated, print_report
 from edet.evaluation.segmentation import SegmentationEvaluator
 from edet.export.exported import is_exported
 from edet.files import find_files, write_json
@@ -80,7 +80,7 @@ def _evaluate(
     summary = Evaluation(config, workdir, strategy, predictor, in_full=True).run()
     if not strategy.extended.should_checkpoint:
         return {}
-    return keep(workdir, "eval", summary.entries)
+    return keep(workdir, "eval", Evaluated(summary.entries))
 
 
 def evaluate_predictor(config: Config, workdir: str, predictor: Predictor) -> dict:
@@ -88,7 +88,8 @@ def evaluate_predictor(config: Config, workdir: str, predictor: Predictor) -> di
     checked_records(config, "eval_records")
     run, here = Workdir(workdir), tf.distribute.get_strategy()
     with run.owned("an evaluation"):
-        return Evaluation(config, run, here, predictor, in_full=True).run().entries
+        entries = Evaluation(config, run, here, predictor, in_full=True).run().entries
+    return keep(run, "eval", Evaluated(entries))
 
 
 def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:

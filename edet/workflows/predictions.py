@@ -14,7 +14,7 @@ import numpy as np
 from edet.errors import UserError
 from edet.evaluation.overlays import draw_overlay
 from edet.evaluation.plots import draw_boxes
-from edet.image.files import read_picture, save_png
+from edet.image.files import encode_png, read_picture, save_png
 from edet.image.letterbox import mask_to_picture
 from edet.inference import video
 from edet.inference.files import find_inputs
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import supervision
 
 Picture = str | bytes | np.ndarray
+_SURE = 0.3  # score from which on a notebook shows a detection
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,6 +91,10 @@ class Prediction:
         if path:
             save_png(drawn, path)
         return drawn
+
+    def _repr_png_(self) -> bytes:
+        """A notebook shows the picture with what is sure enough."""
+        return encode_png(self.draw(threshold=_SURE), level=2)
 
     def to_coco(self) -> list[dict[str, Any]]:
         """Returns COCO results: category_id, bbox [x, y, width, height] in pixels, score, and

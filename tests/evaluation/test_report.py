@@ -10,7 +10,7 @@ from rich.console import Console
 
 from edet.evaluation.coco import METRICS, CocoEvaluator
 from edet.evaluation.coco_format import GroundTruth
-from edet.evaluation.report import percent, print_report
+from edet.evaluation.report import Evaluated, percent, print_report
 
 
 @pytest.fixture
@@ -41,6 +41,16 @@ def test_tables_hold_percent_and_every_class(result):
     assert "cat 30.0 1 1" in lines
     assert "dog [big] – 0 1" in lines
     assert lines[-1] == "• AP is [low]."
+
+
+def test_a_notebook_shows_tables_of_names_as_text(result):
+    found = Evaluated({**result.as_dict(), "diagnosis": ["AP < 0.3 & low."]})
+    found["per_class"] = {"<b>cat</b>": 0.3}
+    found["ground_truths"] = {"<b>cat</b>": 1}
+    shown = found._repr_html_()
+    assert "<p>AP &lt; 0.3 &amp; low.</p>" in shown
+    assert "<tr><td>AP</td><td>30.0</td><td></td></tr>" in shown
+    assert "<td>&lt;b&gt;cat&lt;/b&gt;</td><td>30.0</td><td>1</td>" in shown
 
 
 def test_json_holds_fractions_and_counts(result):

@@ -1,5 +1,6 @@
 """A loaded model as one object: what it predicts, evaluates, exports and trains."""
 
+import io
 import json
 import shutil
 import sys
@@ -117,6 +118,8 @@ def test_a_prediction_becomes_coco_rows_and_a_drawing(model, picture, tmp_path):
     assert (row["file"], row["name"], row["ymin"]) == (picture, one.names[0], float(ymin))
     drawn = one.draw(str(tmp_path / "drawn.png"), threshold=2.0)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "drawn.png")), drawn)
+    shown = Image.open(io.BytesIO(one._repr_png_()))  # what a notebook asks for
+    np.testing.assert_array_equal(np.asarray(shown), one.draw(threshold=0.3))
 
 
 def test_other_libraries_get_their_own_types(model, picture, monkeypatch):
