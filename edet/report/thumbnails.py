@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from edet.errors import UserError
 from edet.image.files import decode_picture
 
 SIDE = 320  # pixels of a thumbnail's longer side
@@ -28,18 +27,18 @@ _GREY = (128, 128, 128)
 Read = Callable[[], "bytes | np.ndarray"]
 
 
-def thumbnail(picture: bytes | np.ndarray, white_level: int) -> Image.Image:
-    """Returns a small copy of a picture, upright; a grey one where it cannot be decoded.
+def thumbnail(read: Read, white_level: int) -> Image.Image:
+    """Returns a small copy of a picture, upright; a grey one where it cannot be read or decoded.
 
     Args:
-      picture: an encoded picture, or uint8 [H, W, 3].
+      read: returns an encoded picture, or uint8 [H, W, 3].
       white_level: see `edet.image.decode.decode_image`.
     """
     try:
-        image = _opened(picture, white_level)
+        image = _opened(read(), white_level)
         image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
         return ImageOps.exif_transpose(image).convert("RGB")
-    except (UserError, OSError, ValueError):  # check_data and the reader say why
+    except Exception:  # of any kind: Pillow on damaged EXIF, a file that is gone; others say why
         return Image.new("RGB", (SIDE, SIDE * 3 // 4), _GREY)
 
 
@@ -81,7 +80,7 @@ def strips_of(pictures: Iterable[Read], white_level: int = 65535) -> dict[str, A
         rows.clear()
         return len(buffer.getvalue())
 
-    for small in _side_by_side(lambda read: thumbnail(read(), white_level), pictures):
+    for small in _side_by_side(lambda read: thumbnail(read, white_level), pictures):
         rows.append(small)
         if len(rows) == _ROWS:
             size += close()

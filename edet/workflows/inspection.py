@@ -17,6 +17,7 @@ from edet.dataset_check.anchor_recall import best_anchors, image_scales, network
 from edet.dataset_check.check import CheckedImage, CheckedSet, read_image, read_set
 from edet.dataset_check.near_duplicates import Pair
 from edet.dataset_check.report import DataReport, report_on
+from edet.errors import UserError
 from edet.evaluation.plots import Picture, Row, save_gallery, save_page, scaled
 from edet.files import find_files
 from edet.geometry.boxes import yxyx_to_xywh
@@ -117,7 +118,10 @@ def _save_section(
         return Shown(
             image.source_id, image.height, image.width,
             lambda: read_image(image, level),
-            [[*box, name] for box, name in zip(boxes, names, strict=True)], note,
+            [
+                [*box, name] for box, name in zip(boxes, names, strict=True)
+                if np.isfinite(box).all()
+            ], note,
         )  # fmt: skip
 
     problems: dict[str, list[str]] = {}
@@ -133,8 +137,11 @@ def _save_section(
             for where, pairs in report.pairs.items() for pair in pairs[: _SHOWN // 2]
             for image in pair[:2]
         ],
-        "What the network sees, after augmentation": _augmented(config, labels),
     }  # fmt: skip
+    try:
+        groups["What the network sees, after augmentation"] = list(_augmented(config, labels))
+    except UserError as error:  # the check goes on where no training would
+        console.print(f"no picture of what the network sees: {error}", style="yellow", markup=False)
     data, reads = grouped(groups)
     save_section(workdir, "data", data, lambda: reads)
 

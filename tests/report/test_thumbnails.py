@@ -32,13 +32,19 @@ def test_each_place_shows_its_picture():
 def test_a_photo_that_lies_on_its_side_stands_upright():
     photo = np.zeros((640, 1280, 3), np.uint8)
     photo[:, :640] = 255  # the left half is light
-    turned = thumbnail(jpeg(photo, orientation=6), 65535)  # turned by a quarter, clockwise
+    turned = thumbnail(lambda: jpeg(photo, orientation=6), 65535)  # turned by a quarter, clockwise
     assert turned.size == (SIDE // 2, SIDE)
     assert turned.getpixel((80, 20))[0] > 200 and turned.getpixel((80, 300))[0] < 50
 
 
-@pytest.mark.parametrize("broken", [b"", b"\xff\xd8\xff but no JPEG", b"no picture"])
-def test_what_cannot_be_decoded_is_grey(broken):
+def _gone() -> bytes:
+    raise FileNotFoundError("the picture was moved")
+
+
+@pytest.mark.parametrize(
+    "broken", [lambda: b"", lambda: b"\xff\xd8\xff but no JPEG", lambda: b"no picture", _gone]
+)
+def test_what_cannot_be_read_or_decoded_is_grey(broken):
     assert thumbnail(broken, 65535).getcolors() == [(SIDE * SIDE * 3 // 4, (128, 128, 128))]
 
 
