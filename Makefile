@@ -7,6 +7,7 @@
 # make tpu-env  .venv-tpu, which compiles for TPUs without one (tpu/README.md)
 # make peers  .venv-peers: what tools/compare_speed.py compares with (docs/speed.md)
 # make annotation-tools  .venv-annotations: what tools of others write, as the tests read it
+# make consumers  .venv-consumers: what tools of others make of exported files (docs/consumers.md)
 # make nightly  every compilation of tpu/README.md that these versions have not done, make fuzz, make soak: hours
 # make fuzz   100,000 damaged pictures and 40,000 damaged records, COCO files, label maps and data sets: SEED=1
 # make soak   4,000 steps, 10,000 predictions and 10,000 requests: does memory stay flat?
@@ -17,7 +18,7 @@ TF ?= cpu
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: docs setup demo test test-all quick lint test-beam tpu-env nightly fuzz soak peers annotation-tools
+.PHONY: docs setup demo test test-all quick lint test-beam tpu-env nightly fuzz soak peers annotation-tools consumers
 
 setup: .venv/ready-$(TF)
 
@@ -70,6 +71,9 @@ annotation-tools: setup
 docs: setup
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(BIN)/python -m tools.docs_site --output=site
+
+consumers: setup
+	$(BIN)/python -m tools.checks.consumers --document=docs/consumers.md
 
 tpu-env: .venv-tpu/ready
 

@@ -50,14 +50,18 @@ def test_the_table_goes_between_its_two_marks(tmp_path):
         "before\n<!-- annotation_tools -->\nold\n<!-- end of annotation_tools -->\nafter\n"
     )
     item = next(item for item in OUTPUTS if item.name == "fiftyone_kitti")
-    document(text, markdown([Reading(item, boxes=10, equal=1, furthest=0.5, negatives=1)]))
+    document(
+        text,
+        markdown([Reading(item, boxes=10, equal=1, furthest=0.5, negatives=1)]),
+        "annotation_tools",
+    )
     lines = text.read_text().splitlines()
     assert (lines[0], lines[-1]) == ("before", "after")
     assert "| fiftyone 1.22.1 | kitti | 10 | 1 | 0.50 | no | yes |" in lines[4]
     assert "old" not in lines
     text.write_text("no marks")
     with pytest.raises(UserError, match="lacks <!-- annotation_tools -->"):
-        document(text, "")
+        document(text, "", "annotation_tools")
 
 
 def test_versions_are_pinned():

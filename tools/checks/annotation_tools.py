@@ -34,7 +34,6 @@ from tools.checks.annotation_truth import make_truth
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _WRITERS = "tools.checks.annotation_writers"
 _SEED = 0
-_MARK, _END = "<!-- annotation_tools -->\n", "<!-- end of annotation_tools -->"
 _README = """# One data set as real tools write it
 
 `make annotation-tools` writes this folder anew. truth.json holds the five photos with their boxes,
@@ -81,17 +80,18 @@ def check(options: flags.FlagValues) -> None:
     table = markdown(readings)
     print(table)
     if options.document:
-        document(pathlib.Path(options.document), table)
+        document(pathlib.Path(options.document), table, "annotation_tools")
     if wrong := [reading for reading in readings if not reading.right]:
         raise UserError("\n".join(f"{each.item.name}: {each.problem}" for each in wrong))
 
 
-def document(path: pathlib.Path, table: str) -> None:
-    """Puts the table between the two comments of a text that name this script."""
-    before, mark, rest = path.read_text().partition(_MARK)
-    _, end, after = rest.partition(_END)
+def document(path: pathlib.Path, table: str, name: str) -> None:
+    """Puts a table between the two comments of a text that name the script which made it."""
+    opening, closing = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, mark, rest = path.read_text().partition(opening)
+    _, end, after = rest.partition(closing)
     if not end:
-        raise UserError(f"{path} lacks {_MARK.strip()} and {_END.strip()} around the table.")
+        raise UserError(f"{path} lacks {opening.strip()} and {closing} around the table.")
     path.write_text(f"{before}{mark}{table}{end}{after}")
 
 
