@@ -293,7 +293,10 @@ def _read_records(path: str) -> None:
 
 def save_model(folder: str) -> str:
     """Writes the SavedModel of an untrained small network and returns where."""
-    small = {"image_size": 64, "pyramid_width": 16, "pyramid_repeats": 1, "head_repeats": 1}
+    small = {
+        "image_size": 64, "backbone": "efficientnet-w0.35-d0.3", "max_level": 5, "num_classes": 3,
+        "pyramid_width": 16, "pyramid_repeats": 1, "head_repeats": 1,
+    }  # fmt: skip
     config = replace(Config(), model=small)
     return export_saved_model(build_network(config.model), config, folder)
 
