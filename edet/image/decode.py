@@ -44,6 +44,7 @@ def decode_image(encoded: tf.Tensor, white_level: int = WHITE_LEVEL) -> tf.Tenso
       tf.errors.InvalidArgumentError: when the op runs on bytes that are no readable image, or one
         that `header.checked` refuses.
     """
+    encoded = tf.convert_to_tensor(encoded)  # of Python's bytes a graph would be kept each
     stored = decode_stored_pixels(encoded, white_level=white_level)
     return turn_upright(stored, exif_orientation(encoded))
 
@@ -128,7 +129,7 @@ def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cond(bits == 8, through_palette, lambda: image)
 
 
-@tf.function(autograph=False)
+@tf.function(autograph=False, reduce_retracing=True)  # of each size a graph would be kept
 def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Undoes an EXIF orientation.
 

@@ -288,3 +288,13 @@ def test_the_turned_photo_is_the_upright_photo(shared):
     upright = decode((folder / "upright_photo.jpg").read_bytes()).numpy()
     # Two JPEG encodings of the same pixels.
     assert np.abs(turned - upright).mean() < 4
+
+
+def test_pictures_of_other_bytes_and_sizes_keep_no_graph_each():
+    """The first two sizes have one each, from which the third, for all sizes, follows."""
+    counts = []
+    for side in range(3, 9):
+        decode_image(tf.io.encode_png(tf.zeros([side, 2 * side, 3], tf.uint8)).numpy())
+        graphs = (decode_stored_pixels, turn_upright)
+        counts.append([graph.experimental_get_tracing_count() for graph in graphs])
+    assert counts[2] == counts[-1]
