@@ -165,7 +165,7 @@ def _set(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
             for row in classes[:_CLASSES]
         ],
     } | {
-        side: [(name, n, f"{n:,}") for name, n in found[side].items()]
+        side: [(name, n, f"{n:,}") for name, n in found[side].items() if n]
         for side in ("heights", "widths")
     }  # fmt: skip
 
