@@ -3,9 +3,9 @@
   python -m tools.checks.consumers --document=docs/consumers.md
 
 Each tool runs in an environment of its own, made by the first run (about 3.5 GB in all).
-"Difference"
-is the largest from edet's own outputs in TensorFlow: of a network or all boxes as a share of the
-output's largest value, of detections in the scores, and in the boxes as a share of the picture.
+"Difference" is the largest from edet's own outputs in TensorFlow: of a network or all boxes as a
+share of the output's largest value, of detections in the scores and, where all classes are the
+same, in the boxes as a share of the picture.
 "Time" is processor time on one thread, as a multiple of LiteRT's for float32 with the same outputs.
 """
 
