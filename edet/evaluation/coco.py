@@ -123,8 +123,8 @@ class CocoEvaluator:
             "annotations": [a for _, annotations in rows for a in annotations],
             "categories": [{"id": int(k), "name": name} for k, name in labels.items()],
         }
-        self._ids = list(number_images(self.dataset))
-        self._known = set(self._ids)
+        self._known = set(number_images(self.dataset))
+        self._ids = [image["id"] for image in self.dataset["images"]]  # in the order of the rows
         self.reset()
 
     def reset(self) -> None:

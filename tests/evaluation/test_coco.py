@@ -482,3 +482,18 @@ def test_text_for_a_number_is_refused_by_both_libraries_alike(tmp_path, field, v
     sentence = f"entry 2 of annotations has the {field} '{value}'; it must be a number"
     with pytest.raises(UserError, match=sentence):
         evaluate_json(str(tmp_path / "truth.json"), str(tmp_path / "found.json"))
+
+
+@pytest.mark.parametrize("ids", [("b", "a"), (2, 1)])
+def test_a_picture_is_the_row_of_its_index_whatever_the_order_of_the_ids(ids):
+    """Records are shuffled, so their ids do not rise: the first row is b's, not a's."""
+    rows = [truth(ids[0], [[0, 0, 10, 10]], [1]), truth(ids[1], [[50, 50, 90, 90]], [1])]
+    evaluator = CocoEvaluator(rows, LABELS)
+    boxes = np.array([[[0, 0, 10, 10]], [[50, 50, 90, 90]]], np.float32)
+    outputs = {
+        "boxes": boxes, "scores": np.ones((2, 1), np.float32),
+        "classes": np.ones((2, 1), np.int32), "num_detections": np.ones(2, np.int32),
+    }  # fmt: skip
+    evaluator.update({"image_index": np.array([0, 1])}, outputs)
+    assert [found["image_id"] for found in evaluator.detections] == list(ids)
+    assert evaluator.result().metrics["AP"] == pytest.approx(1)
