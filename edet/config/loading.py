@@ -1,4 +1,4 @@
-"""One configuration from its sources: default < model < released weights < YAML < --set.
+"""One configuration from its sources: default < model < recipe < released weights < YAML < --set.
 
 The sources are merged as they are; the schema then checks what came out.
 """
@@ -14,6 +14,7 @@ import rich.table
 import yaml
 
 from edet.config.labels import read_labels, read_mask_labels
+from edet.config.recipes import recipe_of
 from edet.config.schema import Config, ConfigError
 from edet.config.sizes import as_dict, sized_config
 from edet.config.yaml_text import parse_yaml
@@ -42,7 +43,8 @@ def load_config(
         not read but named in errors.
 
     Returns:
-      A frozen Config. Later sources win: default < model < settings < YAML < overrides.
+      A frozen Config. Later sources win: default < model < what train.recipe, set in any of them,
+      stands for < settings < YAML < overrides.
 
     Raises:
       ConfigError: an unknown key (with the nearest known one), a wrong type, a name of the
@@ -61,7 +63,7 @@ def load_config(
         )
     _read_label_maps(layers)
     sections = as_dict(sized_config(name or Config().model.name))
-    for layer in layers:
+    for layer in [recipe_of(layers), *layers]:
         sections = _merge(sections, layer)
     return Config(**sections)
 

@@ -272,9 +272,15 @@ class AugmentConfig:
 class LossConfig:
     """Matching and the three terms of the loss."""
 
+    # Which anchors answer for a box: those that overlap it by positive_iou, and the best one; or
+    # those around its centre that overlap it more than most of these (ATSS, arXiv 1912.02424).
+    assignment: Literal["iou", "atss"] = "iou"
     # An anchor with this overlap is positive (paper 5.1).
     positive_iou: Annotated[Positive, Field(le=1)] = 0.5
-    alpha: Share = 0.25  # focal loss balance (paper 5.1)
+    # What a positive anchor's class score is to become: 1 (focal, paper 5.1), or the overlap of the
+    # anchor's box as it is found: quality_focal (arXiv 2006.04388), varifocal (arXiv 2008.13367).
+    class_loss: Literal["focal", "quality_focal", "varifocal"] = "focal"
+    alpha: Share = 0.25  # focal loss balance (paper 5.1); varifocal: 1 - alpha is of negatives
     gamma: NotNegative = 1.5  # focal loss focus (paper 5.1)
     label_smoothing: ShareBelowOne = 0.0
     huber_delta: Positive = 0.1  # reference
@@ -300,13 +306,19 @@ class TrainConfig:
     freeze: tuple[Literal["backbone", "pyramid", "heads"], ...] = ()
     seed: Annotated[WholeNumber, Field(lt=2**32)] = 0  # of weights, data order and augmentation
 
+    # A name for the values of the settings that make it (edet.config.recipes); whatever else is
+    # set stays as it is set. paper: the defaults here.
+    recipe: Literal["paper", "modern"] = "paper"
     # Peak, for a batch of 64; scaled with data.batch_size (reference).
     learning_rate: Positive = 0.08
     schedule: Literal["cosine", "stepwise", "polynomial", "constant"] = "cosine"
     warmup_epochs: NotNegative = 1.0  # linear from warmup_learning_rate to the peak (paper 5.1)
     warmup_learning_rate: NotNegative = 0.008  # for a batch of 64, scaled with data.batch_size
     drop_epochs: tuple[Number, Number] = (200, 250)  # stepwise: x0.1 and x0.01 from here on
-    momentum: ShareBelowOne = 0.9  # SGD without Nesterov (paper 5.1)
+    # sgd (paper 5.1), or adamw, whose learning rate goes with the root of the batch.
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: ShareBelowOne = 0.9  # of SGD, without Nesterov (paper 5.1)
+    adamw_decay: NotNegative = 0.05  # of kernels, times the learning rate, instead of the L2 loss
     # Of each gradient, then of all together (reference); 0: no clipping.
     clip_norm: NotNegative = 10.0
     ema_decay: ShareBelowOne = 0.9998  # moving average of the weights (paper 5.1); 0 turns it off

@@ -7,6 +7,8 @@ level -> y -> x -> octave -> aspect, the order in which the heads' outputs are f
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edet.config.schema import AnchorConfig
@@ -30,6 +32,18 @@ def make_anchors(image_size: tuple[int, int], levels: range, config: AnchorConfi
     """
     sizes = feature_sizes(image_size, levels[-1])
     per_level = [_level_anchors(image_size, sizes[level], config) for level in levels]
+    return np.concatenate(per_level).astype(np.float32)
+
+
+def anchor_strides(image_size: tuple[int, int], levels: range, config: AnchorConfig) -> np.ndarray:
+    """Returns [A, 2], float32: how far the next location lies below and beside each anchor's."""
+    sizes = feature_sizes(image_size, levels[-1])
+    per_level = [
+        np.broadcast_to(
+            np.divide(image_size, sizes[level]), (math.prod(sizes[level]) * config.per_location, 2)
+        )
+        for level in levels
+    ]
     return np.concatenate(per_level).astype(np.float32)
 
 

@@ -16,8 +16,9 @@ FORCED = 2.0
 
 
 def match_anchors(
-    anchors: Tensor, gt_boxes: Tensor, gt_valid: Tensor, positive_iou: float
-) -> tf.Tensor:
+    anchors: Tensor, gt_boxes: Tensor, gt_valid: Tensor, positive_iou: float,
+    strides: Tensor | None = None,
+) -> tf.Tensor:  # fmt: skip
     """Returns for each anchor the row of its ground-truth box, or UNMATCHED: int32 [..., A].
 
     An anchor is matched with the box that it overlaps most if their IoU is at least `positive_iou`;
@@ -26,11 +27,16 @@ def match_anchors(
     object that fits no anchor is learnt too. A box that overlaps no anchor is not matched: the
     reference makes the very first anchor answer for it, a corner far from the object.
 
+    With `strides` the first rule is that of ATSS (arXiv 1912.02424): a box's candidates are the
+    anchors of the 3 x 3 locations of each level around its centre, the threshold is the mean and
+    the deviation of their overlaps, added, and only anchors whose centre lies in the box count.
+
     Args:
         anchors: [A, 4], float32.
         gt_boxes: [..., N, 4], float32.
         gt_valid: [..., N], bool; False marks padding, which is never matched.
-        positive_iou: from which overlap on an anchor is positive.
+        positive_iou: from which overlap on an anchor is positive; of no use with `strides`.
+        strides: [A, 2], the distance of an anchor's location to the next below and beside it.
     """
     gt_boxes, gt_valid = tf.convert_to_tensor(gt_boxes), tf.convert_to_tensor(gt_valid)
     # A box without area overlaps nothing, so padding needs no more care than this.
@@ -46,9 +52,10 @@ def match_anchors(
     def match_row(row, strongest, matched):
         box = tf.split(tf.gather(gt_boxes, row, axis=-2), 4, axis=-1)  # each [..., 1]
         overlap = iou_of_coordinates(box, anchor_coordinates)  # [..., A]
+        wanted = overlap if strides is None else _overlap_around(box, overlap, anchors, strides)
         best = tf.argmax(overlap, axis=-1, output_type=tf.int32)
         best = tf.where(tf.reduce_max(overlap, axis=-1) > 0, best, num_anchors)  # none: no one-hot
-        strength = tf.maximum(overlap, tf.one_hot(best, num_anchors, FORCED, 0.0))
+        strength = tf.maximum(wanted, tf.one_hot(best, num_anchors, FORCED, 0.0))
         matched = tf.where(strength > strongest, row, matched)
         return row + 1, tf.maximum(strongest, strength), matched
 
@@ -57,4 +64,27 @@ def match_anchors(
         match_row,
         (tf.constant(0), tf.zeros(shape), tf.fill(shape, UNMATCHED)),
     )
+    if strides is not None:
+        return matched  # whatever has a strength above 0
     return tf.where(strongest >= positive_iou, matched, UNMATCHED)
+
+
+def _overlap_around(
+    box: list[Tensor], overlap: Tensor, anchors: Tensor, strides: Tensor
+) -> tf.Tensor:
+    """Returns the overlaps [..., A] of a box's positive anchors by ATSS, and 0 for all others.
+
+    The published rule takes the nine nearest anchors of a level, one a location. Here there are
+    several a location, and those of the nine nearest locations are found without sorting.
+    """
+    anchors, strides = tf.convert_to_tensor(anchors), tf.convert_to_tensor(strides)
+    y, x = ((anchors[:, k] + anchors[:, k + 2]) / 2 for k in range(2))
+    ymin, xmin, ymax, xmax = box
+    dy, dx = tf.abs(y - (ymin + ymax) / 2), tf.abs(x - (xmin + xmax) / 2)
+    near = (dy < 1.5 * strides[:, 0]) & (dx < 1.5 * strides[:, 1])
+    inside = (dy < (ymax - ymin) / 2) & (dx < (xmax - xmin) / 2)
+    count = tf.maximum(tf.reduce_sum(tf.cast(near, tf.float32), -1, keepdims=True), 1.0)
+    mean = tf.reduce_sum(tf.where(near, overlap, 0.0), -1, keepdims=True) / count
+    variance = tf.reduce_sum(tf.where(near, tf.square(overlap - mean), 0.0), -1, keepdims=True)
+    threshold = mean + tf.sqrt(variance / count)
+    return tf.where(near & inside & (overlap >= threshold), overlap, 0.0)

@@ -26,8 +26,9 @@ class Targets(NamedTuple):
 
 
 def assign_targets(
-    anchors: Tensor, gt_boxes: Tensor, gt_classes: Tensor, positive_iou: float
-) -> Targets:
+    anchors: Tensor, gt_boxes: Tensor, gt_classes: Tensor, positive_iou: float,
+    strides: Tensor | None = None,
+) -> Targets:  # fmt: skip
     """Returns the targets of a batch of padded ground truth; static shapes, runs on the device.
 
     Args:
@@ -35,10 +36,11 @@ def assign_targets(
         gt_boxes: [B, N, 4], float32; padding rows are 0.
         gt_classes: [B, N], int32 class index; -1 in padding rows.
         positive_iou: from which overlap on an anchor is positive.
+        strides: of the anchors' locations, [A, 2], to assign by ATSS instead (`match_anchors`).
     """
     anchors = tf.convert_to_tensor(anchors)
     gt_classes = tf.cast(gt_classes, tf.int32)
-    matched = match_anchors(anchors, gt_boxes, gt_classes >= 0, positive_iou)
+    matched = match_anchors(anchors, gt_boxes, gt_classes >= 0, positive_iou, strides)
     positive = matched != UNMATCHED
     row = tf.maximum(matched, 0)
     class_targets = tf.where(positive, tf.gather(gt_classes, row, axis=1, batch_dims=1), BACKGROUND)

@@ -75,7 +75,7 @@ class ExpectedMemory:
 
 def expected_memory(
     network: keras.Model, images: int, precision: str = "float32", micro_batches: int = 1,
-    remat: bool = False, evaluate_too: bool = False,
+    remat: bool = False, evaluate_too: bool = False, optimizer: str = "sgd",
 ) -> ExpectedMemory:  # fmt: skip
     """Returns what training a network is expected to need on each of its devices.
 
@@ -86,6 +86,7 @@ def expected_memory(
       micro_batches: parts that the images are worked through in.
       remat: whether blocks are computed again for their gradient.
       evaluate_too: whether a second network evaluates while training.
+      optimizer: "sgd", or "adamw", which keeps two values of each weight.
     """
     trainable, others = (
         4 * sum(math.prod(variable.shape) for variable in variables)
@@ -114,10 +115,12 @@ def expected_memory(
         activations = sum(block.inside for block in blocks) * value
         temporary = max(loss, gradient)
     temporary += images * targets  # of the whole batch
-    new_values = 3 * trainable + 2 * others  # weights, velocities, averages after the update
+    velocities = trainable * (2 if optimizer == "adamw" else 1)
+    # Weights, velocities and averages after the update.
+    new_values = 2 * trainable + velocities + 2 * others
     return ExpectedMemory(
         weights=trainable + others,
-        velocities=trainable,
+        velocities=velocities,
         averages=trainable + others,
         evaluation=trainable + others if evaluate_too else 0,
         gradients=trainable + new_values,

@@ -76,7 +76,7 @@ class Checkpoints:
             except (ValueError, AssertionError) as error:
                 raise UserError(
                     f"cannot restore {path}: {reason(error)}; was it written by a run with "
-                    "another model?"
+                    "another model or optimizer?"
                 ) from error
             status.expect_partial()  # a loss scale that this run has no use for
             self._optional.read(path).expect_partial()

@@ -1,4 +1,4 @@
-"""The three terms of the loss: focal class loss, Huber box loss, L2; and optional IoU losses.
+"""The three terms of the loss: class loss, Huber box loss, L2; and optional IoU losses.
 
 Shapes: B images · A anchors, all levels · K classes
 Everything is computed in float32 whatever the network's precision. The losses are sums over the
@@ -51,7 +51,18 @@ def detection_losses(
     """
     box_deltas = ops.cast(box_deltas, "float32")
     positive = targets.class_targets >= 0
-    class_loss = ops.sum(focal_loss(class_logits, targets.class_targets, config)) / normalizer
+    if config.iou_loss != "none" or config.class_loss != "focal":
+        # Background anchors decode to themselves: an unused NaN would still reach the gradient.
+        boxes = decode_boxes(ops.where(positive[..., None], box_deltas, 0.0), anchors)
+        gt_boxes = decode_boxes(targets.box_targets, anchors)
+    if config.class_loss == "focal":
+        class_terms = focal_loss(class_logits, targets.class_targets, config)
+    else:
+        overlap = ops.where(positive, 1.0 - iou_loss(boxes, gt_boxes, "iou"), 0.0)
+        class_terms = quality_loss(
+            class_logits, targets.class_targets, ops.stop_gradient(overlap), config
+        )
+    class_loss = ops.sum(class_terms) / normalizer
     # The reference leaves out every delta whose target is exactly 0, also those of positive
     # anchors: a head start in the right place is never held there. The mask here is the anchor's.
     huber = huber_loss(box_deltas - targets.box_targets, config.huber_delta)
@@ -59,9 +70,6 @@ def detection_losses(
     losses = {"class_loss": class_loss, "box_loss": box_loss}
     losses["total"] = class_loss + config.box_weight * box_loss
     if config.iou_loss != "none":
-        # Background anchors decode to themselves: an unused NaN would still reach the gradient.
-        boxes = decode_boxes(ops.where(positive[..., None], box_deltas, 0.0), anchors)
-        gt_boxes = decode_boxes(targets.box_targets, anchors)
         iou_terms = ops.where(positive, iou_loss(boxes, gt_boxes, config.iou_loss), 0.0)
         losses["iou_loss"] = ops.sum(iou_terms) / (4 * normalizer)
         losses["total"] += config.iou_weight * losses["iou_loss"]
@@ -86,6 +94,33 @@ def focal_loss(class_logits: Tensor, class_targets: Tensor, config: LossConfig) 
     if config.label_smoothing:
         cross_entropy += config.label_smoothing / 2 * z
     return alpha * modulator * cross_entropy
+
+
+def quality_loss(
+    class_logits: Tensor, class_targets: Tensor, overlap: Tensor, config: LossConfig
+) -> Tensor:
+    """Returns the loss [B, A, K] that teaches a class's score p the overlap q of its box.
+
+    CE is the binary cross entropy of p with q, which is 0 for all classes but the anchor's own.
+    "quality_focal" is |q - p|^gamma CE. "varifocal" is q CE where q > 0, and
+    (1 - alpha) p^gamma CE elsewhere.
+
+    Args:
+        class_logits: [B, A, K], any float type.
+        class_targets: [B, A], class indices; -1: none.
+        overlap: [B, A], float32 in 0-1, what the box of each positive anchor overlaps its object.
+        config: gamma, alpha, and which of the two.
+    """
+    logits = ops.cast(class_logits, "float32")
+    classes = ops.arange(logits.shape[-1], dtype=class_targets.dtype)
+    quality = ops.where(class_targets[..., None] == classes, overlap[..., None], 0.0)
+    cross_entropy = ops.softplus(logits) - quality * logits
+    score = ops.maximum(ops.sigmoid(logits), SMALLEST_SIDE)  # 0 ** gamma has no slope if gamma < 1
+    if config.class_loss == "varifocal":
+        background = (1 - config.alpha) * ops.power(score, config.gamma)
+        return ops.where(quality > 0, quality, background) * cross_entropy
+    distance = ops.maximum(ops.abs(quality - score), SMALLEST_SIDE)
+    return ops.power(distance, config.gamma) * cross_entropy
 
 
 def huber_loss(error: Tensor, delta: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""SGD with momentum and the moving average of the weights, as functions of plain tensors.
+"""SGD with momentum, AdamW and the moving average of the weights, as functions of plain tensors.
 
 Keras' optimisers clip before the gradients of the replicas are summed, and their average leaves
 out batch-norm statistics and has no ramp; none of it matches the reference.
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 Tensors = Sequence[tf.Tensor]
+
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # of AdamW, Keras' defaults
 
 
 def clip_factors(
@@ -58,6 +60,31 @@ def sgd(
         momentum * v - rate * g for v, g, rate in zip(velocities, gradients, rates, strict=True)
     ]
     return [w + v for w, v in zip(variables, velocities, strict=True)], velocities
+
+
+def adamw(
+    variables: Tensors, moments: Tensors, squares: Tensors, gradients: Tensors, *,
+    factors: Tensors, rate: tf.Tensor, step: tf.Tensor, decay: Sequence[float],
+) -> tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor]]:  # fmt: skip
+    """Returns (new variables, moments, squares) as Keras' AdamW (arXiv 1711.05101) makes them.
+
+    Args:
+      moments, squares: moving averages of gradients and of their squares, 0 at first.
+      factors: what clipping multiplies each gradient by.
+      rate: the learning rate; `decay` times it is taken off a variable's own value.
+      step: updates done before this one, 0 first.
+      decay: of each variable, 0 for none.
+    """
+    count = tf.cast(step, tf.float32) + 1.0
+    corrected = rate * tf.sqrt(1.0 - tf.pow(_BETA_2, count)) / (1.0 - tf.pow(_BETA_1, count))
+    gradients = [g * factor for g, factor in zip(gradients, factors, strict=True)]
+    moments = [m + (1.0 - _BETA_1) * (g - m) for m, g in zip(moments, gradients, strict=True)]
+    squares = [s + (1.0 - _BETA_2) * (g * g - s) for s, g in zip(squares, gradients, strict=True)]
+    new = [
+        w * (1.0 - rate * share) - corrected * m / (tf.sqrt(s) + _EPSILON)
+        for w, m, s, share in zip(variables, moments, squares, decay, strict=True)
+    ]
+    return new, moments, squares
 
 
 def moving_average(

@@ -46,8 +46,10 @@ class Recipe:
     warmup_learning_rate: float
     warmup_steps: int
     drop_steps: tuple[int, int]  # of the stepwise schedule
+    optimizer: str
     momentum: float
     weight_decay: float
+    adamw_decay: float
     clip_norm: float
     ema_decay: float
     batch_norm_momentum: float
@@ -70,7 +72,9 @@ class Recipe:
             "epochs": self._epochs_note(config),
             "steps_per_epoch": f"images // batch of {batch}",
             "total_steps": "train.steps" if config.train.steps else "epochs x steps_per_epoch",
-            "learning_rate": f"train.learning_rate {config.train.learning_rate} x {batch} / 64",
+            "learning_rate": f"train.learning_rate {config.train.learning_rate} x {batch} / 64"
+            if config.train.optimizer == "sgd"
+            else f"train.learning_rate {config.train.learning_rate} x sqrt({batch} / 64)",
             "warmup_steps": f"train.warmup_epochs {config.train.warmup_epochs}",
             "ema_decay": f"train.ema_decay {config.train.ema_decay}",
             "batch_norm_momentum": f"model.batch_norm_momentum {config.model.batch_norm_momentum}",
@@ -129,6 +133,8 @@ def resolve_recipe(
         memory = max(total / _BATCH_NORM_SHARE, _SHORTEST_BATCH_NORM_MEMORY)
         batch_norm_momentum = min(batch_norm_momentum, 1 - 1 / memory)
     scale = batch / 64  # the reference's learning rates are for a batch of 64
+    if train.optimizer == "adamw":
+        scale = math.sqrt(scale)  # the rule of its kind (arXiv 2205.10287)
     return Recipe(
         finetuning=finetuning,
         seed=train.seed,
@@ -141,8 +147,10 @@ def resolve_recipe(
         warmup_learning_rate=min(train.warmup_learning_rate, train.learning_rate) * scale,
         warmup_steps=warmup,
         drop_steps=tuple(int(epoch * steps_per_epoch) for epoch in train.drop_epochs),
+        optimizer=train.optimizer,
         momentum=train.momentum,
         weight_decay=config.loss.weight_decay,
+        adamw_decay=train.adamw_decay,
         clip_norm=train.clip_norm,
         ema_decay=ema_decay,
         batch_norm_momentum=batch_norm_momentum,

@@ -20,7 +20,7 @@ from edet.models.rematerialization import RematerializedNetwork
 from edet.training.accumulation import sum_over_parts
 from edet.training.loss_scale import LossScale, next_loss_scale
 from edet.training.losses import is_kernel, l2_loss
-from edet.training.optimizer import clip_factors, moving_average, sgd
+from edet.training.optimizer import adamw, clip_factors, moving_average, sgd
 from edet.training.recipe import Recipe
 from edet.training.schedules import learning_rate
 from edet.training.tasks import Task
@@ -36,9 +36,10 @@ class State(NamedTuple):
     step: tf.Tensor  # int32, updates done
     trainable: Tensors
     non_trainable: Tensors  # batch-norm statistics, and whatever is frozen
-    velocities: Tensors  # of the trainable ones
+    velocities: Tensors  # of the trainable ones; AdamW's moving averages of gradients
     averages: Tensors  # of the trainable, then of the non-trainable ones
     loss_scale: LossScale | tuple[()] = ()  # of a float16 network
+    squares: Tensors | tuple[()] = ()  # of AdamW: the moving averages of squared gradients
 
 
 class TrainingStep:
@@ -89,9 +90,7 @@ class TrainingStep:
         is_finite = loss_is_finite & tf.math.is_finite(norm)
         new = tf.cond(
             is_finite,
-            lambda: self._update(
-                state, gradients, [rate * factor for factor in factors], non_trainable
-            ),
+            lambda: self._update(state, gradients, factors, rate, non_trainable),
             lambda: state,
         )
         if state.loss_scale:
@@ -172,8 +171,11 @@ class TrainingStep:
         return losses, list(non_trainable)
 
     def _add_weight_decay(self, gradients: Tensors, trainable: Tensors, losses: Metrics) -> Tensors:
-        """Adds the L2 term to the losses and its gradient: once, not a share on each replica."""
-        decay = self.recipe.weight_decay
+        """Adds the L2 term to the losses and its gradient: once, not a share on each replica.
+
+        AdamW has none: its decay is no part of the loss.
+        """
+        decay = 0.0 if self.recipe.optimizer == "adamw" else self.recipe.weight_decay
         pairs = list(zip(trainable, self.is_kernel, strict=True))
         losses["l2_loss"] = l2_loss([w for w, kernel in pairs if kernel], decay)
         losses["total"] += losses["l2_loss"]
@@ -190,16 +192,25 @@ class TrainingStep:
         )  # fmt: skip
 
     def _update(
-        self, state: State, gradients: Tensors, rates: Tensors, non_trainable: Tensors
-    ) -> State:
-        trainable, velocities = sgd(
-            state.trainable, state.velocities, gradients, rates, self.recipe.momentum
-        )
+        self, state: State, gradients: Tensors, factors: Tensors, rate: tf.Tensor,
+        non_trainable: Tensors,
+    ) -> State:  # fmt: skip
+        recipe, squares = self.recipe, state.squares
+        if recipe.optimizer == "adamw":
+            trainable, velocities, squares = adamw(
+                state.trainable, state.velocities, squares, gradients, factors=factors, rate=rate,
+                step=state.step, decay=[recipe.adamw_decay * kernel for kernel in self.is_kernel],
+            )  # fmt: skip
+        else:
+            rates = [rate * factor for factor in factors]
+            trainable, velocities = sgd(
+                state.trainable, state.velocities, gradients, rates, recipe.momentum
+            )
         values = [*trainable, *non_trainable]
-        averages = moving_average(state.averages, values, state.step, self.recipe.ema_decay)
+        averages = moving_average(state.averages, values, state.step, recipe.ema_decay)
         return state._replace(
             trainable=trainable, non_trainable=non_trainable, velocities=velocities,
-            averages=averages,
+            averages=averages, squares=squares,
         )  # fmt: skip
 
 

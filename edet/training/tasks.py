@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras import ops
 
 from edet.config.schema import Config
-from edet.geometry.anchors import make_anchors
+from edet.geometry.anchors import anchor_strides, make_anchors
 from edet.geometry.targets import Targets, assign_targets
 from edet.models.upsampling import upsample
 from edet.records.masks import IGNORED
@@ -56,6 +56,9 @@ class DetectionTask:
         model = config.model
         self._config = config.loss
         self.anchors = make_anchors(model.image_size, model.levels, model.anchors)
+        self._strides = None
+        if config.loss.assignment == "atss":
+            self._strides = anchor_strides(model.image_size, model.levels, model.anchors)
         self.loss_names = ["class_loss", "box_loss"]
         if config.loss.iou_loss != "none":
             self.loss_names.append("iou_loss")
@@ -63,8 +66,9 @@ class DetectionTask:
     def targets(self, batch: Batch) -> Targets:
         """Assigns the boxes to anchors."""
         return assign_targets(
-            self.anchors, batch["gt_boxes"], batch["gt_classes"], self._config.positive_iou
-        )
+            self.anchors, batch["gt_boxes"], batch["gt_classes"], self._config.positive_iou,
+            self._strides,
+        )  # fmt: skip
 
     def count(self, targets: Targets) -> tf.Tensor:
         """Counts positive anchors."""

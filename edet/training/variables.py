@@ -1,4 +1,4 @@
-"""The state of a run in variables: raw weights, averages, velocities and the step."""
+"""The state of a run in variables: raw weights, averages, what the optimiser keeps, the step."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ class TrainingVariables:
     replica assigns the same values to its own copy.
     """
 
-    def __init__(self, network: keras.Model):
+    def __init__(self, network: keras.Model, optimizer: str = "sgd"):
+        """Args: `optimizer`, "sgd" or "adamw", which keeps squares too."""
         self.network = network
         self.step = tf.Variable(0, trainable=False, dtype=tf.int32, name="step")
-        self.velocities = [
-            tf.Variable(tf.zeros(v.shape), trainable=False) for v in network.trainable_variables
-        ]
+        self.velocities, squares = (
+            [tf.Variable(tf.zeros(v.shape), trainable=False) for v in network.trainable_variables]
+            for _ in range(2)
+        )
+        self.squares: list[tf.Variable] | tuple[()] = squares if optimizer == "adamw" else ()
         self.averages = [tf.Variable(v.numpy(), trainable=False) for v in self._weights]
         self.loss_scale: LossScale | tuple[()] = ()
         if any(layer.compute_dtype == "float16" for layer in network.layers):
@@ -47,13 +50,16 @@ class TrainingVariables:
                 )
             ),
             LossScale(*map(tf.convert_to_tensor, self.loss_scale)) if self.loss_scale else (),
+            [tf.convert_to_tensor(square) for square in self.squares] or (),
         )
 
     def assign(self, state: State) -> None:
         """Writes a state back."""
-        held = (self._weights, self.averages, self.velocities, self.loss_scale)
+        held = (
+            self._weights, self.averages, self.velocities, self.loss_scale, self.squares,
+        )  # fmt: skip
         weights = [*state.trainable, *state.non_trainable]
-        given = (weights, state.averages, state.velocities, state.loss_scale)
+        given = (weights, state.averages, state.velocities, state.loss_scale, state.squares)
         self.step.assign(state.step)
         for variables, values in zip(held, given, strict=True):
             for variable, value in zip(variables, values, strict=True):
@@ -73,10 +79,13 @@ class TrainingVariables:
     def by_name(self) -> dict[str, tf.Variable | dict[str, tf.Variable]]:
         """Returns the state as a checkpoint stores it: maps of paths to variables, and the step.
 
-        "loss_scale" is there for float16 networks only.
+        "loss_scale" is there for float16 networks only, "square" for AdamW only.
         """
         trainable = self.network.trainable_variables
         scale = {"loss_scale": self.loss_scale._asdict()} if self.loss_scale else {}
+        if self.squares:
+            pairs = zip(trainable, self.squares, strict=True)
+            scale |= {"square": {v.path: square for v, square in pairs}}
         return scale | {
             "step": self.step,
             "raw": {v.path: v.value for v in self._weights},

@@ -107,11 +107,12 @@ def _run(
             config.model, recipe.precision, recipe.batch_norm_momentum, only_cpus(strategy)
         )
         freeze(network, config.train.freeze)
-        variables = TrainingVariables(network)
+        variables = TrainingVariables(network, recipe.optimizer)
     images = config.data.batch_size // strategy.num_replicas_in_sync
     memory = expected_memory(
-        network, images, recipe.precision, recipe.micro_batches, recipe.remat, bool(eval_records)
-    )
+        network, images, recipe.precision, recipe.micro_batches, recipe.remat, bool(eval_records),
+        recipe.optimizer,
+    )  # fmt: skip
     console.print(memory.table())
     checkpoints = Checkpoints(workdir, variables, config.train.keep, is_chief)
     goes_on = checkpoints.restore_last(log=_warn)

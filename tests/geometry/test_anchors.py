@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edet.config.schema import AnchorConfig
-from edet.geometry.anchors import feature_sizes, make_anchors
+from edet.geometry.anchors import anchor_strides, feature_sizes, make_anchors
 
 
 def test_feature_sizes_halve_and_round_up():
@@ -81,3 +81,20 @@ def test_anchors_equal_the_reference_bit_for_bit(golden, size):
     anchors = make_anchors(size, range(3, 8), AnchorConfig())
     assert len(anchors) == figures[f"{name}/count"]
     np.testing.assert_array_equal(anchors[figures[f"{name}/rows"]], figures[f"{name}/anchors"])
+
+
+def test_strides_are_the_distances_of_neighbouring_locations():
+    """40 x 80 pixels: levels of 5 x 10, 3 x 5 and 2 x 3 locations; that of 3 rows is 13.3 apart."""
+    size, levels, config = (40, 80), range(3, 6), AnchorConfig()
+    strides = anchor_strides(size, levels, config).reshape(-1, config.per_location, 2)
+    anchors = make_anchors(size, levels, config).reshape(-1, config.per_location, 4)
+    assert strides.shape[:2] == anchors.shape[:2]
+    centers = (anchors[..., :2] + anchors[..., 2:]) / 2
+    for first, columns in ((0, 10), (50, 5), (65, 3)):
+        beside, below = (
+            centers[first + 1] - centers[first],
+            centers[first + columns] - centers[first],
+        )
+        apart = np.stack([below[:, 0], beside[:, 1]], -1)
+        np.testing.assert_allclose(strides[first], apart, rtol=1e-6)
+    np.testing.assert_allclose(strides[50, 0], [40 / 3, 16], rtol=1e-6)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from edet.config.schema import AnchorConfig
-from edet.geometry.anchors import make_anchors
+from edet.geometry.anchors import anchor_strides, make_anchors
 from edet.geometry.matching import match_anchors
 
 # Four anchors of 10 x 10 pixels side by side: x = 0-10, 10-20, 20-30, 30-40.
@@ -158,3 +158,61 @@ def test_no_tensor_holds_the_overlaps_of_all_anchors_with_all_boxes():
     sizes = {math.prod(map(int, shape.split(","))) for shape in shapes}
     assert 1000 in sizes  # two images' anchors
     assert max(sizes) <= 2000
+
+
+# ---- ATSS ----
+
+STRIDES = np.full((4, 2), 10, "f4")
+
+
+def slow_atss(anchors, strides, gt_boxes):
+    """The rules of the docstring for one box after the other, float64."""
+    iou = slow_iou(anchors, gt_boxes).astype("f8")
+    centers = (anchors[:, :2] + anchors[:, 2:]) / 2
+    strength = np.zeros_like(iou)
+    for row, box in enumerate(gt_boxes):
+        distance = np.abs(centers - (box[:2] + box[2:]) / 2)
+        near = (distance < 1.5 * strides).all(1)
+        inside = (distance < (box[2:] - box[:2]) / 2).all(1)
+        found = iou[near, row]
+        if len(found):
+            chosen = near & inside & (iou[:, row] >= found.mean() + found.std() - 1e-6)
+            strength[chosen, row] = iou[chosen, row]
+    matched = np.where(strength.max(1) > 0, strength.argmax(1), -1)
+    for row in reversed(range(len(gt_boxes))):
+        if iou[:, row].max() > 0:
+            matched[iou[:, row].argmax()] = row
+    return matched
+
+
+def test_atss_takes_the_anchors_above_mean_and_deviation_of_those_around_the_centre():
+    """Centre 16: anchors 0, 1, 2 are candidates, with 1/12, 5/8 and 2/11: threshold 0.53."""
+    box = np.array([[0, 8, 10, 24]], "f4")
+    assert match_anchors(ANCHORS, box, [True], 0.5, STRIDES).numpy().tolist() == [-1, 0, -1, -1]
+    # A box of half an anchor: the two beside it overlap nothing, 0.5 > mean 1/6 + deviation 0.24.
+    box = np.array([[0, 12, 10, 17]], "f4")
+    assert match_anchors(ANCHORS, box, [True], 0.9, STRIDES).numpy().tolist() == [-1, 0, -1, -1]
+
+
+def test_atss_leaves_no_box_and_takes_no_padding():
+    """A box between all centres is its best anchor's; a row of padding nobody's."""
+    boxes = np.array([[0, 8, 2, 10], [0, 10, 10, 20]], "f4")
+    found = match_anchors(ANCHORS, boxes, [True, False], 0.5, STRIDES).numpy().tolist()
+    assert found == [0, -1, -1, -1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_atss_of_many_boxes_equals_the_rules_one_after_the_other(seed):
+    """On five levels, compiled; no seed here draws a threshold that rounding alone decides."""
+    rng = np.random.default_rng(seed)
+    size, levels, config = (64, 96), range(3, 8), AnchorConfig()
+    anchors = make_anchors(size, levels, config)
+    strides = anchor_strides(size, levels, config)
+    first = rng.uniform(0, 40, (12, 2))
+    boxes = np.concatenate([first, first + rng.uniform(4, 40, (12, 2))], 1).astype("f4")
+    match = tf.function(
+        lambda boxes: match_anchors(anchors, boxes, tf.fill([12], True), 0.5, strides),
+        jit_compile=True,
+    )
+    np.testing.assert_array_equal(match(boxes), slow_atss(anchors, strides, boxes))
+    assert len(set(match(boxes).numpy())) == 13  # every box, and background

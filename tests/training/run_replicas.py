@@ -15,6 +15,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from edet.config.recipes import RECIPES
 from edet.config.schema import Config, replace
 from edet.inference.predictor import Predictor
 from edet.inference.run import prediction_on
@@ -55,6 +56,7 @@ class Case:
     precision: str = "float32"
     micro_batches: int = 1
     remat: bool = False
+    losses: str = "paper"  # of this recipe
     records: str = ""  # TFRecords; empty: random pictures
     augment: bool = False
     steps: int = 8
@@ -72,10 +74,11 @@ def train(path: str, case: Case, strategy: tf.distribute.Strategy) -> None:
     config = small_config(
         model=SHAPES[case.shape], data={"batch_size": BATCH},
         train={
-            "learning_rate": 0.01, "precision": case.precision, "remat": case.remat,
-            "micro_batches": case.micro_batches,
+            "learning_rate": 0.01, "clip_norm": 0.1, "precision": case.precision,
+            "remat": case.remat, "micro_batches": case.micro_batches,
         },
     )  # fmt: skip
+    config = replace(config, loss=RECIPES[case.losses].get("loss", {}))
     if not case.augment:
         still = {"horizontal_flip": False, "jitter_min": 1.0, "jitter_max": 1.0}
         config = replace(config, augment=still)

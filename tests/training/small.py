@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from edet.config.recipes import RECIPES
 from edet.config.schema import Config, replace
 from edet.models.efficientdet import build_network
 from edet.training.recipe import Recipe, resolve_recipe
@@ -24,6 +25,12 @@ def small_config(**changes) -> Config:
         loss={"weight_decay": 1e-3},
     )
     return replace(config, **changes)
+
+
+def modern(config: Config, **train) -> Config:
+    """Returns a configuration with the losses, the assignment and the optimiser of "modern"."""
+    recipe = RECIPES["modern"]
+    return replace(config, loss=recipe["loss"], train=recipe["train"] | train)
 
 
 def seeded_network(config: Config, precision: str = "float32") -> keras.Model:

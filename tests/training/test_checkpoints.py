@@ -14,7 +14,7 @@ from edet.training.checkpoints import Checkpoints
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import load_weights
 from edet.workdir import Workdir
-from tests.training.small import make_batch, seeded_network, small_config, small_step
+from tests.training.small import make_batch, modern, seeded_network, small_config, small_step
 
 
 class Run:
@@ -23,7 +23,7 @@ class Run:
     def __init__(self, folder, config=None):
         config = config or small_config()
         self.network = seeded_network(config)
-        self.variables = TrainingVariables(self.network)
+        self.variables = TrainingVariables(self.network, config.train.optimizer)
         self.step = small_step(self.network, config)
         self.checkpoints = Checkpoints(Workdir(str(folder)), self.variables, keep=2)
 
@@ -36,17 +36,18 @@ class Run:
         by_name = self.variables.by_name()
         return {
             f"{group}/{path}": variable.numpy()
-            for group in ("raw", "average", "velocity")
-            for path, variable in by_name[group].items()
+            for group in ("raw", "average", "velocity", "square")
+            for path, variable in by_name.get(group, {}).items()
         }
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path):
-    whole, first = Run(tmp_path / "whole"), Run(tmp_path / "run")
+@pytest.mark.parametrize("config", [small_config(), modern(small_config())], ids=["sgd", "adamw"])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, config):
+    whole, first = Run(tmp_path / "whole", config), Run(tmp_path / "run", config)
     whole.advance([0, 1, 2])
     first.advance([0, 1])
     first.checkpoints.save()
-    second = Run(tmp_path / "run")
+    second = Run(tmp_path / "run", config)
     assert second.checkpoints.restore_last()
     assert int(second.variables.step) == 2
     second.advance([2])

@@ -35,6 +35,62 @@ def focal(logit, positive, **settings):
 # ---- class loss ----
 
 
+def quality(kind, logit, overlap, **settings):
+    """The loss of one logit of an anchor whose box has this overlap; None: a background anchor."""
+    config = LossConfig(class_loss=kind, **settings)
+    target = [[-1 if overlap is None else 0]]
+    given = np.array([[overlap or 0.0]], "f4")
+    return lambda x: L.quality_loss(x[None, None, None], np.array(target), given, config)[0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "overlap", "expected"),
+    [
+        ("quality_focal", 0.75, 0.25**2 * np.log(2)),  # |0.75 - 0.5|^2 CE
+        ("quality_focal", None, 0.5**2 * np.log(2)),
+        ("varifocal", 0.75, 0.75 * np.log(2)),
+        ("varifocal", None, 0.75 * 0.5**2 * np.log(2)),  # 1 - alpha = 0.75
+    ],
+)
+def test_quality_losses_of_one_logit_by_hand(kind, overlap, expected):
+    """p = sigmoid(0) = 1/2, whose cross entropy is ln 2 with whatever q."""
+    found = quality(kind, 0.0, overlap, gamma=2.0)(tf.constant(0.0))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["quality_focal", "varifocal"])
+def test_quality_losses_are_least_where_the_score_is_the_overlap(kind):
+    score = np.arange(0.05, 1, 0.1).astype("f4")
+    losses = [quality(kind, 0, 0.65)(tf.constant(np.log(p / (1 - p)))) for p in score]
+    assert score[np.argmin(losses)] == pytest.approx(0.65)
+
+
+@pytest.mark.parametrize("kind", ["quality_focal", "varifocal"])
+@pytest.mark.parametrize("overlap", [0.0, 0.4, 1.0, None])
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+@pytest.mark.parametrize("logit", [-1e4, -60.0, 0.0, 60.0, 1e4])
+def test_quality_losses_and_gradients_stay_finite(kind, overlap, gamma, logit):
+    found = value_and_gradient(quality(kind, logit, overlap, gamma=gamma), np.float32(logit))
+    assert np.isfinite(found).all()
+    assert found[0] >= 0
+
+
+def test_the_quality_of_an_anchor_is_the_overlap_of_the_box_that_it_finds():
+    """The anchor itself, 10 x 10, for an object of 10 x 5: q = 1/2 = sigmoid(0), no loss left."""
+    anchors = np.array([[0, 0, 10, 10]], "f4")
+    deltas = [[[-0.25, 0, np.log(0.5), 0]]]
+    targets = Targets(np.array([[0]]), np.array(deltas, "f4"), np.array([1.0], "f4"))
+    losses = {
+        logit: L.detection_losses(
+            np.full((1, 1, 1), logit, "f4"), np.zeros((1, 1, 4), "f4"), targets, anchors, 1.0,
+            LossConfig(class_loss="quality_focal"),
+        )["class_loss"]
+        for logit in (-0.1, 0.0, 0.1)
+    }  # fmt: skip
+    assert float(losses[0.0]) == pytest.approx(0, abs=1e-6)
+    assert min(float(losses[-0.1]), float(losses[0.1])) > 1e-4
+
+
 def test_focal_loss_of_one_logit_by_hand():
     # p = sigmoid(0) = 1/2: alpha * (1/2)^1.5 * ln 2 for a positive, (1 - alpha) for a negative.
     hard = 0.5**1.5 * np.log(2)

@@ -1,10 +1,10 @@
-"""SGD, clipping and the moving average by hand."""
+"""SGD, AdamW, clipping and the moving average by hand."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from edet.training.optimizer import clip_factors, moving_average, sgd
+from edet.training.optimizer import adamw, clip_factors, moving_average, sgd
 
 
 def clip(gradients, norm):
@@ -35,6 +35,35 @@ def test_sgd_equals_keras_while_the_rate_changes():
         optimizer.apply([tf.constant(gradient)], [variable])
         w, v = sgd(w, v, [tf.constant(gradient)], [rate], 0.9)
     np.testing.assert_allclose(w[0], variable, rtol=1e-6)
+
+
+def test_adamw_of_one_step_by_hand():
+    """The corrections make the first step the rate itself, whatever the gradient's size."""
+    w, m, s = adamw(
+        [tf.constant(10.0)], [tf.constant(0.0)], [tf.constant(0.0)], [tf.constant(4.0)],
+        factors=[0.5], rate=tf.constant(0.1), step=tf.constant(0), decay=[0.2],
+    )  # fmt: skip
+    assert float(m[0]) == pytest.approx(0.1 * 2)
+    assert float(s[0]) == pytest.approx(0.001 * 4)
+    assert float(w[0]) == pytest.approx(10 * (1 - 0.1 * 0.2) - 0.1)
+
+
+def test_adamw_equals_keras_while_the_rate_changes():
+    import keras
+
+    gradients = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    variable = keras.Variable(np.ones(4, "float32"))
+    optimizer = keras.optimizers.AdamW(0.0, weight_decay=0.05)
+    optimizer.build([variable])
+    w, m, s = [tf.ones(4)], [tf.zeros(4)], [tf.zeros(4)]
+    for step, (rate, gradient) in enumerate(zip([0.3, 0.1, 0.7], gradients, strict=True)):
+        optimizer.learning_rate = rate
+        optimizer.apply([tf.constant(gradient)], [variable])
+        w, m, s = adamw(
+            w, m, s, [tf.constant(gradient)],
+            factors=[1.0], rate=tf.constant(rate), step=tf.constant(step), decay=[0.05],
+        )  # fmt: skip
+    np.testing.assert_allclose(w[0], variable, rtol=1e-5)
 
 
 def test_each_gradient_is_clipped_and_then_all_together():

@@ -26,8 +26,11 @@ def replicas(folder):
 
 @pytest.fixture(scope="module")
 def workers(folder):
-    """Those of steps in parts whose blocks are computed again: on one device, in two workers."""
-    parts = {"micro_batches": 2, "remat": True, "steps": 4}
+    """Those of steps in parts whose blocks are computed again: on one device, in two workers.
+
+    With the assignment and the losses of the other recipe.
+    """
+    parts = {"micro_batches": 2, "remat": True, "losses": "modern", "steps": 4}
     assert start({folder / "parts.npz": parts}).wait() == 0
     assert [run.wait() for run in start_workers(folder, parts)] == [0, 0]
     return folder

@@ -110,7 +110,8 @@ def _training(
     """Returns the function, what it takes and gives back updated, and what else it takes."""
     freeze(network, config.train.freeze)
     state = tf.nest.map_structure(
-        lambda value: tf.TensorSpec(value.shape, value.dtype), TrainingVariables(network).read()
+        lambda value: tf.TensorSpec(value.shape, value.dtype),
+        TrainingVariables(network, recipe.optimizer).read(),
     )
     batch = training_batch(config, config.data.batch_size // replicas)
     return TrainingStep(network, tasks_of(config), recipe), state, (batch,)

@@ -1,0 +1,45 @@
+"""train.recipe: a name for values of settings, weaker than whatever is set."""
+
+from typing import get_args, get_type_hints
+
+import pytest
+
+from edet.config.loading import differences, load_config, save_config
+from edet.config.recipes import RECIPES
+from edet.config.schema import ConfigError, TrainConfig
+
+
+def test_every_recipe_has_a_name_in_the_schema_and_none_of_them_is_the_default():
+    assert set(get_args(get_type_hints(TrainConfig)["recipe"])) == set(RECIPES)
+    assert load_config("efficientdet-d0").train.recipe == "paper"
+    assert RECIPES["paper"] == {}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_the_values_that_it_stands_for(name):
+    config = load_config("efficientdet-d0", overrides=[f"train.recipe={name}"])
+    changed = {key: new for key, _, new in differences(load_config("efficientdet-d0"), config)}
+    expected = {
+        f"{section}.{key}": v for section, f in RECIPES[name].items() for key, v in f.items()
+    }
+    assert changed.pop("train.recipe", "paper") == name
+    assert changed == expected
+
+
+def test_what_is_set_is_stronger_wherever_it_is_set(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("loss: {gamma: 1.25}\n")
+    config = load_config(
+        path=path, overrides=["train.recipe=modern", "loss.iou_loss=ciou"],
+        settings=["train.optimizer=sgd"],
+    )  # fmt: skip
+    assert (config.loss.gamma, config.loss.iou_loss) == (1.25, "ciou")
+    assert (config.train.optimizer, config.loss.assignment) == ("sgd", "atss")
+    save_config(config, tmp_path / "saved.yaml")
+    assert load_config(path=tmp_path / "saved.yaml") == config
+
+
+@pytest.mark.parametrize("name", ["moderm", "3", "[paper]"])
+def test_an_unknown_recipe_is_refused(name):
+    with pytest.raises(ConfigError, match=r"^train\.recipe is .*; choose one of paper, modern\.$"):
+        load_config(overrides=[f"train.recipe={name}"])
