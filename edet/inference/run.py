@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -93,24 +96,35 @@ def look_with(predictor: Predictor, strategy: tf.distribute.Strategy, batch_size
     predict = prediction_on(strategy, predictor)
     # One replica takes a smaller last batch; several need full ones.
     fills_up = strategy.num_replicas_in_sync > 1
+    Job = tuple[Iterable[Picture], dict[int, Picture]]  # what is looked at, what waits for it
+    jobs: list[Job] = []  # the one that begins
+    begins = threading.Lock()
 
-    def look(pictures: Iterable[Picture]) -> Iterator[list[tuple[Picture, dict[str, np.ndarray]]]]:
-        """Yields the pictures of a batch, each with what was found in it."""
-        waiting: dict[int, Picture] = {}  # until it has been looked at
+    def read() -> Iterator[dict]:
+        pictures, waiting = jobs.pop()
+        for index, picture in enumerate(pictures):
+            waiting[index] = picture
+            yield {"image": picture.image, "image_index": index}
 
-        def read() -> Iterator[dict]:
-            for index, picture in enumerate(pictures):
-                waiting[index] = picture
-                yield {"image": picture.image, "image_index": index}
-
+    # To make it takes longer than to look at a picture with a small network: one serves all calls.
+    @functools.cache
+    def batches() -> tf.distribute.DistributedDataset:
         dataset = tf.data.Dataset.from_generator(read, output_signature=_PICTURE)
-        batches = strategy.distribute_datasets_from_function(
+        return strategy.distribute_datasets_from_function(
             lambda context: make_window_dataset(
                 dataset, predictor.model, batch_size, context if fills_up else None,
                 predictor.windows,
             )
         )  # fmt: skip
-        for found in predict(batches):
+
+    def look(pictures: Iterable[Picture]) -> Iterator[list[tuple[Picture, dict[str, np.ndarray]]]]:
+        """Yields the pictures of a batch, each with what was found in it."""
+        waiting: dict[int, Picture] = {}  # until it has been looked at
+        steps = predict(batches())
+        with begins:  # with its first batch the generator has taken its job
+            jobs[:] = [(pictures, waiting)]
+            first = list(itertools.islice(steps, 1))
+        for found in itertools.chain(first, steps):
             numbers = found.pop("image_index").tolist()
             yield [
                 (waiting.pop(number), {name: value[row] for name, value in found.items()})
