@@ -88,9 +88,11 @@ class Annotations:
         Boxes of other classes, and pictures that are not there, are dropped and reported.
 
         Raises:
-          UserError: the boxes look like another format's, or not one picture is there.
+          UserError: the boxes look like another format's, a class has a name that nothing can
+            write, or not one picture is there.
         """
         self.check_units()
+        _check_names(labels, self.where)
         ids = class_ids(self, labels)
         examples, missing, seen = [], [], set()
         for image in self.images:
@@ -100,6 +102,7 @@ class Annotations:
                 continue
             seen.add(image.source_id)
             try:
+                image.source_id.encode()  # refuses half of a letter ("\\ud83d")
                 path = self.picture(image, folder)
             except (LookupError, OSError, ValueError) as error:
                 missing.append(str(error) if isinstance(error, LookupError) else reason(error))
@@ -167,6 +170,17 @@ def examples_of(
         for note in notes:
             logging.warning("%s", note)
     return [part.examples(labels, folder) for part in parts]
+
+
+def _check_names(labels: dict[int, str], where: str) -> None:
+    for class_id, name in labels.items():
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"{where}: the name of class {class_id}, {name!r}, holds half of a letter, which "
+                "nothing can write; mend it."
+            ) from error
 
 
 def class_ids(part: Annotations, labels: dict[int, str]) -> dict[int | str, int]:

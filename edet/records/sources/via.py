@@ -174,7 +174,7 @@ def _ids(options: dict[str, str]) -> dict[int, str]:
     """Returns {id: name} of a drop-down whose ids are whole numbers; {} of any other."""
     if not all(key.isdecimal() and len(key) < 19 and name for key, name in options.items()):
         return {}
-    return {int(key): text(name) for key, name in options.items()}
+    return {int(key): str(name).strip() for key, name in options.items()}
 
 
 def _seen(region: Any, key: str, labels: dict[int, str]) -> Seen:

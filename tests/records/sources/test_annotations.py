@@ -1,5 +1,8 @@
 """One label map for all splits of a set, whatever each of its files says."""
 
+import pytest
+
+from edet.errors import UserError
 from edet.records.sources.annotations import (
     AnnotatedImage,
     AnnotatedObject,
@@ -7,6 +10,7 @@ from edet.records.sources.annotations import (
     class_ids,
     common_labels,
 )
+from edet.records.sources.folder import Folder
 
 
 def part(labels, used, where="train"):
@@ -46,3 +50,21 @@ def test_equal_names_of_two_ids_stay_two_classes():
     labels, notes = common_labels([both])
     assert (labels, notes) == ({1: "ant", 2: "ant"}, [])
     assert class_ids(both, labels) == {1: 1, 2: 2}
+
+
+HALF = "\ud83d"  # of a letter in UTF-16, as a tool leaves it that cuts texts by bytes
+
+
+def test_a_name_that_nothing_can_write_is_a_sentence(tmp_path):
+    found = part({3: HALF}, [3], where="set.json")
+    with pytest.raises(UserError, match=r"set\.json: the name of class 3, .* half of a letter"):
+        found.examples(found.labels, Folder(str(tmp_path)))
+
+
+def test_a_picture_whose_id_nothing_can_write_is_dropped_by_name(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    found = part({3: "ant"}, [3])
+    found.images.append(AnnotatedImage("b.jpg", HALF, []))
+    kept = found.examples(found.labels, Folder(str(tmp_path)))
+    assert [example.source_id for example in kept.examples] == ["a"]
+    assert found.tally.problems[0]["file"] == "b.jpg"
