@@ -109,9 +109,7 @@ def train(
             if stops:
                 save()
                 raise stop.error(f" after step {done}, which is saved")
-            ends = (recipe.log_every, recipe.save_every, recipe.eval_every)
-            count = min(*(_next_multiple(done, every) - done for every in ends), total - done)
-            count = max(1, min(count, int(_LONGEST_INNER_LOOP / seconds)))
+            count = _steps_until_due(done, recipe, seconds)
             started = time.monotonic()
             with training_graphs(strategy):
                 values, images = (part.numpy() for part in inner_loop(batches, tf.constant(count)))
@@ -127,8 +125,11 @@ def train(
             evaluate_if_due()
 
 
-def _next_multiple(value: int, of: int) -> int:
-    return (value // of + 1) * of
+def _steps_until_due(done: int, recipe: Recipe, seconds: float) -> int:
+    """Returns how many steps of so many seconds one inner loop takes."""
+    every = (recipe.log_every, recipe.save_every, recipe.eval_every)
+    count = min(*(n - done % n for n in every), recipe.total_steps - done)
+    return max(1, min(count, int(_LONGEST_INNER_LOOP / seconds)))
 
 
 def _stop_if_not_finite(

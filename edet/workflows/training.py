@@ -35,7 +35,7 @@ from edet.step_log import StepLog
 from edet.training.checkpoints import Checkpoints
 from edet.training.fusion_log import FusionLog
 from edet.training.log import Reporter
-from edet.training.loggers import open_loggers
+from edet.training.loggers import Logger, open_loggers
 from edet.training.loop import train as run_training
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
@@ -116,24 +116,21 @@ def _run(
     console.print(memory.table())
     checkpoints = Checkpoints(workdir, variables, config.train.keep, is_chief)
     goes_on = checkpoints.restore_last(log=_warn)
+    done = int(variables.step.numpy())
     if goes_on:
-        step = int(variables.step.numpy())
-        done = ", all there are to do" if step == recipe.total_steps else ""
-        console.print(f"resuming from step {step} of {workdir}{done}", markup=False)
+        end = ", all there are to do" if done == recipe.total_steps else ""
+        console.print(f"resuming from step {done} of {workdir}{end}", markup=False)
     elif config.train.init:
         report = load_weights(network, config.train.init)
         console.print(str(report), highlight=False, markup=False)
         variables.restart_averages()
-
-    done = int(variables.step.numpy())
     if is_chief:
         _note_start(workdir, done, changed, memory)
     fusion = FusionLog(network, workdir, done) if is_chief else None
-    name = os.path.basename(os.path.normpath(workdir.path))
-    loggers = open_loggers(config.train.loggers, name, flat_settings(config)) if is_chief else []
     reporter = Reporter(
-        workdir, done, recipe.total_steps, config.data.batch_size, is_chief, fusion, loggers
-    )
+        workdir, done, recipe.total_steps, config.data.batch_size, is_chief, fusion,
+        _loggers(config, workdir) if is_chief else [],
+    )  # fmt: skip
     evaluate_at = None
     if eval_records:
         with strategy.scope():
@@ -159,6 +156,11 @@ def _run(
     steps = int(variables.step.numpy())
     summary = {"steps": steps, "best": checkpoints.best(), **reporter.summary()}
     return keep(workdir, "train_and_eval" if eval_records else "train", summary)
+
+
+def _loggers(config: Config, workdir: Workdir) -> list[Logger]:
+    name = os.path.basename(os.path.normpath(workdir.path))
+    return open_loggers(config.train.loggers, name, flat_settings(config))
 
 
 def _plan(
