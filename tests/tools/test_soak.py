@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from edet.cli.common import call, parsed
 from edet.errors import UserError
 from edet.files import read_json
+from edet.workdir import Workdir
 from tools.checks import soak
 
 
@@ -58,3 +61,22 @@ def test_pictures_have_many_sizes_and_are_those_of_the_seed():
     first, again = (list(zip(range(20), soak.pictures(3), strict=False)) for _ in range(2))
     assert len({pixels.shape for _, pixels in first}) > 15
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize(("steps", "ends"), [(3, []), (2, ["terminated"])])
+def test_a_training_whose_steps_are_done_may_still_evaluate(tmp_path, monkeypatch, steps, ends):
+    """It is waited for; one that is left before its third step is ended."""
+    told = []
+    process = types.SimpleNamespace(pid=1, terminate=lambda: told.append("terminated"))
+
+    def life(command, workdir):
+        workdir.mkdir()
+        rows = "".join(f"{k}\n" for k in range(steps))
+        pathlib.Path(Workdir(str(workdir)).history_file).write_text(f"step\n{rows}")
+        return types.SimpleNamespace(process=process, workdir=workdir, finish=lambda: None)
+
+    monkeypatch.setattr(soak.kill_check, "prepare", lambda *_, **__: ([], None))
+    monkeypatch.setattr(soak.kill_check, "Life", life)
+    with soak.train(tmp_path, 3) as (_, done):
+        assert done() == steps
+    assert told == ends

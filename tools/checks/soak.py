@@ -142,13 +142,14 @@ def train(output: pathlib.Path, count: int) -> Part:
     command, _ = kill_check.prepare(output, count, _TINY, evaluations=100)
     life = kill_check.Life(command, output / "training")
     history = pathlib.Path(Workdir(str(life.workdir)).history_file)
+
+    def done() -> int:
+        return history.read_bytes().count(b"\n") - 1 if history.exists() else 0
+
     try:
-        yield (
-            life.process.pid,
-            lambda: history.read_bytes().count(b"\n") - 1 if history.exists() else 0,
-        )
+        yield life.process.pid, done
     finally:
-        if life.process.poll() is None:
+        if done() < count:  # else the last evaluation may still run
             life.process.terminate()
     life.finish()
 
