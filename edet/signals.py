@@ -142,9 +142,12 @@ def _watch(numbers: socket.socket) -> None:
 @contextlib.contextmanager
 def running(process: BaseProcess) -> Iterator[None]:
     """Starts a process that does not get the terminal's signals; an error in the block kills it."""
+    early: list[int] = []  # another thread may get what this one blocks
     try:
-        with _signals_blocked():  # what is blocked when it starts is blocked there for ever
-            process.start()
+        with _signals_blocked(), handled_by(early.append):
+            process.start()  # what is blocked now is blocked there for ever
+        if early:
+            raise Stopped(early[0])
         yield
     except BaseException:
         if process.ident:  # it has begun
