@@ -130,10 +130,10 @@ def _clean_boxes(example: Example, labels: dict[int, str], tally: Tally) -> Exam
     moved = good & (clipped != boxes).any(axis=1)
     tally.box_problem(example.filename, "clipped to the image", np.sum(moved))
     # Clipping changes the area of a box, but COCO's areas are those of masks inside the image.
-    own = np.isclose(example.areas, box_areas(boxes))
+    own = np.isclose(example.areas, box_areas(boxes)) if moved.any() else moved
     areas = np.where((own & moved) | ~(example.areas > 0), box_areas(clipped), example.areas)
-    kept = dataclasses.replace(example, boxes=clipped, areas=areas)
-    return dataclasses.replace(kept, **kept.keep(good))
+    kept = example.keep(good) | {"boxes": clipped[good], "areas": areas[good]}
+    return dataclasses.replace(example, **kept)
 
 
 def _name_repeated(example: Example, tally: Tally) -> None:

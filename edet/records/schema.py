@@ -130,11 +130,11 @@ def encode_example(
         "image/source_id": _bytes([example.source_id.encode()]),
         "image/height": _ints([height]),
         "image/width": _ints([width]),
-        **{key: _floats(side) for key, side in zip(BBOX_KEYS, sides, strict=True)},
-        LABEL_KEY: _ints(example.class_ids),
+        **{key: _floats(side) for key, side in zip(BBOX_KEYS, sides.tolist(), strict=True)},
+        LABEL_KEY: _ints(example.class_ids.tolist()),
         TEXT_KEY: _bytes(names),
-        AREA_KEY: _floats(example.areas),
-        CROWD_KEY: _ints(example.is_crowd.astype(np.int64)),
+        AREA_KEY: _floats(example.areas.tolist()),
+        CROWD_KEY: _ints(example.is_crowd.astype(int).tolist()),
     }
     if turned > 1:
         features[_ORIENTATION] = _ints([turned])
