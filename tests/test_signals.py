@@ -185,6 +185,7 @@ def test_a_worker_is_killed_where_a_signal_came_while_it_began():
         def start(self):
             self.ident = 1
             send(signal.SIGINT)
+            time.sleep(0.1)  # another thread gets it, in its own time
             did.append("start")
 
         def kill(self):

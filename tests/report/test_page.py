@@ -38,8 +38,12 @@ def _open(page, workdir):
     return page
 
 
-def number(page, name: str) -> str:
+def drawn(page) -> None:
     page.evaluate("() => new Promise(requestAnimationFrame)")  # changes are drawn with the next
+
+
+def number(page, name: str) -> str:
+    drawn(page)
     return page.inner_text(f"#count-{name}")
 
 
@@ -48,10 +52,11 @@ def move(page, selector: str, value) -> None:
         selector, "(n, v) => { n.value = v; n.dispatchEvent(new Event('input')); "
         "n.dispatchEvent(new Event('change')); }", str(value),
     )  # fmt: skip
+    drawn(page)
 
 
 def gallery_count(page) -> int:
-    page.evaluate("() => new Promise(requestAnimationFrame)")
+    drawn(page)
     return int(page.inner_text("#gallery-title").rpartition(": ")[2])
 
 
@@ -117,12 +122,14 @@ def test_filters_filter(opened, evaluated, label):
     titles = opened.locator("#gallery button span").all_inner_texts()
     assert all(title.startswith(f"class {label + 1}, large") for title in titles)
     opened.keyboard.press("2")
+    drawn(opened)
     assert opened.inner_text("#gallery-title").startswith("false alarm")
 
 
 def test_each_picture_is_shown_with_its_own_pixels(opened):
     """All have a colour of their own; this point at the right edge is free of boxes."""
     opened.keyboard.press("8")
+    drawn(opened)
     opened.wait_for_selector("text=all pictures: 30")
     for image in (0, 7, 23):
         canvas = opened.locator("#gallery canvas").nth(image)
