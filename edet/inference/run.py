@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
+from edet.ahead import in_order
 from edet.inference.predictor import Predictor
 from edet.input.windows import make_window_dataset
 
@@ -136,10 +136,6 @@ def look_with(predictor: Predictor, strategy: tf.distribute.Strategy, batch_size
 
 def read_ahead(read: Callable[[str], Picture | None], paths: Iterable[str]) -> Iterator[Picture]:
     """Yields what `read` returns of each path, in order, reading some at once; None is left out."""
-    jobs: deque[Future] = deque()
     with ThreadPoolExecutor() as pool:
-        for path in paths:
-            jobs.append(pool.submit(read, path))
-            if len(jobs) > _READ_AHEAD and (picture := jobs.popleft().result()) is not None:
-                yield picture
-        yield from (picture for job in jobs if (picture := job.result()) is not None)
+        found = in_order(pool, read, paths, _READ_AHEAD)
+        yield from (picture for picture in found if picture is not None)

@@ -8,7 +8,6 @@ the same bytes.
 
 from __future__ import annotations
 
-import collections
 import concurrent.futures
 import contextlib
 import functools
@@ -24,16 +23,18 @@ import rich.progress
 import tensorflow as tf
 import yaml
 
+from edet.ahead import in_order
 from edet.errors import UserError
 from edet.files import read_text, write_json, write_text, written_aside
 from edet.ownership import lock_beside, owned
-from edet.records.preparing import Prepared, prepare_record
+from edet.records.preparing import prepare_record
 from edet.records.report import Report, nothing_read, refuse_nothing
 from edet.records.schema import Example
 from edet.records.sources.example_set import Source, Tally
 from edet.terminal import Console
 
 SHARD_BYTES = 100e6  # aimed at where the number of shards is left open
+_AHEAD = 64  # examples, whose pictures are in memory
 _VERSION = 3  # of the bytes this module writes; a new one makes old fingerprints void
 
 
@@ -201,30 +202,16 @@ def write_shard(
     pool: concurrent.futures.Executor,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Tally:
-    """Writes one shard in the order of its examples; images are prepared a window at a time."""
+    """Writes one shard in the order of its examples; images are prepared ahead of it."""
     total = Tally()
     prepare = functools.partial(prepare_record, labels=labels)
     with written_aside(path) as aside, tf.io.TFRecordWriter(aside) as writer:
-        for record, tally in _ahead(pool, prepare, examples):
+        for record, tally in in_order(pool, prepare, examples, _AHEAD):
             if record is not None:
                 writer.write(record)
             total.add(tally)
             advance(1)
     return total
-
-
-def _ahead(
-    pool: concurrent.futures.Executor, prepare: Callable[[Example], Prepared],
-    examples: Iterable[Example],
-) -> Iterator[Prepared]:  # fmt: skip
-    """Yields in order what the pool makes, which is never more than 64 examples ahead."""
-    started: collections.deque[concurrent.futures.Future[Prepared]] = collections.deque()
-    for example in examples:
-        started.append(pool.submit(prepare, example))
-        if len(started) == 64:
-            yield started.popleft().result()
-    while started:
-        yield started.popleft().result()
 
 
 @contextlib.contextmanager

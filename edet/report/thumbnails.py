@@ -6,16 +6,17 @@ Shapes: H, W pixels of a picture.
 from __future__ import annotations
 
 import base64
-import collections
 import concurrent.futures
+import functools
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from edet.ahead import in_order
 from edet.image.files import decode_picture
 
 SIDE = 320  # pixels of a thumbnail's longer side
@@ -80,25 +81,15 @@ def strips_of(pictures: Iterable[Read], white_level: int = 65535) -> dict[str, A
         rows.clear()
         return len(buffer.getvalue())
 
-    for small in _side_by_side(lambda read: thumbnail(read, white_level), pictures):
-        rows.append(small)
-        if len(rows) == _ROWS:
-            size += close()
-            if size > _BYTES:
-                break
+    workers = os.cpu_count() or 1
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        make = functools.partial(thumbnail, white_level=white_level)
+        for small in in_order(pool, make, pictures, 4 * workers):
+            rows.append(small)
+            if len(rows) == _ROWS:
+                size += close()
+                if size > _BYTES:
+                    break
     if rows:
         close()
     return {"strips": strips, "places": places}
-
-
-def _side_by_side(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """Yields the results in order, a few ahead of who takes them."""
-    workers = os.cpu_count() or 1
-    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
