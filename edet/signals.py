@@ -142,12 +142,10 @@ def _watch(numbers: socket.socket) -> None:
 @contextlib.contextmanager
 def running(process: BaseProcess) -> Iterator[None]:
     """Starts a process that does not get the terminal's signals; an error in the block kills it."""
-    early: list[int] = []  # another thread may get what this one blocks
     try:
-        with _signals_blocked(), handled_by(early.append):
-            process.start()  # what is blocked now is blocked there for ever
-        if early:
-            raise Stopped(early[0])
+        # What is blocked when it starts is blocked there for ever; another thread may get it here.
+        with _raised_at_the_end(), _signals_blocked():
+            process.start()
         yield
     except BaseException:
         if process.ident:  # it has begun
@@ -159,8 +157,18 @@ def running(process: BaseProcess) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _raised_at_the_end() -> Iterator[None]:
+    """Raises Stopped of the first signal that comes, but not before the block has ended."""
+    early: list[int] = []
+    with handled_by(early.append):
+        yield
+    if early:
+        raise Stopped(early[0])
+
+
+@contextlib.contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Keeps Ctrl-C and SIGHUP waiting; those that have come are raised at its end."""
+    """Keeps Ctrl-C and SIGHUP waiting for its end, and from processes that begin in it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows has none
         yield
         return
@@ -177,14 +185,11 @@ def run_process(command: Sequence[str], **options: Any) -> subprocess.CompletedP
     Raises:
       Stopped: a signal has come, and the process has ended.
     """
-    early: list[int] = []  # what comes before there is a process to pass it on to
     process = None
     try:
-        with handled_by(early.append):
+        with _raised_at_the_end():  # before, there is no process to pass it on to
             # In a session of its own it does not get the terminal's Ctrl-C a second time.
             process = subprocess.Popen(command, start_new_session=True, **options)
-        if early:
-            raise Stopped(early[0])
         output, _ = process.communicate()
     except Stopped as stop:
         if process is not None:
