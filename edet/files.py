@@ -285,6 +285,11 @@ def read_json(path: str | os.PathLike, what: str) -> Any:
         raise UserError(f"{what} {os.fspath(path)} is not JSON: {error}.") from error
 
 
+def read_json_or(path: str | os.PathLike, what: str, otherwise: Any) -> Any:
+    """As `read_json`; `otherwise` where there is no such file."""
+    return read_json(path, what) if tf.io.gfile.exists(path) else otherwise
+
+
 @contextlib.contextmanager
 def _without_collector() -> Iterator[None]:
     """A million new objects are no garbage; looking through them again and again takes a third."""

@@ -14,12 +14,19 @@ from edet.terminal import Console, accept_every_sign, flush_output
 
 DefineFlags = Callable[[flags.FlagValues], None]
 Tool = Callable[[flags.FlagValues], None]
+ToolOfInputs = Callable[[flags.FlagValues, list[str]], None]  # takes what stands after the flags
 
 
 def run(define_flags: DefineFlags, tool: Tool) -> None:
     """Runs a tool from the command line and ends the process with its exit code."""
     define_flags(flags.FLAGS)
     app.run(lambda argv: call(tool, flags.FLAGS, argv[1:]))
+
+
+def run_with_inputs(define_flags: DefineFlags, tool: ToolOfInputs) -> None:
+    """As `run`, of a tool that takes arguments which are no flags."""
+    define_flags(flags.FLAGS)
+    app.run(lambda argv: call(lambda options: tool(options, argv[1:]), flags.FLAGS, []))
 
 
 def call(tool: Tool, options: flags.FlagValues, rest: list[str]) -> int:

@@ -5,11 +5,9 @@ edet compare_runs runs/a runs/b --output=compare.html
 
 from __future__ import annotations
 
-import sys
+from absl import flags
 
-from absl import app, flags
-
-from edet.cli.common import exit_code_of
+from edet.cli.common import run_with_inputs
 from edet.errors import UserError
 from edet.files import write_text
 from edet.report.comparison import compare
@@ -32,11 +30,5 @@ def compare_runs(options: flags.FlagValues, runs: list[str]) -> None:
     print(f"{options.output} shows {runs[0]} and {runs[1]}")
 
 
-def main() -> None:
-    """Runs the tool from the command line and ends the process with its exit code."""
-    define_flags(flags.FLAGS)
-    app.run(lambda argv: exit_code_of(lambda: compare_runs(flags.FLAGS, argv[1:])))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run_with_inputs(define_flags, compare_runs)

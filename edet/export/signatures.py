@@ -102,6 +102,7 @@ def _detection(run: Callable[[tf.Tensor], Outputs], config: Config) -> _Head:
     ids, names = tf.constant([*head.labels], tf.int32), tf.constant([*head.labels.values()])
 
     def find(pixels: tf.Tensor, scales: tf.Tensor, sizes: tf.Tensor) -> Outputs:
+        """Returns the detections of fitted pixels, and the names of their classes."""
         outputs = run(normalize_images(pixels, config.model))
         found = head.postprocess(
             outputs["class_logits"], outputs["box_deltas"], scales, target="cpu"

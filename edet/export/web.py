@@ -58,9 +58,7 @@ def export_web(
         raise UserError(f"cannot write the folder {folder}: {reason(error)}") from error
     export_litert(network, config, os.path.join(folder, MODEL), pixels)
     for name, content in runtime.items():
-        path = os.path.join(folder, _BESIDE, name)
-        tf.io.gfile.makedirs(os.path.dirname(path))
-        write_bytes(path, content)
+        write_bytes(os.path.join(folder, _BESIDE, name), content)
     page = importlib.resources.files("edet.export") / "page"
     write_bytes(os.path.join(folder, "detect.js"), (page / "detect.js").read_bytes())
     text = (page / "index.html").read_text("utf-8")

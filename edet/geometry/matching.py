@@ -50,6 +50,7 @@ def match_anchors(
     # One box at a time: the IoU of all pairs would be 177 MB an image for D7 (442k anchors), while
     # this keeps two numbers per anchor.
     def match_row(row, strongest, matched):
+        """Gives the anchors that want this box most to it; both are [..., A]."""
         box = tf.split(tf.gather(gt_boxes, row, axis=-2), 4, axis=-1)  # each [..., 1]
         overlap = iou_of_coordinates(box, anchor_coordinates)  # [..., A]
         wanted = overlap if strides is None else _overlap_around(box, overlap, anchors, strides)

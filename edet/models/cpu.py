@@ -73,6 +73,7 @@ def depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
 
     @tf.custom_gradient
     def convolve(x: tf.Tensor, kernel: tf.Tensor):
+        """Returns the convolution and what gives its gradients."""
         y = tf.nn.depthwise_conv2d(x, kernel, strides, "SAME")
         paddings = [
             pad for size, outputs in zip(x.shape[1:3], y.shape[1:3], strict=True)
@@ -80,6 +81,7 @@ def depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
         ]  # fmt: skip
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            """Returns the gradients of x and of the kernel, in their shapes."""
             to_x = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
                 input_sizes=tf.shape(x), filter=kernel, out_backprop=upstream, strides=strides,
                 padding="SAME",

@@ -193,6 +193,7 @@ class NearestResize(keras.layers.Layer):
         size = [self.height, self.width]
 
         def resize(x: tf.Tensor) -> tf.Tensor:
+            """Returns [B, height, width, C] of [B, h, w, C]."""
             # For 2n - 1 of n, such as 5 of 3, floor(i * n / (2n - 1)) is floor(i / 2): NPUs double
             # and cut off, but know no factor of 5 / 3.
             double = [2 * side for side in x.shape[1:3]]

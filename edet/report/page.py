@@ -19,7 +19,7 @@ import jinja2
 import markupsafe
 import tensorflow as tf
 
-from edet.files import read_json, read_text, write_text
+from edet.files import read_json_or, read_text, write_text
 from edet.report.sections import SECTIONS
 from edet.report.thumbnails import Read, strips_of
 from edet.workdir import Workdir
@@ -35,24 +35,20 @@ def save_section(
       workdir: of the run.
       name: of the section.
       data: ready for JSON.
-      pictures: gives what reads each picture that is shown, in order.
-      of: what the pictures depend on, ready for JSON: where it has not changed since, they are not
-        made again. None makes them always.
+      pictures: gives what reads each picture that is shown, in order; None leaves those there are.
+      of: what the pictures depend on, ready for JSON, for `pictures_of`.
       white_level: see `edet.image.decode.decode_image`.
     """
     write_text(workdir.report_file(name), _compact(data))
-    if pictures is None:
-        return
-    path = workdir.report_file(f"{name}-pictures")
-    if of is not None and pictures_of(workdir, name) == of:
-        return
-    write_text(path, _compact({"of": of, **strips_of(pictures(), white_level)}))
+    if pictures is not None:
+        path = workdir.report_file(f"{name}-pictures")
+        write_text(path, _compact({"of": of, **strips_of(pictures(), white_level)}))
 
 
 def pictures_of(workdir: Workdir, name: str) -> Any:
     """Returns what a section's thumbnails were made of, None if there are none."""
     path = workdir.report_file(f"{name}-pictures")
-    return read_json(path, "thumbnails")["of"] if tf.io.gfile.exists(path) else None
+    return read_json_or(path, "thumbnails", {"of": None})["of"]
 
 
 def _compact(value: Any) -> str:
@@ -102,7 +98,7 @@ def add_pictures(
 ) -> None:
     """Adds the thumbnails of a section, if it has any, to what a page embeds."""
     path = workdir.report_file(f"{name}-pictures")
-    found = read_json(path, "thumbnails") if tf.io.gfile.exists(path) else {}
+    found = read_json_or(path, "thumbnails", {})
     embedded[f"{name}-places"] = _compact(found.get("places", []))
     strips |= {f"{name}-strip-{k}": strip for k, strip in enumerate(found.get("strips", []))}
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from edet.evaluation.report import MEANINGS, percent
-from edet.files import read_json
+from edet.files import read_json_or
 from edet.workdir import Workdir
 
 _POINTS = 1000  # of a curve over all steps
@@ -25,8 +25,7 @@ class Section(NamedTuple):
 
 
 def _kept(workdir: Workdir, mode: str) -> dict[str, Any]:
-    path = workdir.result_file(mode)
-    return read_json(path, "result") if tf.io.gfile.exists(path) else {}
+    return read_json_or(workdir.result_file(mode), "result", {})
 
 
 def evaluation(workdir: Workdir) -> Section | None:
@@ -73,13 +72,9 @@ def training(workdir: Workdir) -> Section | None:
     history, evaluations = workdir.history(), workdir.evaluations()
     if not history and not evaluations:
         return None
-    best = _best(workdir)
-    starts = (
-        read_json(workdir.starts_file, "log") if tf.io.gfile.exists(workdir.starts_file) else []
-    )
-    recipe = {}
-    if tf.io.gfile.exists(workdir.recipe_file):
-        recipe = read_json(workdir.recipe_file, "recipe")
+    best = read_json_or(workdir.best_file, "result", {}).get("step")
+    starts = read_json_or(workdir.starts_file, "log", [])
+    recipe = read_json_or(workdir.recipe_file, "recipe", {})
     memory = starts[-1]["expected_memory"] if starts else {}
     done = f"{len(history):,} of {recipe.get('total_steps', len(history)):,} steps"
     values = {
@@ -96,12 +91,6 @@ def training(workdir: Workdir) -> Section | None:
     ]
     drawn = {"history": _thinned(history), "evaluations": _columns(percents), "best": best}
     return Section(values, drawn)
-
-
-def _best(workdir: Workdir) -> int | None:
-    if not tf.io.gfile.exists(workdir.best_file):
-        return None
-    return read_json(workdir.best_file, "result").get("step")
 
 
 def _shown(value: Any) -> str:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from edet.checkpoint_files import DamagedCheckpoint, find_damage, read_checkpoint
 from edet.errors import UserError
-from edet.files import read_json, reason, write_json
+from edet.files import read_json_or, reason, write_json
 from edet.training.variables import TrainingVariables
 from edet.workdir import Workdir
 
@@ -168,9 +168,7 @@ class Checkpoints:
         return self._best.at(step)
 
     def _read_best(self) -> dict | None:
-        if not tf.io.gfile.exists(self._best_file):
-            return None
-        return read_json(self._best_file, "best result")
+        return read_json_or(self._best_file, "best result", None)
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -20,11 +20,10 @@ class TrainingVariables:
         """Args: `optimizer`, "sgd" or "adamw", which keeps squares too."""
         self.network = network
         self.step = tf.Variable(0, trainable=False, dtype=tf.int32, name="step")
-        self.velocities, squares = (
-            [tf.Variable(tf.zeros(v.shape), trainable=False) for v in network.trainable_variables]
-            for _ in range(2)
-        )
-        self.squares: list[tf.Variable] | tuple[()] = squares if optimizer == "adamw" else ()
+        self.velocities = _zeros(network.trainable_variables)
+        self.squares: list[tf.Variable] | tuple[()] = ()
+        if optimizer == "adamw":
+            self.squares = _zeros(network.trainable_variables)
         self.averages = [tf.Variable(v.numpy(), trainable=False) for v in self._weights]
         self.loss_scale: LossScale | tuple[()] = ()
         if any(layer.compute_dtype == "float16" for layer in network.layers):
@@ -92,6 +91,10 @@ class TrainingVariables:
             "average": {v.path: a for v, a in zip(self._weights, self.averages, strict=True)},
             "velocity": {v.path: m for v, m in zip(trainable, self.velocities, strict=True)},
         }
+
+
+def _zeros(like: list[keras.Variable]) -> list[tf.Variable]:
+    return [tf.Variable(tf.zeros(variable.shape), trainable=False) for variable in like]
 
 
 def _first_replica(variable: tf.Variable) -> tf.Tensor:

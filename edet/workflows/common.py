@@ -8,14 +8,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from edet.config.labels import class_ids, labels_of
 from edet.config.schema import Config
 from edet.dataset_check.report import name_clashes
 from edet.errors import UserError
 from edet.export.exported import exported_contents, is_exported, load_exported
-from edet.files import find_files, read_json, write_json
+from edet.files import find_files, read_json_or, write_json
 from edet.inference.detector import make_predictor
 from edet.inference.predictor import Predictor, of_pixels
 from edet.models.efficientdet import build_network
@@ -44,7 +43,7 @@ def keep_figures(workdir: str | Workdir, path: str, figures: dict[str, Any]) -> 
     if not workdir:
         return
     file = Workdir(str(workdir)).result_file("models")
-    known = read_json(file, "result") if tf.io.gfile.exists(file) else {}
+    known = read_json_or(file, "result", {})
     name = os.path.relpath(path, str(workdir)) if "://" not in path else path
     name = path if name.startswith("..") else name
     write_json(file, {**known, name: {**known.get(name, {}), **figures}})

@@ -38,6 +38,7 @@ from edet.input.windows import make_eval_dataset
 from edet.records.masks import read_masks
 from edet.records.schema import parse_example
 from edet.records.shards import RecordSet, open_records
+from edet.records.sources.example_set import stamps_of
 from edet.report.evaluation import evaluation_data, lowest_listed, numbers
 from edet.report.page import pictures_of, save_section
 from edet.runtime.devices import check_batch_size
@@ -246,16 +247,21 @@ class Evaluation:
 
     def _save_section(self, data: dict[str, Any]) -> None:
         """Writes what the page needs; the thumbnails only where other ones are wanted."""
-        stats = map(tf.io.gfile.stat, self._files)
-        records = [[f, s.length, s.mtime_nsec] for f, s in zip(self._files, stats, strict=True)]
+        stamps = stamps_of(self._files)
+        records = [[file, *stamp] for file, stamp in zip(self._files, stamps, strict=True)]
         made_of = pictures_of(self._workdir, "evaluation")
         if made_of and made_of["records"] == records and not self._in_full:
             data = {**data, "pictures": made_of["pictures"]}  # a run keeps those it began with
-        places = data["pictures"]
+        of = {"records": records, "pictures": data["pictures"]}
+
+        def pictures() -> Iterator[Callable[[], bytes]]:
+            """Returns what reads each picture that is shown, in order."""
+            encoded = read_encoded(self._files, of["pictures"])
+            return (functools.partial(bytes, picture) for picture in encoded)
+
         save_section(
-            self._workdir, "evaluation", data,
-            lambda: (functools.partial(bytes, e) for e in read_encoded(self._files, places)),
-            {"records": records, "pictures": places}, self._config.model.white_level,
+            self._workdir, "evaluation", data, None if made_of == of else pictures, of,
+            self._config.model.white_level,
         )  # fmt: skip
 
     def _report_segmentation(self, extra: dict) -> Any:

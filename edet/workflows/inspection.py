@@ -113,6 +113,7 @@ def _save_section(
     named = {image.name: image for found in sets.values() for image in found.images}
 
     def shown(image: CheckedImage, note: str) -> Shown:
+        """Returns a picture with its finite boxes, and a note beside it."""
         names = [labels.get(k) or str(k) for k in image.class_ids.tolist()]
         boxes = yxyx_to_xywh(image.boxes).tolist()
         return Shown(

@@ -23,7 +23,7 @@ from edet.export.litert import export_litert
 from edet.export.onnx import export_onnx
 from edet.export.saved_model import export_saved_model
 from edet.export.web import MODEL, export_web
-from edet.files import content_of, read_json
+from edet.files import content_of, read_json_or
 from edet.inference.files import predict_files
 from edet.input.reading import user_errors
 from edet.models.complexity import count_cost
@@ -144,7 +144,7 @@ def export(
 def _save_predictions(config: Config, workdir: Workdir, output: str) -> None:
     """Writes what the page shows: the first pictures, with what was found in them."""
     path, threshold = os.path.join(output, "predictions.json"), config.detect.draw_threshold
-    rows = read_json(path, "result") if tf.io.gfile.exists(path) else []
+    rows = read_json_or(path, "result", [])
     pictures = [
         Shown(
             os.path.basename(row["file"]), row["height"], row["width"],

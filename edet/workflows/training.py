@@ -18,7 +18,7 @@ from edet.config.loading import config_table, flat_settings
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.evaluation.plots import plot_history
-from edet.files import read_json, write_json
+from edet.files import read_json, read_json_or, write_json
 from edet.inference.detector import make_predictor
 from edet.inference.predictor import of_pixels
 from edet.input.ground_truth import describe_images
@@ -102,12 +102,7 @@ def _run(
     recipe, records, eval_records = plan
     is_chief = strategy.extended.should_checkpoint
     keras.utils.set_random_seed(config.train.seed)
-    with strategy.scope():
-        network = build_network(
-            config.model, recipe.precision, recipe.batch_norm_momentum, only_cpus(strategy)
-        )
-        freeze(network, config.train.freeze)
-        variables = TrainingVariables(network, recipe.optimizer)
+    network, variables = _trained(config, recipe, strategy)
     images = config.data.batch_size // strategy.num_replicas_in_sync
     memory = expected_memory(
         network, images, recipe.precision, recipe.micro_batches, recipe.remat, bool(eval_records),
@@ -158,6 +153,18 @@ def _run(
     return keep(workdir, "train_and_eval" if eval_records else "train", summary)
 
 
+def _trained(
+    config: Config, recipe: Recipe, strategy: tf.distribute.Strategy
+) -> tuple[keras.Model, TrainingVariables]:
+    """Returns the network that is trained, and the state of its training, before any step."""
+    with strategy.scope():
+        network = build_network(
+            config.model, recipe.precision, recipe.batch_norm_momentum, only_cpus(strategy)
+        )
+        freeze(network, config.train.freeze)
+        return network, TrainingVariables(network, recipe.optimizer)
+
+
 def _loggers(config: Config, workdir: Workdir) -> list[Logger]:
     name = os.path.basename(os.path.normpath(workdir.path))
     return open_loggers(config.train.loggers, name, flat_settings(config))
@@ -196,7 +203,7 @@ def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> list[str]:
 def _note_start(workdir: Workdir, step: int, changed: list[str], memory: ExpectedMemory) -> None:
     """Adds this start of the run to those before it."""
     path = workdir.starts_file
-    starts = read_json(path, "log") if tf.io.gfile.exists(path) else []
+    starts = read_json_or(path, "log", [])
     start = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(" ", "minutes"),
         "step": step, "changed": changed,
