@@ -102,6 +102,7 @@ def test_the_page_finds_in_a_photo_what_the_detector_finds(page, address, networ
 
 def test_it_can_be_used_by_keyboard_alone(page, address, tmp_path):
     path, _ = picture_in(tmp_path)
+    page.on("filechooser", lambda _: None)  # choosers are caught from here on, not some time later
     opened(page, address)
     page.keyboard.press("Tab")
     with page.expect_file_chooser() as chooser:
