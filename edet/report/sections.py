@@ -75,12 +75,16 @@ def training(workdir: Workdir) -> Section | None:
     best = read_json_or(workdir.best_file, "result", {}).get("step")
     starts = read_json_or(workdir.starts_file, "log", [])
     recipe = read_json_or(workdir.recipe_file, "recipe", {})
-    memory = starts[-1]["expected_memory"] if starts else {}
+    expected = starts[-1]["expected_memory"] if starts else {}
+    memory = {f"expected: {part}": size / 2**20 for part, size in expected.items()}
+    memory["expected in all"] = sum(memory.values())
+    for column, what in (("device_mib", "a device"), ("process_mib", "the process")):
+        memory[f"measured: {what}"] = max((row.get(column, 0.0) for row in history), default=0.0)
     done = f"{len(history):,} of {recipe.get('total_steps', len(history)):,} steps"
     values = {
         "done": f"{done}; best at step {best:,}" if best is not None else done,
         "recipe": [(name, _shown(value)) for name, value in recipe.items()],
-        "memory": [(name, size, f"{size / 2**20:,.0f}") for name, size in memory.items()],
+        "memory": [(name, size, f"{size:,.0f}") for name, size in memory.items() if size],
         "starts": [
             (one["time"], one["step"], "; ".join(one["changed"]) or "nothing") for one in starts
         ],

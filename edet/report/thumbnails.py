@@ -46,6 +46,8 @@ def thumbnail(read: Read, white_level: int) -> Image.Image:
 def _opened(picture: bytes | np.ndarray, white_level: int) -> Image.Image:
     if isinstance(picture, np.ndarray):
         return Image.fromarray(picture)
+    if picture[4:8] == b"ftyp":  # AVIF, which TensorFlow does not decode
+        return Image.open(io.BytesIO(picture), formats=["AVIF"])
     if not picture.startswith(b"\xff\xd8\xff"):
         return Image.fromarray(decode_picture(picture, white_level).numpy())
     image = Image.open(io.BytesIO(picture), formats=["JPEG"])

@@ -148,6 +148,21 @@ def peak_memory(run: Callable[[], object], device: str) -> tuple[int, str]:
     return memory.get_memory_info(device)["peak"] - before, "TensorFlow's allocator"
 
 
+def peaks_so_far() -> dict[str, float]:
+    """Returns the most MiB until now: "process_mib", resident, and "device_mib" of one device.
+
+    The latter is left out where TensorFlow's allocator does not tell, as of TPUs.
+    """
+    found = {"process_mib": _resident(peak=True) / 2**20}
+    kinds = [k for k in ("GPU", "TPU", "CPU") if tf.config.list_logical_devices(k)]
+    if kinds[0] != "TPU":
+        devices = tf.config.list_logical_devices(kinds[0])
+        with contextlib.suppress(ValueError):  # it has no statistics
+            info = [tf.config.experimental.get_memory_info(device.name) for device in devices]
+            found["device_mib"] = max(one["peak"] for one in info) / 2**20
+    return found
+
+
 def _resident(peak: bool = False) -> int:
     """Returns bytes of this process: now, whence the peak is counted on Linux, or at their peak."""
     try:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from edet.errors import StorageError
 from edet.files import reason
+from edet.runtime.memory import peaks_so_far
 from edet.step_log import StepLog
 from edet.terminal import Console
 from edet.training.fusion_log import FusionLog
@@ -23,7 +24,7 @@ METRICS = (
     "learning_rate", "gradient_norm", "positives", "dropped_boxes", "replaced_images",
 )  # fmt: skip
 # The last is of the ids of the step's images, in order: the same batch, the same number.
-COLUMNS = ("step", *METRICS, "images_per_second", "images_crc32")
+COLUMNS = ("step", *METRICS, "images_per_second", "process_mib", "device_mib", "images_crc32")
 
 _BUCKET_SECONDS = 60  # between two writes of the history to a bucket
 _WARNINGS = {
@@ -71,8 +72,10 @@ class Reporter:
         count = len(images)
         self._step = last_step
         self._rates += [self.batch_size / seconds] * count
+        memory = {name: f"{value:.0f}" for name, value in peaks_so_far().items()}
         rows = [
             {name: f"{values[i]:.7g}" for name, values in metrics.items()}
+            | memory
             | {
                 "step": last_step - count + i,
                 "images_per_second": f"{self._rates[-1]:.2f}",

@@ -15,6 +15,11 @@ from tests.evaluation.test_errors import drawn_data
 
 FOREIGN = "</script><script>document.body.dataset.hurt = 'yes'</script>"  # a class's name
 
+_HISTORY = """step,total_loss,learning_rate,process_mib,device_mib
+0,2.5,0.1,1500,700
+1,1.5,0.05,1600,900
+"""
+
 
 def color_of(image: int) -> tuple[int, int, int]:
     """A colour of its own for each picture, far enough from the next for JPEG."""
@@ -43,7 +48,7 @@ def write_evaluation(workdir: Workdir, seed: int = 0):
 def write_run(path) -> Workdir:
     workdir = Workdir(str(path))
     write_evaluation(workdir)
-    write_text(workdir.history_file, "step,total_loss,learning_rate\n0,2.5,0.1\n1,1.5,0.05\n")
+    write_text(workdir.history_file, _HISTORY)
     write_text(workdir.evaluations_file, "step,AP,APs\n1,0.2,0.1\n2,0.3,0.2\n")
     write_json(workdir.best_file, {"step": 2, "AP": 0.3})
     write_json(workdir.recipe_file, {"total_steps": 2, "learning_rate": 0.1})

@@ -72,6 +72,9 @@ def test_every_section_is_there_and_numbers_are_those_of_the_evaluation(opened, 
     assert number(opened, "precision") == percent(best["precision"])
     assert opened.locator("canvas").count() > 9  # charts and pictures
     text = opened.inner_text("main")
+    memory = opened.locator(".card", has_text="Memory at its peak, MiB").last.inner_text()
+    words = "expected: weights\n1\nexpected in all\n1\nmeasured: a device\n900\n"
+    assert (words + "measured: the process\n1,600") in memory.replace("\n\n", "\n")
     for shown in ("train.steps was 1, now it is 2", "box without area", "m.tflite", "b.jpg"):
         assert shown in text
 

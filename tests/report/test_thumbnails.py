@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from edet.report import thumbnails
 from edet.report.thumbnails import SIDE, strips_of, thumbnail
@@ -35,6 +35,20 @@ def test_a_photo_that_lies_on_its_side_stands_upright():
     turned = thumbnail(lambda: jpeg(photo, orientation=6), 65535)  # turned by a quarter, clockwise
     assert turned.size == (SIDE // 2, SIDE)
     assert turned.getpixel((80, 20))[0] > 200 and turned.getpixel((80, 300))[0] < 50
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow was built without AVIF")
+def test_avif_is_shown_small_and_upright():
+    """TensorFlow does not decode it. The upper half is red, and 6 turns it to the right side."""
+    photo = np.zeros((640, 1280, 3), np.uint8)
+    photo[:320, :, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "avif", exif=exif)
+    turned = thumbnail(buffer.getvalue, 65535)
+    assert turned.size == (SIDE // 2, SIDE)
+    assert turned.getpixel((140, 160))[0] > 200 and turned.getpixel((20, 160))[0] < 50
 
 
 def _gone() -> bytes:

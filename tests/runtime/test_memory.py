@@ -1,9 +1,12 @@
 """What a run is expected to need, counted by hand where it can be."""
 
+import sys
+
 import pytest
+import tensorflow as tf
 
 from edet.models.complexity import count_kept
-from edet.runtime.memory import expected_memory
+from edet.runtime.memory import expected_memory, peak_memory, peaks_so_far
 from tests.training.small import seeded_network, small_config
 
 MIB = 2**20
@@ -57,3 +60,26 @@ def test_the_table_shows_every_part_and_the_total(network):
         "weights", "velocities", "averages", "evaluation", "gradients", "activations", "temporary",
         "total",
     ]  # fmt: skip
+
+
+def test_what_was_taken_at_most_until_now_is_told(monkeypatch):
+    """64 MiB more, where counting begins anew: they are given back, and only the peak tells."""
+    seen = []
+
+    def take():
+        seen.append(peaks_so_far())
+        with tf.device("CPU:0"):
+            tf.ones([2**24]) + 1.0
+        seen.append(peaks_so_far())
+
+    peak_memory(take, "CPU:0")
+    before, after = seen
+    assert after["process_mib"] > before["process_mib"] + 50 or sys.platform != "linux"
+    if "device_mib" in after:
+        assert after["device_mib"] > before["device_mib"] + 63
+
+    def none(device):
+        raise ValueError(f"Allocator stats not available for device '{device}'")
+
+    monkeypatch.setattr(tf.config.experimental, "get_memory_info", none)
+    assert list(peaks_so_far()) == ["process_mib"]

@@ -41,6 +41,8 @@ def test_a_line_has_the_loss_and_the_time_left(tmp_path):
     assert "400.0 images/s" in text
     history = Workdir(str(tmp_path)).history()
     assert [row["step"] for row in history] == [0, 1, 2, 3, 4]
+    # This process has imported TensorFlow, and does not hold a whole machine's memory.
+    assert all(100 < row["process_mib"] < 100_000 for row in history)
     batches = {row["images_crc32"] for row in history}
     assert len(batches) == 5
     assert list((tmp_path / "tensorboard").iterdir())

@@ -391,6 +391,7 @@ function showTraining({ history, evaluations, best }) {
   add("Losses", history, ["total_loss", "class_loss", "box_loss", "iou_loss", "segmentation_loss", "l2_loss"]);
   add("Learning rate", history, ["learning_rate"]);
   add("Gradient norm", history, ["gradient_norm"]);
+  add("Memory at its peak until then, MiB", history, ["process_mib", "device_mib"], { y: [0, null] });
   add("Images a second", history, ["images_per_second"], { y: [0, null] });
   waiting.forEach((draw) => draw());
 }
