@@ -1,10 +1,11 @@
-"""One configuration from its sources: default < model < recipe < released weights < YAML < --set.
+"""One configuration from its sources: default < model < released weights < YAML < --set.
 
 The sources are merged as they are; the schema then checks what came out.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ import rich.table
 import yaml
 
 from edet.config.labels import read_labels, read_mask_labels
-from edet.config.recipes import recipe_of
+from edet.config.recipes import with_recipe
 from edet.config.schema import Config, ConfigError
 from edet.config.sizes import as_dict, sized_config
 from edet.config.yaml_text import parse_yaml
@@ -43,18 +44,21 @@ def load_config(
         not read but named in errors.
 
     Returns:
-      A frozen Config. Later sources win: default < model < what train.recipe, set in any of them,
-      stands for < settings < YAML < overrides.
+      A frozen Config. Later sources win: default < model < settings < YAML < overrides; the
+      values of train.recipe stand just before the source that names it.
 
     Raises:
       ConfigError: an unknown key (with the nearest known one), a wrong type, a name of the
         model that is not `model`, or a combination that cannot work; one sentence.
     """
-    layers = [_parse_override(setting) for setting in settings]
     if path and text is None:
         text = read_text(find_config(path), "config")
-    layers += [] if text is None else [_parse_layer(text, path)]
-    layers += [_parse_override(override) for override in overrides]
+    sources = [
+        [_parse_override(setting) for setting in settings],
+        [] if text is None else [_parse_layer(text, path)],
+        [_parse_override(override) for override in overrides],
+    ]
+    layers = list(itertools.chain(*sources))
     name = _last_name(layers) or model
     if model and name != model:
         where = f"config {path} or --set" if path else "--set"
@@ -63,7 +67,7 @@ def load_config(
         )
     _read_label_maps(layers)
     sections = as_dict(sized_config(name or Config().model.name))
-    for layer in [recipe_of(layers), *layers]:
+    for layer in with_recipe(sources):
         sections = _merge(sections, layer)
     return Config(**sections)
 

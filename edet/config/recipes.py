@@ -1,18 +1,21 @@
 """The named recipes: values of settings that `train.recipe` stands for.
 
-They are weaker than whatever a released weight's settings, a YAML or --set say, and stronger than
-the defaults of the schema and of a model.
+A name counts where it stands: what a YAML file sets is made for the recipe that it names, so that
+another one given by --set replaces it, while what --set says besides is stronger.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 from edet.config.schema import ConfigError
 
+Layer = dict[str, Any]  # {section: settings}
+
 # docs/recipes.md has what each of them was worth where.
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: dict[str, Layer] = {
     "paper": {},
     "modern": {
         "loss": {
@@ -28,14 +31,30 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-def recipe_of(layers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the settings of the recipe that the last of these layers names, or of none.
+def with_recipe(sources: Sequence[Sequence[Layer]]) -> list[Layer]:
+    """Returns all layers, the weakest first, with the values of the recipe that they name.
+
+    The last name counts. Its values are stronger than all sources before the one that brought it
+    in, and weaker than whatever that one or a later one sets.
+
+    Args:
+      sources: layers of settings, the weakest first; the order within a source means nothing.
 
     Raises:
       ConfigError: there is no such recipe.
     """
-    sections = [train for layer in layers if isinstance(train := layer.get("train"), dict)]
-    name = ([train["recipe"] for train in sections if "recipe" in train] or ["paper"])[-1]
+    named = [
+        (number, train["recipe"])
+        for number, layers in enumerate(sources)
+        for layer in layers
+        if isinstance(train := layer.get("train"), dict) and "recipe" in train
+    ]
+    place, name = named[-1] if named else (0, "paper")
     if name not in RECIPES:
         raise ConfigError(f"train.recipe is {name!r}; choose one of {', '.join(RECIPES)}.")
-    return RECIPES[name]
+    for number, earlier in reversed(named):  # to say a name again changes nothing
+        if earlier != name:
+            break
+        place = number
+    before, behind = itertools.chain(*sources[:place]), itertools.chain(*sources[place:])
+    return [*before, RECIPES[name], *behind]

@@ -1,4 +1,4 @@
-"""train.recipe: a name for values of settings, weaker than whatever is set."""
+"""train.recipe: a name for values of settings, and what is stronger than them."""
 
 from typing import get_args, get_type_hints
 
@@ -26,17 +26,27 @@ def test_a_recipe_is_the_values_that_it_stands_for(name):
     assert changed == expected
 
 
-def test_what_is_set_is_stronger_wherever_it_is_set(tmp_path):
+def test_what_is_set_beside_a_recipe_or_after_it_is_stronger(tmp_path):
     path = tmp_path / "c.yaml"
-    path.write_text("loss: {gamma: 1.25}\n")
+    path.write_text("train: {recipe: modern, adamw_decay: 0.01}\nloss: {gamma: 1.25}\n")
     config = load_config(
-        path=path, overrides=["train.recipe=modern", "loss.iou_loss=ciou"],
-        settings=["train.optimizer=sgd"],
-    )  # fmt: skip
+        path=path, overrides=["loss.iou_loss=ciou"], settings=["train.optimizer=sgd"]
+    )
     assert (config.loss.gamma, config.loss.iou_loss) == (1.25, "ciou")
-    assert (config.train.optimizer, config.loss.assignment) == ("sgd", "atss")
+    assert (config.train.optimizer, config.train.adamw_decay) == ("adamw", 0.01)
+    assert load_config(path=path, overrides=["train.recipe=modern"]).loss.gamma == 1.25
     save_config(config, tmp_path / "saved.yaml")
     assert load_config(path=tmp_path / "saved.yaml") == config
+
+
+def test_another_recipe_replaces_what_a_file_sets_for_its_own(tmp_path):
+    """A rate for SGD would break AdamW. The order of --set means nothing."""
+    path = tmp_path / "c.yaml"
+    path.write_text("train: {learning_rate: 0.32, steps: 1080}\n")
+    for more, rate in (([], RECIPES["modern"]["train"]["learning_rate"]), (["0.006"], 0.006)):
+        overrides = [*(f"train.learning_rate={value}" for value in more), "train.recipe=modern"]
+        config = load_config(path=path, overrides=overrides)
+        assert (config.train.learning_rate, config.train.steps) == (rate, 1080)
 
 
 @pytest.mark.parametrize("name", ["moderm", "3", "[paper]"])
