@@ -1,5 +1,6 @@
 """`edet` and `python -m edet`: a tool by its name, without one the modes of edet.cli.main."""
 
+import gc
 import runpy
 import sys
 
@@ -23,6 +24,7 @@ TOOLS = (
 def run(module: str = "") -> None:
     """The console script `edet`; a door of tools/ says which module it leads to."""
     end_with_a_sentence()  # importing TensorFlow takes seconds
+    gc.disable()  # until all is imported, see edet.cli.common
     if not module:
         name = sys.argv.pop(1) if sys.argv[1:2] and sys.argv[1] in TOOLS else "main"
         module = f"edet.cli.{name}"

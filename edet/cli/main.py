@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from edet import workflows
-from edet.cli.common import exit_code_of
+from edet.cli.common import exit_code_of, spare_imported
 from edet.cli.watch import watch
 from edet.config.schema import Config
 from edet.errors import UserError
@@ -146,6 +146,7 @@ def _run(config: Config, inputs: Sequence[str]) -> dict:
 
 def run() -> None:
     """The console script `edet`."""
+    spare_imported()
     app.run(main)
 
 

@@ -1,5 +1,6 @@
 """Every command goes through one function: a sentence and an exit code, whatever ends it."""
 
+import gc
 import io
 import os
 import signal
@@ -9,7 +10,7 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from edet.cli.common import call, exit_code_of
+from edet.cli.common import call, exit_code_of, spare_imported
 from edet.errors import Interrupted, StorageError, UserError
 from edet.files import written_aside
 
@@ -71,3 +72,15 @@ def test_an_output_that_nobody_reads_any_more_changes_no_exit_code(monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
 
         assert exit_code_of(work) == 130
+
+
+def test_what_is_imported_is_spared_by_the_collector():
+    """A door turns it off while it imports; whatever the command makes is collected again."""
+    gc.disable()
+    try:
+        spare_imported()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 100_000
+    finally:
+        gc.enable()
+        gc.unfreeze()
