@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,38 +122,28 @@ def encode_example(
     """
     height, width = example.height, example.width
     sides = (example.boxes.astype(np.float64) / (height, width, height, width)).T
-    names = [labels.get(int(class_id), "").encode() for class_id in example.class_ids]
-    features = {
-        "image/encoded": _bytes([example.image]),
-        "image/format": _bytes([image_format.encode()]),
-        "image/filename": _bytes([example.filename.encode()]),
-        "image/source_id": _bytes([example.source_id.encode()]),
-        "image/height": _ints([height]),
-        "image/width": _ints([width]),
-        **{key: _floats(side) for key, side in zip(BBOX_KEYS, sides.tolist(), strict=True)},
-        LABEL_KEY: _ints(example.class_ids.tolist()),
-        TEXT_KEY: _bytes(names),
-        AREA_KEY: _floats(example.areas.tolist()),
-        CROWD_KEY: _ints(example.is_crowd.astype(int).tolist()),
-    }
-    if turned > 1:
-        features[_ORIENTATION] = _ints([turned])
-    if example.mask is not None:
-        features[_MASK] = _bytes([example.mask.file])
-    message = tf.train.Example(features=tf.train.Features(feature=features))
+    ids = example.class_ids.tolist()
+    message = tf.train.Example()
+    for key, kind, values in (
+        ("image/encoded", "bytes_list", [example.image]),
+        ("image/format", "bytes_list", [image_format.encode()]),
+        ("image/filename", "bytes_list", [example.filename.encode()]),
+        ("image/source_id", "bytes_list", [example.source_id.encode()]),
+        ("image/height", "int64_list", [height]),
+        ("image/width", "int64_list", [width]),
+        *((key, "float_list", side) for key, side in zip(BBOX_KEYS, sides.tolist(), strict=True)),
+        (LABEL_KEY, "int64_list", ids),
+        (TEXT_KEY, "bytes_list", [labels.get(class_id, "").encode() for class_id in ids]),
+        (AREA_KEY, "float_list", example.areas.tolist()),
+        (CROWD_KEY, "int64_list", example.is_crowd.astype(int).tolist()),
+        (_ORIENTATION, "int64_list", [turned] if turned > 1 else None),
+        (_MASK, "bytes_list", [example.mask.file] if example.mask is not None else None),
+    ):
+        if values is not None:
+            filled = getattr(message.features.feature[key], kind)
+            filled.SetInParent()  # lists without a value are lists, too
+            filled.value.extend(values)
     return message.SerializeToString(deterministic=True)
-
-
-def _bytes(values: Iterable[bytes]) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-
-
-def _ints(values: Iterable[int]) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-
-def _floats(values: Iterable[float]) -> tf.train.Feature:
-    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
 
 def _one(dtype: tf.DType, default: Any) -> tf.io.FixedLenFeature:

@@ -69,18 +69,20 @@ class Annotations:
         """{id or name of a class: objects}."""
         return Counter(thing.label for image in self.images for thing in image.objects)
 
-    def check_units(self) -> None:
-        """Raises UserError where the boxes look like another format's."""
-        things = [
-            (thing.box, (image.width, image.height), thing.area)
-            for image in self.images
-            for thing in image.objects
-        ]
-        boxes, sizes, areas = zip(*things, strict=True) if things else ((), (), ())
+    def boxes(self) -> np.ndarray:
+        """The four numbers of every object of all images, [n, 4] float64.
+
+        Raises:
+          UserError: they look like another format's.
+        """
+        things = [thing for image in self.images for thing in image.objects]
+        sizes = [(image.width, image.height) for image in self.images for _ in image.objects]
+        boxes = np.array([thing.box for thing in things], np.float64).reshape(-1, 4)
+        areas = np.array([thing.area for thing in things], np.float64)
         check_units(
-            np.array(boxes, np.float64).reshape(-1, 4), np.array(sizes).reshape(-1, 2),
-            np.array(areas, np.float64), self.box_format, self.relative, self.where,
-        )  # fmt: skip
+            boxes, np.array(sizes).reshape(-1, 2), areas, self.box_format, self.relative, self.where
+        )
+        return boxes
 
     def examples(self, labels: dict[int, str], folder: Folder) -> ExampleSet:
         """Returns the set with ids of `labels`, matched by name, and files of `folder`.
@@ -91,11 +93,13 @@ class Annotations:
           UserError: the boxes look like another format's, a class has a name that nothing can
             write, or not one picture is there.
         """
-        self.check_units()
+        boxes = to_yxyx(self.boxes(), self.box_format)
         _check_names(labels, self.where)
         ids = class_ids(self, labels)
         examples, missing, seen = [], [], set()
+        end = 0
         for image in self.images:
+            start, end = end, end + len(image.objects)
             if image.source_id in seen:
                 what = "dropped: image id is given twice"
                 self.tally.image_problem(image.name, what, image.source_id)
@@ -109,7 +113,7 @@ class Annotations:
                 what = "dropped: image missing or unreadable"
                 self.tally.image_problem(image.name, what, missing[-1])
                 continue
-            examples.append(self._example(image, path, ids, labels))
+            examples.append(self._example(image, path, boxes[start:end], ids, labels))
         if missing and not examples:
             raise UserError(f"{self.where}: no picture was found; the first: {missing[0]}.")
         return self.example_set(examples, labels)
@@ -125,20 +129,24 @@ class Annotations:
         return ExampleSet(examples, labels, self.tally)
 
     def _example(
-        self, image: AnnotatedImage, path: str, ids: dict[int | str, int], labels: dict[int, str]
-    ) -> Example:
+        self, image: AnnotatedImage, path: str, boxes: np.ndarray, ids: dict[int | str, int],
+        labels: dict[int, str],
+    ) -> Example:  # fmt: skip
+        """Returns the example of a picture, `boxes` those of its objects, yxyx."""
         kept = [thing for thing in image.objects if thing.label in ids]
+        if len(kept) < len(boxes):
+            boxes = boxes[[thing.label in ids for thing in image.objects]]
         for label, count in Counter(o.label for o in image.objects if o.label not in ids).items():
             name = self.labels.get(label, str(label)) if isinstance(label, int) else label
             what = "dropped: class not in the labels"
             self.tally.box_problem(image.name, what, count, name or f"class {label}")
-        boxes = np.array([thing.box for thing in kept], np.float64).reshape(-1, 4)
-        boxes = to_yxyx(boxes, self.box_format)
         flipped = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
         what = "drawn from another corner (negative width or height; corners put in order)"
         self.tally.box_problem(image.name, what, np.sum(flipped))
-        corners = np.stack([boxes[:, :2], boxes[:, 2:]])
-        boxes = np.concatenate([corners.min(0), corners.max(0)], axis=1).astype(np.float32)
+        if flipped.any():
+            corners = np.stack([boxes[:, :2], boxes[:, 2:]])
+            boxes = np.concatenate([corners.min(0), corners.max(0)], axis=1)
+        boxes = boxes.astype(np.float32)
         areas = np.array([thing.area for thing in kept], np.float32)
         return Example(
             image=path,
