@@ -52,7 +52,6 @@ def evaluation(workdir: Workdir) -> Section | None:
             (name, one["AP50 points"], f"{one['AP50 points']:.1f} ({one['count']})")
             for name, one in errors.items()
         ],
-        "calibration": f"{100 * found['calibration']['error']:.1f}" if errors else "",
         "classes": [
             (
                 name, percent(ap), *(percent(found["per_class_and_size"][name][s]) for s in sizes),
@@ -86,7 +85,12 @@ def training(workdir: Workdir) -> Section | None:
         "recipe": [(name, _shown(value)) for name, value in recipe.items()],
         "memory": [(name, size, f"{size:,.0f}") for name, size in memory.items() if size],
         "starts": [
-            (one["time"], one["step"], "; ".join(one["changed"]) or "nothing") for one in starts
+            (
+                one["time"].removesuffix("+00:00"),
+                one["step"],
+                "; ".join(one["changed"]) or "nothing",
+            )
+            for one in starts
         ],
     }
     percents = [

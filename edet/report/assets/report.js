@@ -23,6 +23,9 @@ function make(tag, properties = {}, ...children) {
 // ---- charts
 
 const charts = [];
+// Its first colour is dark, and changes its place with the light one where the page is dark.
+const palette = () => document.documentElement.dataset.theme === "dark" ? [PALETTE[4], ...PALETTE.slice(1, 4), PALETTE[0], PALETTE[5]] : PALETTE;
+const rounded = (value) => (value === null ? "" : Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 }));
 
 // series: [[label, values or null, more of uPlot's options]]; mark: [[x, text]] of vertical lines.
 function chart(node, { title, x, series, y = [null, null], mark = () => [], xName = "" }) {
@@ -36,7 +39,9 @@ function chart(node, { title, x, series, y = [null, null], mark = () => [], xNam
         plot.ctx.strokeStyle = plot.ctx.fillStyle = color("good");
         plot.ctx.setLineDash([5, 4]);
         plot.ctx.beginPath(); plot.ctx.moveTo(left, top); plot.ctx.lineTo(left, top + height); plot.ctx.stroke();
-        plot.ctx.fillText(text, left + 4, top + 14);
+        const isAtEnd = left > plot.bbox.left + 0.85 * plot.bbox.width;
+        plot.ctx.textAlign = isAtEnd ? "right" : "left";
+        plot.ctx.fillText(text, left + (isAtEnd ? -4 : 4), top + 14);
         plot.ctx.restore();
       }
     };
@@ -44,9 +49,9 @@ function chart(node, { title, x, series, y = [null, null], mark = () => [], xNam
     const plot = new uPlot({
       title, width: Math.max(240, node.clientWidth - padding), height: 240, cursor: { y: false },
       scales: { x: { time: false }, y: { range: (_, low, high) => [y[0] ?? low, y[1] ?? high] } },
-      axes: [axis({ label: xName, labelSize: xName ? 20 : 0, size: 34 }), axis({ size: 54 })],
+      axes: [axis({ label: xName, labelSize: xName ? 20 : 0, size: 34 }), axis({ size: 62, values: (_, ticks) => ticks.map(rounded) })],
       series: [{ label: xName || "x" }, ...series.map(([label, , more], k) => ({
-        label, stroke: PALETTE[k % PALETTE.length], width: 2, points: { show: x.length < 40 }, spanGaps: true, ...more }))],
+        label, stroke: palette()[k % PALETTE.length], width: 2, value: (_, value) => rounded(value ?? null), points: { show: x.length < 40 }, spanGaps: true, ...more }))],
       hooks: { draw: [marks] },
     }, [x, ...series.map(([, values]) => values)], node);
     return plot;
@@ -79,7 +84,7 @@ class Pictures {
   async draw(canvas, place, size, panels, large = false) {
     const known = this.places[place];
     const [number, top, width, height] = known || [0, 0, 320, size[0] ? Math.round((320 * size[1]) / size[0]) : 240];
-    const zoom = large ? 3 : 1.6, gap = 6, w = width * zoom, h = height * zoom;
+    const zoom = (large ? 960 : 512) / Math.max(width, height), gap = 6, w = width * zoom, h = height * zoom;
     canvas.width = w * panels.length + gap * (panels.length - 1);
     canvas.height = h;
     const brush = canvas.getContext("2d");
@@ -91,16 +96,17 @@ class Pictures {
       brush.save();
       brush.beginPath(); brush.rect(left, 0, w, h); brush.clip();
       const scale = [w / (size[0] || width), h / (size[1] || height)];
-      const font = large ? 17 : 15;
+      const unit = canvas.width / (canvas.clientWidth || 360); // of the canvas, a pixel of the page
+      const font = Math.round((large ? 12 : 10) * unit);
       brush.font = `600 ${font}px system-ui, sans-serif`;
       for (const strong of [false, true]) {
         for (const one of panel.boxes.filter((b) => Boolean(b.strong) === strong)) {
           const [x, y, bw, bh] = one.box.map((v, i) => v * scale[i % 2]);
           brush.globalAlpha = strong || large || !panel.boxes.some((b) => b.strong) ? 1 : 0.45;
-          brush.strokeStyle = BOX[one.kind]; brush.lineWidth = strong ? 4 : 2;
+          brush.strokeStyle = BOX[one.kind]; brush.lineWidth = (strong ? 2.5 : 1.2) * unit;
           brush.setLineDash(one.dashed ? [6, 5] : []);
           brush.strokeRect(left + x, y, bw, bh);
-          if (one.text && (strong || large || panel.boxes.length < 12)) {
+          if (one.text && (strong || large || panel.boxes.length < 6)) {
             const length = brush.measureText(one.text).width + 6, up = Math.max(0, y - font - 4);
             const at = Math.max(left, Math.min(left + x, left + w - length));
             brush.fillStyle = BOX[one.kind]; brush.fillRect(at, up, length, font + 4);
@@ -369,7 +375,7 @@ function curveChart(data) {
 function calibrationChart(data) {
   const bins = data.calibration.bins;
   chart($("#calibration-chart"), {
-    title: "How often a score is right", x: bins.map((bin) => bin.score), y: [0, 1], xName: "score",
+    title: `How often a score is right (expected error ${percent(data.calibration.error)} %)`, x: bins.map((bin) => bin.score), y: [0, 1], xName: "score",
     series: [["share that is right", bins.map((bin) => bin.right), { points: { show: true, size: 8 } }],
              ["perfect", bins.map((bin) => bin.score), { dash: [5, 4], stroke: "#888", points: { show: false } }]] });
 }
