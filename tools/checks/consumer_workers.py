@@ -157,6 +157,41 @@ def mnn(path: str, given: Outputs) -> Run:
     return run
 
 
+def ncnn(path: str, given: Outputs) -> Run:
+    """ncnn, through pnnx, which names outputs by number; both run without PyTorch."""
+    import ncnn as runtime
+
+    tool = importlib.metadata.distribution("pnnx").locate_file("pnnx/pnnx")
+    pixels = given["pixels"][0]  # a name of its own: a Mat does not keep the array that it reads
+    shape = ",".join(map(str, given["pixels"].shape))
+    new = path + ".ncnn"
+    command = [tool, path, f"inputshape=[{shape}]f32", "fp16=0"]
+    command += [f"ncnnparam={new}.param", f"ncnnbin={new}.bin"]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=os.path.dirname(path))
+    with open(new + ".param") as file:
+        layers = [line.split() for line in file.read().splitlines()[2:]]
+    left = sorted({kind for kind, *_ in layers if "." in kind or kind.startswith("onnx")})
+    if said.returncode or left:
+        sys.exit(f"ncnn has no layer for {', '.join(left) or said.stderr[-100:]}")
+    network = runtime.Net()
+    network.opt.num_threads = 1
+    network.load_param(new + ".param")
+    network.load_model(new + ".bin")
+    image = runtime.Mat(pixels).clone()
+
+    def run() -> Outputs:
+        extractor = network.create_extractor()
+        extractor.input("in0", image)
+        values = []
+        for name in ("out0", "out1"):
+            _, value = extractor.extract(name)
+            values.append(np.array(value)[None])
+        deltas, logits = sorted(values, key=lambda value: value.shape[-1])
+        return {"class_logits": logits, "box_deltas": deltas}
+
+    return run
+
+
 def onnxruntime_web(path: str, given: Outputs) -> Run:
     """onnxruntime-web in Node, one thread of WebAssembly; the script lies beside this one."""
     script = pathlib.Path(__file__).with_name("onnxruntime_web.mjs")
@@ -208,7 +243,7 @@ def vela(path: str, given: Outputs) -> dict[str, object]:
 _WORKERS = {
     worker.__name__: worker
     for worker in (
-        litert, compiled, mediapipe, quantizer, openvino, onnxruntime, mnn, onnxruntime_web,
+        litert, compiled, mediapipe, quantizer, openvino, onnxruntime, mnn, ncnn, onnxruntime_web,
         coremltools, vela,
     )
 }  # fmt: skip

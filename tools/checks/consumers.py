@@ -15,9 +15,7 @@ import functools
 import json
 import os
 import pathlib
-import shutil
 import subprocess
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -29,7 +27,6 @@ from PIL import Image
 from rich.progress import track
 
 from edet.cli.common import run
-from edet.cli.serve_web import server_of
 from edet.config.labels import labels_of
 from edet.config.loading import load_config
 from edet.config.schema import Config, replace
@@ -43,6 +40,7 @@ from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
 from edet.records.sources.synthetic import make_scene
 from tools.checks.annotation_tools import document, make_environment
+from tools.checks.consumer_pages import BROWSERS
 
 Outputs = Mapping[str, np.ndarray]
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -54,7 +52,7 @@ class Case(NamedTuple):
     """One consumer and one file."""
 
     name: str
-    worker: str  # of consumer_workers; "page" is the browser's
+    worker: str  # of consumer_workers or consumer_pages
     packages: tuple[str, ...]  # of its environment; none: edet's own
     file: str  # a key of `_export`
     like: str = "detections"  # what it gives: network, boxes, detections, or nothing
@@ -62,6 +60,10 @@ class Case(NamedTuple):
 
 _OPENVINO = ("OpenVINO", "openvino", ("openvino==2026.4.1", "numpy"))
 _MNN = ("MNN", "mnn", ("mnn==3.6.1", "numpy"))
+# pnnx asks for PyTorch, 5 GB, which reading ONNX does not need.
+_NCNN = ("ncnn through pnnx", "ncnn", (
+    "--no-deps", "pnnx==20261020", "ncnn==1.0.20261020", "numpy", "requests", "tqdm", "portalocker",
+))  # fmt: skip
 _MEDIAPIPE = ("MediaPipe ObjectDetector", "mediapipe", ("mediapipe==1.2.3",))
 _VELA = ("Vela, Ethos-U55-256", "vela", ("ethos-u-vela==5.2.0",))
 CASES = (
@@ -76,6 +78,7 @@ CASES = (
     Case("LiteRT.js in Chromium", "page", (), "web"),
     Case("onnxruntime", "onnxruntime", (), "onnx detections"),
     Case("onnxruntime-web in Node", "onnxruntime_web", (), "onnx detections"),
+    Case("onnxruntime-web in Chromium", "onnxruntime_web_page", (), "onnx detections"),
     Case("onnxruntime through tf2onnx", "onnxruntime", (), "saved_model raw", "network"),
     Case(*_OPENVINO, "saved_model raw", "network"),
     Case(*_OPENVINO, "litert network", "network"),
@@ -84,6 +87,8 @@ CASES = (
     Case(*_OPENVINO, "onnx detections"),
     Case(*_MNN, "onnx network", "network"),
     Case(*_MNN, "onnx detections"),
+    Case(*_NCNN, "onnx network", "network"),
+    Case(*_NCNN, "onnx detections"),
     Case("coremltools, on Linux", "coremltools", ("coremltools==9.0", "tensorflow-cpu==2.21.0"),
          "saved_model raw", "nothing"),
 )  # fmt: skip
@@ -132,8 +137,8 @@ def check(options: flags.FlagValues) -> None:
     for case in track(cases, "running"):
         try:
             path = files[case.file]
-            if case.worker == "page":
-                version, seconds, found = _in_browser(path, str(folder / "picture.png"))
+            if in_browser := BROWSERS.get(case.worker):
+                version, seconds, found = in_browser(path, given, node_modules)
             else:
                 python = make_environment(environments / case.worker, case.packages)
                 version, seconds, found = _in_process(case, python, path, given, node_modules)
@@ -255,32 +260,6 @@ def _in_process(
     if not out.exists():
         return said["version"], None, said.get("report", "converts")
     return said["version"], said["seconds"], dict(np.load(out))
-
-
-def _in_browser(folder: str, picture: str) -> tuple[str, float | None, Outputs]:
-    """Opens the page of `export_web` in Chromium, gives it a picture, and reads what it found."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright, server_of(folder, 0) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        own = playwright.chromium.executable_path
-        path = own if os.path.exists(own) else shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{server.server_port}/")
-        page.wait_for_selector("body[data-ready]", timeout=60_000)
-        page.set_input_files("#file", picture)
-        page.wait_for_function("edet.found()", timeout=60_000)
-        rows = page.evaluate("edet.found().rows")
-        version = f"{RUNTIME}, Chromium {browser.version}"
-        browser.close()
-        server.shutdown()
-    found = {
-        "boxes": np.array([[row["box"] for row in rows]]),
-        "scores": np.array([[row["score"] for row in rows]]),
-        "classes": np.array([[row["id"] for row in rows]]),
-    }
-    return version, None, found
 
 
 def difference_of(found: Outputs, expected: Outputs) -> str:
