@@ -108,10 +108,14 @@ def _rows(first: Mapping[str, float], second: Mapping[str, float]) -> list[tuple
     return [
         (
             name, percent(value), percent(second[name]),
-            "–" if min(value, second[name]) < 0 else f"{100 * (second[name] - value):+.1f}",
+            "–" if min(value, second[name]) < 0 else _change(100 * (second[name] - value)),
         )
         for name, value in first.items() if name in second
     ]  # fmt: skip
+
+
+def _change(points: float) -> str:
+    return f"{points:+.1f}" if abs(points) >= 0.05 else "0.0"
 
 
 def _number(text: str) -> float:

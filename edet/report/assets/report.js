@@ -106,7 +106,7 @@ class Pictures {
           brush.strokeStyle = BOX[one.kind]; brush.lineWidth = (strong ? 2.5 : 1.2) * unit;
           brush.setLineDash(one.dashed ? [6, 5] : []);
           brush.strokeRect(left + x, y, bw, bh);
-          if (one.text && (strong || large || panel.boxes.length < 6)) {
+          if (one.text && (strong || large || panel.boxes.length * panels.length <= 12)) {
             const length = brush.measureText(one.text).width + 6, up = Math.max(0, y - font - 4);
             const at = Math.max(left, Math.min(left + x, left + w - length));
             brush.fillStyle = BOX[one.kind]; brush.fillRect(at, up, length, font + 4);
