@@ -278,7 +278,7 @@ def read_json(path: str | os.PathLike, what: str) -> Any:
     """
     text = read_text(path, what).removeprefix("\ufeff")  # Windows editors' mark
     try:
-        with _without_collector():
+        with without_collector():
             return json.loads(text)
     # A JSONDecodeError, a number of too many digits, or lists within lists without end.
     except (ValueError, RecursionError) as error:
@@ -291,7 +291,7 @@ def read_json_or(path: str | os.PathLike, what: str, otherwise: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """A million new objects are no garbage; looking through them again and again takes a third."""
     was_on = gc.isenabled()
     gc.disable()

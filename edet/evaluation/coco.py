@@ -38,6 +38,7 @@ from edet.evaluation.coco_format import (
     parse_image_ids,
     read_coco_json,
 )
+from edet.files import without_collector
 
 METRICS = (
     "AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl",
@@ -274,7 +275,7 @@ def run_cocoeval(
       UserError: an annotation or detection is of an image that is not in the data set.
     """
     coco, cocoeval = _BACKENDS[backend]
-    with _quiet():
+    with _quiet(), without_collector():
         truth = _indexed(coco(), dataset, dataset["annotations"])
         evaluation = cocoeval(truth, _indexed(coco(), dataset, detections), iouType="bbox")
         evaluation.print_function = lambda *_: None  # faster-coco-eval logs every step

@@ -65,6 +65,9 @@ function redrawCharts() {
   for (const entry of charts) { entry.plot.destroy(); entry.plot = entry.show(); }
 }
 
+// The strips stand behind this script.
+const whole = new Promise((done) => addEventListener("DOMContentLoaded", done));
+
 // ---- pictures: strips of thumbnails are unpacked when one of theirs comes into view
 
 class Pictures {
@@ -75,8 +78,10 @@ class Pictures {
     if (!this.strips.has(number)) {
       if (this.strips.size > 12) this.strips.delete(this.strips.keys().next().value);
       const image = new Image();
-      image.src = "data:image/jpeg;base64," + document.getElementById(`${this.name}-strip-${number}`).textContent;
-      this.strips.set(number, image.decode().then(() => image));
+      this.strips.set(number, whole.then(() => {
+        image.src = "data:image/jpeg;base64," + document.getElementById(`${this.name}-strip-${number}`).textContent;
+        return image.decode();
+      }).then(() => image));
     }
     return this.strips.get(number);
   }
