@@ -48,7 +48,8 @@ class SeparableConv2D(keras.layers.SeparableConv2D):
 def pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Returns the 1 x 1 convolution [B, H, W, F] of x [B, H, W, C] with a kernel [1, 1, C, F]."""
     _, height, width, channels = x.shape
-    product = tf.matmul(tf.reshape(x, [-1, channels]), kernel[0, 0])
+    matrix = tf.reshape(kernel, kernel.shape[2:])  # slices and their gradients are nine operations
+    product = tf.matmul(tf.reshape(x, [-1, channels]), matrix)
     return tf.reshape(product, [-1, height, width, product.shape[-1]])
 
 

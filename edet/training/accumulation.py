@@ -14,7 +14,7 @@ _MEET_IN_PYTHON = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirr
 
 
 def sum_over_parts(
-    function: Callable[[tf.Tensor | int], Tensors], count: int, zeros: Tensors
+    function: Callable[[tf.Tensor | int], Tensors], count: int, like: Tensors
 ) -> Tensors:
     """Returns function(0) + ... + function(count - 1), one after the other.
 
@@ -24,7 +24,7 @@ def sum_over_parts(
     Args:
       function: the float tensors of one part.
       count: 1 calls the function and nothing else.
-      zeros: of the shapes and types that the function returns.
+      like: tensors of the shapes and types that the function returns.
     """
     if count == 1:
         return function(0)
@@ -38,7 +38,7 @@ def sum_over_parts(
     _, *sums = tf.while_loop(
         lambda k, *_: k < count,
         lambda k, *sums: (k + 1, *(a + b for a, b in zip(sums, function(k), strict=True))),
-        (tf.constant(0), *zeros),
+        (tf.constant(0), *map(tf.zeros_like, like)),
         parallel_iterations=1,
         maximum_iterations=count,
     )

@@ -56,6 +56,7 @@ def sgd(
     Args:
       rates: of each variable: the learning rate times the gradient's clipping factor.
     """
+    momentum = tf.constant(momentum)  # one for all, or each product would make its own
     velocities = [
         momentum * v - rate * g for v, g, rate in zip(velocities, gradients, rates, strict=True)
     ]
@@ -76,12 +77,15 @@ def adamw(
       decay: of each variable, 0 for none.
     """
     count = tf.cast(step, tf.float32) + 1.0
+    # One of each for all variables, or every product would make its own.
+    new_1, new_2, epsilon, one = map(tf.constant, (1.0 - _BETA_1, 1.0 - _BETA_2, _EPSILON, 1.0))
     corrected = rate * tf.sqrt(1.0 - tf.pow(_BETA_2, count)) / (1.0 - tf.pow(_BETA_1, count))
     gradients = [g * factor for g, factor in zip(gradients, factors, strict=True)]
-    moments = [m + (1.0 - _BETA_1) * (g - m) for m, g in zip(moments, gradients, strict=True)]
-    squares = [s + (1.0 - _BETA_2) * (g * g - s) for s, g in zip(squares, gradients, strict=True)]
+    moments = [m + new_1 * (g - m) for m, g in zip(moments, gradients, strict=True)]
+    squares = [s + new_2 * (g * g - s) for s, g in zip(squares, gradients, strict=True)]
+    kept = {share: one - rate * share for share in set(decay)}
     new = [
-        w * (1.0 - rate * share) - corrected * m / (tf.sqrt(s) + _EPSILON)
+        w * kept[share] - corrected * m / (tf.sqrt(s) + epsilon)
         for w, m, s, share in zip(variables, moments, squares, decay, strict=True)
     ]
     return new, moments, squares

@@ -88,11 +88,10 @@ class TrainingStep:
         losses["total_loss"] = losses.pop("total")
         loss_is_finite = tf.math.is_finite(losses["total_loss"])
         is_finite = loss_is_finite & tf.math.is_finite(norm)
-        new = tf.cond(
-            is_finite,
-            lambda: self._update(state, gradients, factors, rate, non_trainable),
-            lambda: state,
-        )
+        new = self._update(state, gradients, factors, rate, non_trainable)
+        # One choice a tensor: with a branch for all of them, hundreds of tensors enter it and leave
+        # it, which takes longer to build than the update itself.
+        new = tf.nest.map_structure(lambda a, b: tf.where(is_finite, a, b), new, state)
         if state.loss_scale:
             overflows = loss_is_finite & ~is_finite & (state.loss_scale.scale > 1.0)
             norm = tf.where(overflows, 0.0, norm)
@@ -132,8 +131,8 @@ class TrainingStep:
             values = tf.stack([losses[name] for name in self._loss_names])
             return [*gradients, *statistics, values]
 
-        zeros = [tf.zeros_like(x) for x in (*state.trainable, *state.non_trainable)]
-        sums = sum_over_parts(part, count, [*zeros, tf.zeros(len(self._loss_names))])
+        like = [*state.trainable, *state.non_trainable, tf.zeros(len(self._loss_names))]
+        sums = sum_over_parts(part, count, like)
         n = len(state.trainable)
         gradients, statistics, values = sums[:n], sums[n:-1], sums[-1]
         if count > 1:
