@@ -67,7 +67,7 @@ def problem_with(words: list[str]) -> str:
             if rest and given["mode"] != "predict":
                 return f"{rest[0]} is not a flag"
             return _problem_with_settings(given)
-        tool = importlib.import_module(_home_of(script[1] or script[2]))
+        tool = importlib.import_module(home_of(script[1] or script[2]))
         options = flags.FlagValues()
         tool.define_flags(options)
         if "..." in words:
@@ -81,7 +81,7 @@ def problem_with(words: list[str]) -> str:
         return str(error)
 
 
-def _home_of(tool: str) -> str:
+def home_of(tool: str) -> str:
     """The module that a door in tools/ leads to."""
     path = REPOSITORY / "tools" / f"{tool}.py"
     return _LEADS_TO.search(path.read_text())[1] if path.exists() else f"tools.{tool}"
