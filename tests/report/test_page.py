@@ -165,3 +165,9 @@ def test_a_folder_without_anything_has_a_page(page, tmp_path):
     workdir = Workdir(str(tmp_path))
     write_page(workdir)
     assert "Nothing has been done" in _open(page, workdir).inner_text("main")
+
+
+def test_thumbnails_stand_behind_the_script_that_draws_the_rest(run):
+    """A browser shows what it has: megabytes before the script would keep the page empty."""
+    html = pathlib.Path(run.report_page).read_text()
+    assert html.index("document.body.dataset.ready") < html.index('id="evaluation-strip-0"')
