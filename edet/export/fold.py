@@ -10,12 +10,14 @@ Shapes: s scale and t offset of a batch norm, [C].
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from edet.config.schema import ModelConfig
 from edet.models.layers import BatchNorm, Shape
 from edet.models.pyramid import WeightedFusion
 
@@ -26,7 +28,9 @@ _CONVOLUTIONS = (
 )
 
 
-def fold(network: keras.Model, deviation: Sequence[float] = ()) -> keras.Model:
+def fold(
+    network: keras.Model, deviation: Sequence[float] = (), classes: Sequence[int] = ()
+) -> keras.Model:
     """Returns a network of the same function, for inference only; the given one stays as it is.
 
     Outputs agree within float32 noise; see tests/export/test_fold.py.
@@ -35,11 +39,17 @@ def fold(network: keras.Model, deviation: Sequence[float] = ()) -> keras.Model:
       network: from `build_network`.
       deviation: of the pixels by channel; then what comes in is not divided by it yet. The first
         convolution, which is linear, does so by its kernel.
+      classes: the columns that the class logits keep; by default all.
     """
+    of_classes = functools.cache(lambda conv: _of_classes(conv, network.model_config, classes))
     produced: dict[int, tuple[keras.KerasTensor, keras.layers.Layer, keras.KerasTensor]] = {}
 
     def call(layer: keras.layers.Layer, *args, **kwargs):
         """Calls a layer, or what stands for it when it is folded."""
+        if classes and layer.name == "class_head.predict":
+            return of_classes(layer)(*args, **kwargs)
+        if classes and layer.name.startswith("class_head.flatten"):
+            return keras.layers.Reshape((-1, len(classes)), name=layer.name)(*args, **kwargs)
         if isinstance(layer, BatchNorm) and id(args[0]) in produced:
             _, conv, x = produced[id(args[0])]
             is_first = len(produced) == 1
@@ -79,10 +89,26 @@ def _folded(
         kernels = [conv.kernel.numpy() * scale]  # [h, w, in, C]
         if deviation:
             kernels[0] /= np.array(deviation, np.float32)[:, None]
-    settings = conv.get_config() | {"use_bias": True, "name": norm.name}
+    return _like(conv, norm.name, [*kernels, offset])
+
+
+def _of_classes(
+    conv: keras.layers.Layer, model: ModelConfig, classes: Sequence[int]
+) -> keras.layers.Layer:
+    """Returns the last convolution of a class head for some of its classes."""
+    *others, kernel, bias = conv.get_weights()
+    columns = np.arange(len(bias)).reshape(-1, model.num_classes)[:, classes].ravel()
+    return _like(conv, conv.name, [*others, kernel[..., columns], bias[columns]])
+
+
+def _like(conv: keras.layers.Layer, name: str, weights: list[np.ndarray]) -> keras.layers.Layer:
+    """Returns a convolution of the same kind with these kernels and, last, offsets."""
+    settings = conv.get_config() | {"use_bias": True, "name": name}
+    if "filters" in settings:
+        settings["filters"] = len(weights[-1])
     new = type(conv).from_config(settings)
-    new.build((None, None, None, kernels[0].shape[2]))  # [h, w, in, out or multiplier]
-    new.set_weights([*kernels, offset])
+    new.build((None, None, None, weights[0].shape[2]))  # [h, w, in, out or multiplier]
+    new.set_weights(weights)
     return new
 
 

@@ -74,7 +74,7 @@ def export_litert(
         raise UserError(f"a LiteRT file must end in .tflite, and {path} does not.")
     tools, schema = _flatbuffer_modules()
     precision = config.export.precision
-    graph = _graph(network_of(network, config.model), [image_spec(config.model)])
+    graph = _graph(network_of(network, config), [image_spec(config.model)])
     content = _convert(graph, _settings_of(precision, config.export.io, pixels))
     model = tools.read_model_from_bytearray(content)
     if config.export.outputs != "network":

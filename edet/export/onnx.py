@@ -63,7 +63,7 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
         import tf2onnx
     except ImportError as error:
         raise UserError(_NOT_INSTALLED) from error
-    first, postprocess = network_of(network, config.model), postprocess_of(config)
+    first, postprocess = network_of(network, config), postprocess_of(config)
     names = list(outputs_of(config))
     function = tf.function(
         lambda images: dict(zip(names, postprocess(*first(images)), strict=True)), autograph=False

@@ -11,6 +11,7 @@ A file takes one image at a time.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ import keras
 import tensorflow as tf
 import yaml
 
-from edet.config.labels import class_ids, labels_of, mask_labels_of
+from edet.config.labels import class_ids, detectable, labels_of, mask_labels_of
 from edet.config.schema import Config, ModelConfig
 from edet.config.sizes import as_dict
 from edet.errors import UserError
@@ -96,18 +97,20 @@ def image_spec(model: ModelConfig) -> tf.TensorSpec:
     return tf.TensorSpec([1, *model.image_size, 3], tf.float32, "images")
 
 
-def network_of(network: keras.Model, model: ModelConfig) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+def network_of(network: keras.Model, config: Config) -> Callable[[tf.Tensor], list[tf.Tensor]]:
     """Returns the folded network as a function of raw pixels.
 
     Args:
       network: from `build_network`.
-      model: its mean and deviation of the pixels are used.
+      config: its `model` and `export`.
 
     Returns:
       A function of float32 [1, h, w, 3], 0-255, to the network's outputs in their order: class
-      logits [1, A, K] and box deltas [1, A, 4], segmentation logits [1, h / 4, w / 4, C].
+      logits [1, A, K] and box deltas [1, A, 4], segmentation logits [1, h / 4, w / 4, C]. K are
+      `kept_classes` of them.
     """
-    folded = fold(network, model.stddev_rgb)
+    model = config.model
+    folded = fold(network, model.stddev_rgb, kept_classes(config))
 
     def run(images: tf.Tensor) -> list[tf.Tensor]:
         outputs = folded(center_images(images, model), training=False)
@@ -126,7 +129,7 @@ def postprocess_of(config: Config) -> Callable[..., list[tf.Tensor]]:
       A function of what `network_of` gives to the tensors of `outputs_of`, in its order.
     """
     model, names = config.model, list(outputs_of(config))
-    postprocess = Postprocess.of(model, config.detect)
+    postprocess = Postprocess.of(model, config.detect, kept_classes(config))
 
     def run(*outputs: tf.Tensor) -> list[tf.Tensor]:
         """Network's outputs, of one image -> the file's outputs, in the order of `names`."""
@@ -145,6 +148,18 @@ def postprocess_of(config: Config) -> Callable[..., list[tf.Tensor]]:
         return [found[name] for name in names]
 
     return run
+
+
+def kept_classes(config: Config) -> list[int]:
+    """Returns the classes whose logits a file computes; none means all.
+
+    Where they become detections within it, those that may be detected: 80 of the 90 ids of COCO
+    have a name. Masking the others took more time than anything else after the network. In int8
+    all have one scale, so leaving some out would change the rest: there they are masked.
+    """
+    if config.export.outputs in ("network", "boxes") or config.export.precision == "int8":
+        return []
+    return list(itertools.compress(range(config.model.num_classes), detectable(config.model)))
 
 
 def metadata(config: Config, precision: str, input_type: str) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from edet.geometry.boxes import Tensor, coordinates, iou_of_coordinates
 
 NO_CLASS = -1
 FARTHEST = 1e4  # pixels; `suppress_at_once` cuts boxes off there
+_MANY_CLASSES = 16  # from here on `suppress_by_class` looks first which candidates can matter
+_NO_SCORE = 2.0  # more than any
 _COLUMNS = 10  # of the grid on which it moves the classes apart
 FUSION_IOU = 0.55  # as weighted box fusion has it (arXiv 1910.13302)
 
@@ -64,9 +66,13 @@ def best_pairs(values: Tensor, k: int, detectable: Tensor | None = None) -> Pair
         best = tf.reduce_max(values, axis=-1)
         return Pairs(best, rows, tf.argmax(values, axis=-1, output_type=tf.int32))
     if k < num_anchors:
-        _, rows = tf.math.top_k(tf.reduce_max(values, axis=-1), k)
+        best, rows = tf.math.top_k(tf.reduce_max(values, axis=-1), k)
         rows = -tf.math.top_k(-rows, k).values  # ascending, for ties
         values = tf.gather(values, rows, axis=1, batch_dims=1)
+        # Nothing below the k-th anchor's best is chosen. Made equal, it takes no place in the heap
+        # by which others choose, for a while: half of their time.
+        least = best[:, -1:, None]
+        values = tf.maximum(values, least - tf.abs(least) / 64 - 1e-3)
     num_pairs = values.shape[1] * num_classes
     best, index = tf.math.top_k(tf.reshape(values, [-1, num_pairs]), min(k, num_pairs))
     places = index // num_classes
@@ -94,13 +100,14 @@ def best_pairs_on_cpu(values: tf.Tensor, k: int, detectable: Tensor | None = Non
     is_good = values_of_rows >= least
     if detectable is not None:
         is_good &= detectable
-    places = tf.where(is_good)  # [n, 2]: place among the rows, class
+    places = tf.cast(tf.where(tf.reshape(is_good, [-1]))[:, 0], tf.int32)  # [n]
 
     def select_good() -> Pairs:
-        found, index = tf.math.top_k(tf.gather_nd(values_of_rows, places), k)
-        places_found = tf.gather(places, index)
-        anchors = tf.gather(rows, places_found[:, 0])
-        return Pairs(found, tf.cast(anchors, tf.int32), tf.cast(places_found[:, 1], tf.int32))
+        good = tf.gather(tf.reshape(values_of_rows, [-1]), places)
+        found, index = tf.math.top_k(good, k)
+        pairs = tf.gather(places, index)
+        anchors = tf.gather(rows, pairs // values.shape[1])
+        return Pairs(found, tf.cast(anchors, tf.int32), pairs % values.shape[1])
 
     return tf.cond(tf.shape(places)[0] >= k, select_good, fallback)
 
@@ -150,25 +157,52 @@ def suppress(boxes: Tensor, scores: Tensor, classes: Tensor, config: DetectConfi
 def suppress_by_class(
     boxes: tf.Tensor, scores: tf.Tensor, classes: tf.Tensor, config: DetectConfig, num_classes: int
 ) -> Detections:
-    """As `suppress` for one image, on a CPU: its operation for each class, then the best of all."""
-    all_rows = tf.range(tf.shape(scores)[0])
-    groups = [all_rows]
+    """As `suppress` for one image, on a CPU: its operation for each class, then the best of all.
+
+    That finds D of each class, where D of all are wanted. So with many classes `suppress_at_once`
+    says first, nearly, with which score the last of them comes. What scores less is left out, which
+    changes nothing if D are found above that; if not, all is done again with all.
+    """
+    candidates, all_above = (boxes, scores, classes), tf.constant(config.score_threshold)
+    if config.class_agnostic or num_classes < _MANY_CLASSES:
+        return _suppress_each(*candidates, config, num_classes, all_above)
+
+    def found_above(least: tf.Tensor, _: Detections) -> tuple[tf.Tensor, Detections]:
+        found = _suppress_each(*candidates, config, num_classes, least)
+        is_whole = (found.scores[-1] > least) | (least <= all_above)
+        return tf.where(is_whole, _NO_SCORE, all_above), found
+
+    nearly = suppress_at_once(*candidates, config).scores[-1]  # 0 where fewer than D are there
+    zeros = tf.zeros([config.max_detections])
+    nothing = _padded(boxes, zeros, classes, tf.cast(zeros, tf.int32), zeros > 0)
+    start = tf.maximum(0.99 * nearly, all_above), nothing
+    return tf.while_loop(lambda least, _: least < _NO_SCORE, found_above, start)[1]
+
+
+def _suppress_each(
+    boxes: tf.Tensor, scores: tf.Tensor, classes: tf.Tensor, config: DetectConfig,
+    num_classes: int, least: tf.Tensor,
+) -> Detections:  # fmt: skip
+    """Suppresses what scores more than `least` within each class, and takes the best of all."""
+    rows = tf.cast(tf.where(scores > least)[:, 0], tf.int32)
+    some = [rows, tf.gather(boxes, rows), tf.gather(scores, rows)]
+    groups = [some]
     if not config.class_agnostic:
-        groups = tf.dynamic_partition(all_rows, classes, num_classes)
+        kinds = tf.gather(classes, rows)
+        parts = (tf.dynamic_partition(value, kinds, num_classes) for value in some)
+        groups = zip(*parts, strict=True)
     kept_rows, kept_scores = [], []
-    for group in groups:
-        rows, group_scores, _ = _operation(
-            tf.gather(boxes, group), tf.gather(scores, group), config, pad=False
-        )
-        kept_rows.append(tf.gather(group, rows))
+    for group_rows, *group in groups:
+        places, group_scores, _ = _operation(*group, config, pad=False)
+        kept_rows.append(tf.gather(group_rows, places))
         kept_scores.append(group_scores)
     # Back in the places of the candidates, of equal scores the earlier comes first again.
-    kept = tf.fill([tf.maximum(tf.size(all_rows), config.max_detections)], -1.0)  # below all scores
+    kept = tf.fill([tf.maximum(tf.size(scores), config.max_detections)], -1.0)  # below all scores
     kept_rows, kept_scores = tf.concat(kept_rows, 0), tf.concat(kept_scores, 0)
     kept = tf.tensor_scatter_nd_update(kept, kept_rows[:, None], kept_scores)
-    scores, rows = tf.math.top_k(kept, config.max_detections)
-    is_real = scores > config.score_threshold
-    return _padded(boxes, scores, classes, tf.where(is_real, rows, 0), is_real)
+    best, rows = tf.math.top_k(kept, config.max_detections)
+    is_real = best > config.score_threshold
+    return _padded(boxes, best, classes, tf.where(is_real, rows, 0), is_real)
 
 
 def suppress_at_once(

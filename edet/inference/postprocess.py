@@ -64,10 +64,14 @@ class Postprocess:
         self._detectable = None if every else np.array(detectable)
 
     @classmethod
-    def of(cls, model: ModelConfig, detect: DetectConfig) -> Postprocess:
-        """Returns that of a model's anchors and labels."""
+    def of(
+        cls, model: ModelConfig, detect: DetectConfig, classes: Sequence[int] = ()
+    ) -> Postprocess:
+        """Returns that of a model's anchors and labels, for logits of all or some `classes`."""
         anchors = make_anchors(model.image_size, model.levels, model.anchors)
-        return cls(anchors, class_ids(model), detect, detectable(model))
+        classes = list(classes or range(model.num_classes))
+        ids, may_be = (np.array(of(model))[classes] for of in (class_ids, detectable))
+        return cls(anchors, ids.tolist(), detect, may_be.tolist())
 
     def __call__(
         self,
@@ -156,8 +160,10 @@ class Postprocess:
         """Selects by values [B, A, K], completes the boxes of what is selected, and suppresses."""
         detect = self._detect
         if target == "cpu":
-            find = lambda one: self._find_on_cpu(*one, complete)  # noqa: E731
-            return tf.map_fn(find, (values, boxes), fn_output_signature=_one_image(detect))
+            # By number: a map over the values themselves would copy them.
+            find = lambda i: self._find_on_cpu(values[i], boxes[i], complete)  # noqa: E731
+            images = tf.range(tf.shape(values)[0])
+            return tf.map_fn(find, images, fn_output_signature=_one_image(detect))
         pairs = best_pairs(values, detect.pre_nms_top_k, self._detectable)
         candidates = complete(pairs, boxes)
         if target == "any":

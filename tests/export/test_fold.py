@@ -85,3 +85,15 @@ def test_the_network_itself_is_not_touched():
     )
     for variable in network.variables:
         np.testing.assert_array_equal(variable.numpy(), before[variable.path])
+
+
+@pytest.mark.parametrize("convolution", ["separable", "full"])
+def test_the_class_logits_are_those_of_the_classes_asked_for(convolution):
+    """Of three, the first and the third; in the order of the network's anchors."""
+    network = filled(small_model(convolution=convolution))
+    images = np.random.default_rng(0).normal(size=(1, 64, 96, 3)).astype(np.float32)
+    expected, found = fold(network)(images), fold(network, classes=[0, 2])(images)
+    assert found["class_logits"].shape == (*expected["class_logits"].shape[:2], 2)
+    wanted = expected["class_logits"].numpy()[..., [0, 2]]
+    np.testing.assert_allclose(found["class_logits"], wanted, atol=1e-5 * np.abs(wanted).max())
+    np.testing.assert_array_equal(found["box_deltas"], expected["box_deltas"])

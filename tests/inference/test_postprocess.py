@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from edet.config.schema import AnchorConfig, DetectConfig
+from edet.geometry import nms
 from edet.geometry.anchors import make_anchors
 from edet.geometry.coding import decode_boxes
 from edet.inference import postprocess as module
@@ -167,6 +168,24 @@ def test_more_classes_than_an_operation_each_is_fast_for_are_found_alike(k, monk
     monkeypatch.setattr(module, "_MOST_CLASSES", 4)
     for name, value in detect(config, *outputs, target="cpu").items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("guess", [0.0, 0.5, 0.999])
+def test_a_wrong_guess_of_the_last_score_changes_nothing(guess, monkeypatch):
+    """With many classes CPUs leave out what scores less; too high a guess costs a second pass."""
+    outputs, config = random_outputs(num_classes=20), DetectConfig()
+    expected = detect(config, *outputs, target="any")
+    assert 0.5 < expected["scores"].min() < 0.999
+    real = nms.suppress_at_once
+
+    def wrong(*candidates):
+        found = real(*candidates)
+        return found._replace(scores=tf.fill(found.scores.shape, guess))
+
+    monkeypatch.setattr(nms, "suppress_at_once", wrong)
+    found = detect(config, *outputs, target="cpu")
+    np.testing.assert_array_equal(found["classes"], expected["classes"])
+    np.testing.assert_allclose(found["scores"], expected["scores"], rtol=0, atol=1e-6)
 
 
 def test_the_target_of_cpus_is_as_exact_for_boxes_far_outside():

@@ -89,7 +89,7 @@ def compare(options: flags.FlagValues) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)
     config = load_config(options.model, overrides=options.set)
     with tempfile.TemporaryDirectory() as folder:
-        network = _network(config)
+        network = network_like_trained(config)
         cost = count_cost(network)["total"]
         contenders = _export(network, config, folder) + _peers(config, folder)
         times = _measure(contenders, _nms(config, options.batch), options)
@@ -117,24 +117,31 @@ def compare(options: flags.FlagValues) -> None:
     Console().print(_table(summary))
 
 
-def _network(config: Config) -> keras.Model:
+def network_like_trained(config: Config) -> keras.Model:
+    """Returns a network with offsets and statistics as after training."""
     keras.utils.set_random_seed(0)
     network = build_network(config.model)
     _randomize(network)
     return network
 
 
-def _nms(config: Config, batch: int) -> Callable[[], object]:
-    """Returns what the SavedModel does after the network, on outputs like a network's."""
+def outputs_like_trained(config: Config, batch: int) -> dict[str, tf.Tensor]:
+    """Returns class logits and box deltas such as a trained network's."""
     model, rng = config.model, np.random.default_rng(0)
     anchors = len(make_anchors(model.image_size, model.levels, model.anchors))
     logits = rng.normal(-6, 1, (batch, anchors, model.num_classes))
     logits[..., ~np.array(detectable(model))] -= 6  # no image of the training set has these classes
-    logits = tf.constant(logits, tf.float32)
-    deltas = tf.constant(rng.normal(0, 0.3, (batch, anchors, 4)), tf.float32)
-    postprocess = Postprocess.of(model, config.detect)
-    run = tf.function(lambda *x: postprocess(*x, tf.ones([batch]), "cpu"))
-    return lambda: run(logits, deltas)["scores"].numpy()
+    deltas = rng.normal(0, 0.3, (batch, anchors, 4))
+    outputs = {"class_logits": logits, "box_deltas": deltas}
+    return {name: tf.constant(value, tf.float32) for name, value in outputs.items()}
+
+
+def _nms(config: Config, batch: int) -> Callable[[], object]:
+    """Returns what the SavedModel does after the network, on outputs like a network's."""
+    outputs = outputs_like_trained(config, batch)
+    postprocess = Postprocess.of(config.model, config.detect)
+    run = tf.function(lambda x: postprocess(**x, scales=tf.ones([batch, 2]), target="cpu"))
+    return lambda: run(outputs)["scores"].numpy()
 
 
 def _export(network: keras.Model, config: Config, folder: str) -> list[Contender]:
