@@ -402,6 +402,11 @@ def test_the_data_are_checked_and_drawn(config, tmp_path, capsys):
     groups = dict(json.loads((tmp_path / "report" / "data.json").read_text()))
     seen = groups["What the network sees, after augmentation"]
     assert len(seen) == 8 and seen[0]["size"] == [64, 64] and any(one["boxes"] for one in seen)
+    learnt = groups["The anchors that learn it"]
+    for picture, anchors in zip(seen, learnt, strict=True):
+        whole = f"{len(anchors['boxes'])} anchors for {len(picture['boxes'])} objects"
+        assert anchors["note"] == whole
+        assert len(anchors["boxes"]) >= len(picture["boxes"])  # whatever its size, one at least
     places = json.loads((tmp_path / "report" / "data-pictures.json").read_text())["places"]
     assert len(places) == sum(map(len, groups.values()))
     assert json.loads((tmp_path / "check_data.json").read_text()) == result

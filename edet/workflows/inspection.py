@@ -26,6 +26,7 @@ from edet.input.reading import user_errors
 from edet.models.complexity import count_cost, outline
 from edet.report.page import save_section
 from edet.report.pictures import Shown, grouped
+from edet.training.tasks import DetectionTask
 from edet.workdir import Workdir
 from edet.workflows.common import console, keep
 
@@ -140,29 +141,49 @@ def _save_section(
         ],
     }  # fmt: skip
     try:
-        groups["What the network sees, after augmentation"] = list(_augmented(config, labels))
+        groups |= _training_pictures(config, list(labels.values()))
     except UserError as error:  # the check goes on where no training would
         console.print(f"no picture of what the network sees: {error}", style="yellow", markup=False)
     data, reads = grouped(groups)
     save_section(workdir, "data", data, lambda: reads)
 
 
-def _augmented(config: Config, labels: Mapping[int, str]) -> Iterator[Shown]:
-    """Yields pictures of the first training batches."""
+def _training_pictures(config: Config, names: Sequence[str]) -> dict[str, list[Shown]]:
+    """Returns the first training batch: as the network sees it, and the anchors that learn it."""
     small = replace(config, data={"batch_size": _GALLERY, "shuffle_buffer": _GALLERY})
     files = find_files(config.data.train_records, "data.train_records")
-    names = list(labels.values())
     with user_errors(files):
-        for batch in make_train_dataset(small, files).take(1).as_numpy_iterator():
-            for image, boxes, classes in zip(
-                batch["images"], batch.get("gt_boxes", [[]] * _GALLERY),
-                batch.get("gt_classes", [[]] * _GALLERY), strict=True,
-            ):  # fmt: skip
-                real = [k for k, place in enumerate(classes) if place >= 0]
-                yield Shown(
-                    "", *image.shape[:2], functools.partial(np.asarray, image),
-                    [[*yxyx_to_xywh(boxes[k]).tolist(), names[classes[k]]] for k in real],
-                )  # fmt: skip
+        batch = next(make_train_dataset(small, files).as_numpy_iterator())
+    height, width = config.model.image_size
+
+    def shown(k: int, boxes: np.ndarray, classes: np.ndarray, note: str = "") -> Shown:
+        """Returns picture k with the boxes of those classes that are none of padding."""
+        real = np.flatnonzero(classes >= 0)
+        drawn = zip(yxyx_to_xywh(boxes[real]).tolist(), classes[real], strict=True)
+        picture = functools.partial(np.asarray, batch["images"][k])
+        boxes_of_picture = [[*box, names[place]] for box, place in drawn]
+        return Shown("", height, width, picture, boxes_of_picture, note)
+
+    empty = np.zeros([_GALLERY, 0, 4]), np.zeros([_GALLERY, 0], int)
+    boxes, classes = (
+        batch.get(f"gt_{w}", e) for w, e in zip(("boxes", "classes"), empty, strict=True)
+    )
+    groups = {
+        "What the network sees, after augmentation": [
+            shown(k, boxes[k], classes[k]) for k in range(_GALLERY)
+        ]
+    }
+    if config.model.detects:
+        task = DetectionTask(config)
+        learnt = task.targets(batch).class_targets.numpy()
+        groups["The anchors that learn it"] = [
+            shown(
+                k, np.asarray(task.anchors), learnt[k],
+                f"{np.sum(learnt[k] >= 0)} anchors for {np.sum(classes[k] >= 0)} objects",
+            )
+            for k in range(_GALLERY)
+        ]  # fmt: skip
+    return groups
 
 
 def _alike(config: Config, pairs: Mapping[str, Sequence[Pair]]) -> Iterator[Row]:
