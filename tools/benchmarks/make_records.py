@@ -3,8 +3,9 @@
     python tools/benchmarks/make_records.py OLD NEW ANNOTATIONS IMAGES [photos] [rounds]
 
 ANNOTATIONS is a COCO file of the pictures in IMAGES; they are repeated up to the number of photos.
-Every run is a process of its own, from its start on. Beside it: decoding each photo once, with as
-many threads, which bounds it. The medians of the rounds, and of each round's ratio, are printed.
+Every run is a process of its own, from its start to its end. Beside it: one that only decodes each
+photo once, with as many threads, which bounds it. The medians of the rounds, and of each round's
+ratios, are printed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 DECODE = """
 import concurrent.futures, os, sys, time
@@ -55,16 +57,19 @@ def repeat(annotations: str, images: str, photos: int, folder: str) -> None:
 
 
 def seconds(checkout: str, folder: str) -> float:
-    """Returns how long a checkout's create_tfrecords takes, from its start to its end."""
+    """Returns how long a checkout's create_tfrecords takes."""
     with tempfile.TemporaryDirectory() as output:
-        command = [sys.executable, "tools/create_tfrecords.py", "--format=coco"]
+        command = ["tools/create_tfrecords.py", "--format=coco", f"--output={output}/r"]
         command += [f"--annotations={folder}/set.json", f"--images={folder}/photos"]
-        started = time.perf_counter()
-        subprocess.run(
-            [*command, f"--output={output}/r"], cwd=checkout, check=True, capture_output=True,
-            env=os.environ | {"PYTHONPATH": checkout},
-        )  # fmt: skip
-        return time.perf_counter() - started
+        return timed(command, cwd=checkout, env=os.environ | {"PYTHONPATH": checkout})[0]
+
+
+def timed(command: list[str], **options: Any) -> tuple[float, str]:
+    """Runs Python with these arguments; returns the seconds it took, and what it printed."""
+    started = time.perf_counter()
+    command = [sys.executable, *command]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, **options)
+    return time.perf_counter() - started, done.stdout
 
 
 def main(old: str, new: str, annotations: str, images: str, *numbers: str) -> None:
@@ -72,19 +77,17 @@ def main(old: str, new: str, annotations: str, images: str, *numbers: str) -> No
     photos, rounds = int(numbers[0]) if numbers else 5000, int(numbers[1]) if numbers[1:] else 3
     with tempfile.TemporaryDirectory() as folder:
         repeat(annotations, images, photos, folder)
-        decode = [sys.executable, "-c", DECODE, os.path.join(folder, "photos")]
-        runs = [
-            (
-                seconds(old, folder),
-                seconds(new, folder),
-                float(subprocess.run(decode, check=True, capture_output=True, text=True).stdout),
-            )
-            for _ in range(rounds)
-        ]
-    before, after, decoding = (statistics.median(column) for column in zip(*runs, strict=True))
-    ratio = statistics.median(b / a for a, b, _ in runs)
-    print(f"{photos} photos: {before:.1f} -> {after:.1f} s, ratio {ratio:.2f}")
-    print(f"decoding alone, without start: {decoding:.1f} s")
+        runs = []
+        for _ in range(rounds):
+            decoding, inside = timed(["-c", DECODE, os.path.join(folder, "photos")])
+            runs.append((seconds(old, folder), seconds(new, folder), decoding, float(inside)))
+    before, after, decoding, inside = map(statistics.median, zip(*runs, strict=True))
+    of_old, of_decoding = (statistics.median(run[1] / run[k] for run in runs) for k in (0, 2))
+    print(f"{photos} photos: {before:.1f} -> {after:.1f} s, ratio {of_old:.2f}")
+    print(
+        f"a process that decodes them: {decoding:.1f} s ({inside:.1f} without start and end), "
+        f"ratio {of_decoding:.2f}"
+    )
 
 
 if __name__ == "__main__":
