@@ -28,7 +28,7 @@ def load_config(
     model: str | None = None,
     path: str | os.PathLike | None = None,
     overrides: Sequence[str] = (),
-    settings: Sequence[str] = (),
+    settings: Sequence[str] | None = None,
     text: str | None = None,
 ) -> Config:
     """Builds the configuration of an experiment.
@@ -39,13 +39,13 @@ def load_config(
         the name of one that edet brings along (`find_config`).
       overrides: "section.key=value" strings, the value in YAML ("model.image_size=[256,320]").
       settings: such strings too, but weaker than the YAML: what released weights expect of the
-        model (`edet.weights.zoo`).
+        model (`edet.weights.zoo`); None where there are none.
       text: the YAML itself where it lies in another file, as in an exported one; `path` is then
         not read but named in errors.
 
     Returns:
       A frozen Config. Later sources win: default < model < settings < YAML < overrides; the
-      values of train.recipe stand just before the source that names it.
+      values of train.recipe stand just before the source that names it (`edet.config.recipes`).
 
     Raises:
       ConfigError: an unknown key (with the nearest known one), a wrong type, a name of the
@@ -54,7 +54,7 @@ def load_config(
     if path and text is None:
         text = read_text(find_config(path), "config")
     sources = [
-        [_parse_override(setting) for setting in settings],
+        [_parse_override(setting) for setting in settings or ()],
         [] if text is None else [_parse_layer(text, path)],
         [_parse_override(override) for override in overrides],
     ]
@@ -67,7 +67,7 @@ def load_config(
         )
     _read_label_maps(layers)
     sections = as_dict(sized_config(name or Config().model.name))
-    for layer in with_recipe(sources):
+    for layer in with_recipe(sources, settings is not None):
         sections = _merge(sections, layer)
     return Config(**sections)
 

@@ -26,19 +26,23 @@ RECIPES: dict[str, Layer] = {
             "iou_loss": "giou",
             "iou_weight": 8.0,  # 2 for each positive anchor (arXiv 2006.04388): it is divided by 4
         },
-        "train": {"optimizer": "adamw", "learning_rate": 0.003, "warmup_learning_rate": 0.0},
+        "train": {"optimizer": "adamw", "learning_rate": 0.0042, "warmup_learning_rate": 0.0},
     },
 }
 
 
-def with_recipe(sources: Sequence[Sequence[Layer]]) -> list[Layer]:
+def with_recipe(sources: Sequence[Sequence[Layer]], is_released: bool = False) -> list[Layer]:
     """Returns all layers, the weakest first, with the values of the recipe that they name.
 
     The last name counts. Its values are stronger than all sources before the one that brought it
-    in, and weaker than whatever that one or a later one sets.
+    in, and weaker than whatever that one or a later one sets. Where none is named, it is "modern"
+    for networks that detect and do nothing else, unless a setting is given that a recipe has:
+    whoever gave it had the paper's others in mind.
 
     Args:
       sources: layers of settings, the weakest first; the order within a source means nothing.
+      is_released: the training starts from weights that the paper's recipe has made, which it
+        goes on with.
 
     Raises:
       ConfigError: there is no such recipe.
@@ -49,7 +53,9 @@ def with_recipe(sources: Sequence[Sequence[Layer]]) -> list[Layer]:
         for layer in layers
         if isinstance(train := layer.get("train"), dict) and "recipe" in train
     ]
-    place, name = named[-1] if named else (0, "paper")
+    layers = itertools.chain(*sources)
+    is_paper = is_released or any(map(_is_of_paper, layers))
+    place, name = named[-1] if named else (0, "paper" if is_paper else "modern")
     if name not in RECIPES:
         raise ConfigError(f"train.recipe is {name!r}; choose one of {', '.join(RECIPES)}.")
     for number, earlier in reversed(named):  # to say a name again changes nothing
@@ -57,4 +63,12 @@ def with_recipe(sources: Sequence[Sequence[Layer]]) -> list[Layer]:
             break
         place = number
     before, behind = itertools.chain(*sources[:place]), itertools.chain(*sources[place:])
-    return [*before, RECIPES[name], *behind]
+    return [*before, {"train": {"recipe": name}}, RECIPES[name], *behind]
+
+
+def _is_of_paper(layer: Layer) -> bool:
+    """Whether a layer asks for a head of pixels, or gives a setting that the modern recipe has."""
+    given = {name: section for name, section in layer.items() if isinstance(section, dict)}
+    return "segmentation" in str(given.get("model", {}).get("heads")) or any(
+        set(given.get(name, ())) & set(settings) for name, settings in RECIPES["modern"].items()
+    )

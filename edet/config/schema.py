@@ -306,16 +306,16 @@ class TrainConfig:
     freeze: tuple[Literal["backbone", "pyramid", "heads"], ...] = ()
     seed: Annotated[WholeNumber, Field(lt=2**32)] = 0  # of weights, data order and augmentation
 
-    # A name for the values of the settings that make it (edet.config.recipes); whatever else is
-    # set stays as it is set. paper: the defaults here.
+    # A name for the values of the settings that make it (edet.config.recipes), which also says
+    # which it is where none is given. paper: the defaults here.
     recipe: Literal["paper", "modern"] = "paper"
-    # Peak, for a batch of 64; scaled with data.batch_size (reference).
+    # Peak; of sgd for a batch of 64, scaled with data.batch_size (reference).
     learning_rate: Positive = 0.08
     schedule: Literal["cosine", "stepwise", "polynomial", "constant"] = "cosine"
     warmup_epochs: NotNegative = 1.0  # linear from warmup_learning_rate to the peak (paper 5.1)
     warmup_learning_rate: NotNegative = 0.008  # for a batch of 64, scaled with data.batch_size
     drop_epochs: tuple[Number, Number] = (200, 250)  # stepwise: x0.1 and x0.01 from here on
-    # sgd (paper 5.1), or adamw, whose learning rate goes with the root of the batch.
+    # sgd (paper 5.1), or adamw, whose learning rate is taken as it is, for any batch.
     optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: ShareBelowOne = 0.9  # of SGD, without Nesterov (paper 5.1)
     adamw_decay: NotNegative = 0.05  # of kernels, times the learning rate, instead of the L2 loss

@@ -74,7 +74,7 @@ class Recipe:
             "total_steps": "train.steps" if config.train.steps else "epochs x steps_per_epoch",
             "learning_rate": f"train.learning_rate {config.train.learning_rate} x {batch} / 64"
             if config.train.optimizer == "sgd"
-            else f"train.learning_rate {config.train.learning_rate} x sqrt({batch} / 64)",
+            else "train.learning_rate",
             "warmup_steps": f"train.warmup_epochs {config.train.warmup_epochs}",
             "ema_decay": f"train.ema_decay {config.train.ema_decay}",
             "batch_norm_momentum": f"model.batch_norm_momentum {config.model.batch_norm_momentum}",
@@ -132,9 +132,9 @@ def resolve_recipe(
         ema_decay = min(ema_decay, max(0.0, 1 - _EMA_SHARE / total))
         memory = max(total / _BATCH_NORM_SHARE, _SHORTEST_BATCH_NORM_MEMORY)
         batch_norm_momentum = min(batch_norm_momentum, 1 - 1 / memory)
-    scale = batch / 64  # the reference's learning rates are for a batch of 64
-    if train.optimizer == "adamw":
-        scale = math.sqrt(scale)  # the rule of its kind (arXiv 2205.10287)
+    # The reference's learning rates are for a batch of 64. AdamW's steps are as long as its rate,
+    # whatever the size of the gradients.
+    scale = 1.0 if train.optimizer == "adamw" else batch / 64
     return Recipe(
         finetuning=finetuning,
         seed=train.seed,

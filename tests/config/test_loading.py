@@ -216,7 +216,10 @@ def test_a_configuration_saved_before_a_section_existed_still_loads(tmp_path):
 
 
 def test_differences_name_key_and_both_values():
-    old, new = Config(), load_config(overrides=["train.steps=3", "model.anchors.scale=2"])
+    old, new = (
+        Config(),
+        load_config(overrides=["train.recipe=paper", "train.steps=3", "model.anchors.scale=2"]),
+    )
     assert differences(old, new) == [
         ("model.drop_connect_rate", 0.2, 0.0),  # D0 turns it off
         ("model.anchors.scale", 4.0, 2.0),

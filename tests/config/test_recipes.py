@@ -7,23 +7,51 @@ import pytest
 from edet.config.loading import differences, load_config, save_config
 from edet.config.recipes import RECIPES
 from edet.config.schema import ConfigError, TrainConfig
+from edet.config.sizes import sized_config
+from tests.conftest import REPOSITORY
 
 
-def test_every_recipe_has_a_name_in_the_schema_and_none_of_them_is_the_default():
+def test_every_recipe_has_a_name_in_the_schema():
     assert set(get_args(get_type_hints(TrainConfig)["recipe"])) == set(RECIPES)
-    assert load_config("efficientdet-d0").train.recipe == "paper"
     assert RECIPES["paper"] == {}
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_the_values_that_it_stands_for(name):
+    """Those of the paper are the defaults of the schema."""
     config = load_config("efficientdet-d0", overrides=[f"train.recipe={name}"])
-    changed = {key: new for key, _, new in differences(load_config("efficientdet-d0"), config)}
+    changed = {key: new for key, _, new in differences(sized_config("efficientdet-d0"), config)}
     expected = {
         f"{section}.{key}": v for section, f in RECIPES[name].items() for key, v in f.items()
     }
     assert changed.pop("train.recipe", "paper") == name
     assert changed == expected
+
+
+@pytest.mark.parametrize(
+    ("overrides", "settings", "recipe"),
+    [
+        (["train.steps=9", "model.num_classes=3"], None, "modern"),
+        (["train.learning_rate=0.1"], None, "paper"),
+        (["loss.gamma=1.25"], None, "paper"),
+        (["model.heads=[detection,segmentation]"], None, "paper"),
+        ([], [], "paper"),  # released weights that ask for nothing special
+        (["train.recipe=modern", "train.learning_rate=0.1"], [], "modern"),
+    ],
+)
+def test_without_a_name_it_is_modern_where_nothing_is_of_the_paper(overrides, settings, recipe):
+    assert load_config(overrides=overrides, settings=settings).train.recipe == recipe
+
+
+def test_the_experiments_of_the_paper_keep_its_recipe():
+    paths = [*REPOSITORY.glob("configs/coco/*.yaml"), *REPOSITORY.glob("configs/paper/*/*.yaml")]
+    recipes = {
+        path.name: load_config(path=path).train.recipe
+        for path in paths
+        if not path.name.endswith(".sweep.yaml")
+    }
+    assert len(recipes) > 30
+    assert set(recipes.values()) == {"paper"}
 
 
 def test_what_is_set_beside_a_recipe_or_after_it_is_stronger(tmp_path):

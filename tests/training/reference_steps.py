@@ -112,7 +112,7 @@ class Runner:
             overrides=[
                 f"model.image_size={SIDE}", "data.batch_size=2",
                 # The golden images are normalised already.
-                "model.mean_rgb=[0, 0, 0]", "model.stddev_rgb=[1, 1, 1]",
+                "model.mean_rgb=[0, 0, 0]", "model.stddev_rgb=[1, 1, 1]", "train.recipe=paper",
             ],
         )  # fmt: skip
         self.config, self.network = config, build_network(config.model)

@@ -29,6 +29,16 @@ def test_a_short_run_shortens_its_averages():
     assert recipe.learning_rate == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "at_8", "at_64"), [("sgd", 0.005, 0.04), ("adamw", 0.04, 0.04)]
+)
+def test_the_rate_goes_with_the_batch_for_sgd_alone(optimizer, at_8, at_64):
+    train = {"optimizer": optimizer, "learning_rate": 0.04}
+    for batch, rate in ((8, at_8), (64, at_64)):
+        config = replace(Config(), data={"batch_size": batch}, train=train)
+        assert resolve_recipe(config, num_examples=640).learning_rate == pytest.approx(rate)
+
+
 def test_adapting_can_be_turned_off():
     config = replace(Config(), train={"steps": 100, "adapt_to_length": False})
     recipe = resolve_recipe(config, num_examples=64 * 7)
