@@ -82,6 +82,7 @@ class Recipe:
         table = rich.table.Table(title="recipe of this run")
         for heading in ("number", "value", "made from"):
             table.add_column(heading)
+        table.add_row("recipe", config.train.recipe, "train.recipe, or docs/recipes.md")
         for key, value in dataclasses.asdict(self).items():
             shown = f"{value:.6g}" if isinstance(value, float) else str(value)
             table.add_row(key, shown, notes.get(key, ""))

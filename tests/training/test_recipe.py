@@ -2,6 +2,7 @@
 
 import pytest
 
+from edet.config.loading import load_config
 from edet.config.schema import Config, replace
 from edet.training.recipe import finetuning_epochs, resolve_recipe
 
@@ -93,3 +94,11 @@ def test_a_small_set_warms_up_for_longer_than_its_epoch():
 def test_activations_are_bfloat16_on_a_tpu_unless_asked_otherwise(asked, on_tpu, precision):
     config = replace(Config(), train={"precision": asked})
     assert resolve_recipe(config, 1000, on_tpu=on_tpu).precision == precision
+
+
+def test_the_printed_numbers_name_their_recipe():
+    """Which it is may follow from other settings."""
+    for more, name in (([], "modern"), (["train.learning_rate=0.1"], "paper")):
+        config = load_config(overrides=more)
+        columns = resolve_recipe(config, num_examples=64).table(config).columns
+        assert [next(iter(column.cells)) for column in columns][:2] == ["recipe", name]
