@@ -14,8 +14,8 @@ def test_every_setting_is_there_with_its_default_and_its_words():
             assert f"{section.name}.{field.name}" in page
     assert "| `detect.nms` | `'gaussian'` | soft-NMS, as the published AP |" in page
     assert "| `model.anchors.scale` |" in page
-    # From the two lines above the field.
-    assert "Peak, for a batch of 64; scaled with data.batch_size (reference). |" in page
+    # From the lines above the field.
+    assert "run is too short for the numbers above (they are made for 277,200 steps)," in page
 
 
 def test_links_to_pages_stay_and_others_become_words():
