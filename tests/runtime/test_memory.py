@@ -1,6 +1,7 @@
 """What a run is expected to need, counted by hand where it can be."""
 
 import mmap
+import pathlib
 import sys
 
 import pytest
@@ -68,6 +69,8 @@ def test_what_was_taken_at_most_until_now_is_told(monkeypatch):
     seen = []
 
     def take():
+        if sys.platform == "linux":
+            pathlib.Path("/proc/self/clear_refs").write_text("5")  # earlier tests took more
         seen.append(peaks_so_far())
         with tf.device("CPU:0"):
             tf.ones([2**24]) + 1.0
