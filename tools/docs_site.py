@@ -70,7 +70,7 @@ def write_pages(stage: pathlib.Path) -> None:
         copy = stage / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":
-            copy.write_text(with_links_to(pages, path, path.read_text()))
+            copy.write_text(with_deeper_items(with_links_to(pages, path, path.read_text())))
         else:
             shutil.copy(path, copy)
     (stage / "settings.md").write_text(settings_page())
@@ -88,6 +88,19 @@ def with_links_to(pages: list[pathlib.Path], page: pathlib.Path, text: str) -> s
         return link[0] if target in pages else link[1]
 
     return _LINK.sub(kept, text)
+
+
+def with_deeper_items(text: str) -> str:
+    """Returns Markdown with four spaces where a numbered item goes on.
+
+    GitHub takes the item's own three; the generator would end the list there.
+    """
+    lines, inside = [], False
+    for line in text.split("\n"):
+        goes_on = inside and line.startswith("   ")
+        inside = goes_on or bool(re.match(r"\d+\. ", line)) or (inside and not line)
+        lines.append(f" {line}" if goes_on else line)
+    return "\n".join(lines)
 
 
 def settings_page() -> str:

@@ -4,7 +4,7 @@ import dataclasses
 
 from edet.config import schema
 from tests.conftest import REPOSITORY
-from tools.docs_site import api_rooms, settings_page, with_links_to, write_pages
+from tools.docs_site import api_rooms, settings_page, with_deeper_items, with_links_to, write_pages
 
 
 def test_every_setting_is_there_with_its_default_and_its_words():
@@ -25,6 +25,12 @@ def test_links_to_pages_stay_and_others_become_words():
     )
     expected = "[a](docs/data.md#here) b [c](https://arxiv.org/abs/1) ![d](docs/x.png)"
     assert with_links_to([REPOSITORY / "docs" / "data.md"], page, text) == expected
+
+
+def test_what_belongs_to_a_numbered_item_is_indented_by_four():
+    text = "1. a\n\n   ```sh\n   b \\\n       c\n   ```\n2. d\n\ne\n   f\n"
+    deeper = "1. a\n\n    ```sh\n    b \\\n        c\n    ```\n2. d\n\ne\n   f\n"
+    assert with_deeper_items(text) == deeper
 
 
 def test_pages_keep_their_places_and_every_module_has_its_own_part(tmp_path):
