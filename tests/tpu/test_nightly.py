@@ -77,6 +77,7 @@ def work(monkeypatch, path, dies_at=-1, refused_in_the_end=0):
     asked = []
 
     def check(config, step, topology, replicas, memory_only):
+        assert config.train.recipe == "paper"  # which the table tells of
         if len(asked) == dies_at:
             raise KeyboardInterrupt
         images = config.data.batch_size // replicas
