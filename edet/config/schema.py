@@ -313,7 +313,7 @@ class TrainConfig:
     learning_rate: Positive = 0.08
     schedule: Literal["cosine", "stepwise", "polynomial", "constant"] = "cosine"
     warmup_epochs: NotNegative = 1.0  # linear from warmup_learning_rate to the peak (paper 5.1)
-    warmup_learning_rate: NotNegative = 0.008  # for a batch of 64, scaled with data.batch_size
+    warmup_learning_rate: NotNegative = 0.008  # as learning_rate
     drop_epochs: tuple[Number, Number] = (200, 250)  # stepwise: x0.1 and x0.01 from here on
     # sgd (paper 5.1), or adamw, whose learning rate is taken as it is, for any batch.
     optimizer: Literal["sgd", "adamw"] = "sgd"

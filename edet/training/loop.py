@@ -110,11 +110,8 @@ def train(
                 save()
                 raise stop.error(f" after step {done}, which is saved")
             count = _steps_until_due(done, recipe, seconds)
-            started = time.monotonic()
             with training_graphs(strategy):
-                values, images = (part.numpy() for part in inner_loop(batches, tf.constant(count)))
-            seconds = (time.monotonic() - started) / count
-            metrics = dict(zip(METRICS, values.T, strict=True))
+                metrics, images, seconds = _take_steps(inner_loop, batches, count)
             _stop_if_not_finite(done, metrics, images, name_images)
             done += count
             reporter.add(done, metrics, images, seconds)
@@ -130,6 +127,17 @@ def _steps_until_due(done: int, recipe: Recipe, seconds: float) -> int:
     every = (recipe.log_every, recipe.save_every, recipe.eval_every)
     count = min(*(n - done % n for n in every), recipe.total_steps - done)
     return max(1, min(count, int(_LONGEST_INNER_LOOP / seconds)))
+
+
+def _take_steps(
+    inner_loop: Callable[[Iterator, tf.Tensor], tuple[tf.Tensor, tf.Tensor]], batches: Iterator,
+    count: int,
+) -> tuple[dict[str, np.ndarray], np.ndarray, float]:  # fmt: skip
+    """Returns the metrics [count] by name, the ids of the images [count, B], and seconds a step."""
+    started = time.monotonic()
+    values, images = (part.numpy() for part in inner_loop(batches, tf.constant(count)))
+    seconds = (time.monotonic() - started) / count
+    return dict(zip(METRICS, values.T, strict=True)), images, seconds
 
 
 def _stop_if_not_finite(

@@ -164,10 +164,8 @@ def _training_pictures(config: Config, names: Sequence[str]) -> dict[str, list[S
         boxes_of_picture = [[*box, names[place]] for box, place in drawn]
         return Shown("", height, width, picture, boxes_of_picture, note)
 
-    empty = np.zeros([_GALLERY, 0, 4]), np.zeros([_GALLERY, 0], int)
-    boxes, classes = (
-        batch.get(f"gt_{w}", e) for w, e in zip(("boxes", "classes"), empty, strict=True)
-    )
+    boxes = batch.get("gt_boxes", np.zeros([_GALLERY, 0, 4]))
+    classes = batch.get("gt_classes", np.zeros([_GALLERY, 0], int))
     groups = {
         "What the network sees, after augmentation": [
             shown(k, boxes[k], classes[k]) for k in range(_GALLERY)
@@ -175,10 +173,10 @@ def _training_pictures(config: Config, names: Sequence[str]) -> dict[str, list[S
     }
     if config.model.detects:
         task = DetectionTask(config)
-        learnt = task.targets(batch).class_targets.numpy()
+        anchors, learnt = np.asarray(task.anchors), task.targets(batch).class_targets.numpy()
         groups["The anchors that learn it"] = [
             shown(
-                k, np.asarray(task.anchors), learnt[k],
+                k, anchors, learnt[k],
                 f"{np.sum(learnt[k] >= 0)} anchors for {np.sum(classes[k] >= 0)} objects",
             )
             for k in range(_GALLERY)
