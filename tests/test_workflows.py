@@ -21,6 +21,7 @@ from edet.ownership import owned
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
 from edet.runtime.interruption import Workers
+from edet.training import pace
 from edet.workdir import Workdir
 from edet.workflows import evaluation
 from edet.workflows.common import checked_records, load_predictor
@@ -277,6 +278,27 @@ def test_a_run_that_is_complete_has_nothing_left_to_do(workdir, config, strategy
     again = workflows.train(config, str(workdir), strategy, evaluate_too=True)
     assert (again["steps"], again["images_per_second"] > 0) == (6, True)
     assert Workdir(str(workdir)).checkpoint("last") == before
+
+
+def test_a_run_of_minutes_is_the_run_of_as_many_steps(
+    workdir, config, strategy, tmp_path, monkeypatch, capsys
+):
+    """Each step of the measured run is that of `train.steps`; the same command goes on with it."""
+    monkeypatch.setattr(pace, "_MEASURED", 0.0)
+    monkeypatch.setattr(pace.Pace, "steps_within", lambda self, seconds, minutes: 6)
+    timed = replace(config, train={"minutes": 5.0, "steps": 0})
+    workflows.train(timed, str(tmp_path), strategy)
+    losses = [row["total_loss"] for row in Workdir(str(tmp_path)).history()]
+    assert losses == [row["total_loss"] for row in Workdir(str(workdir)).history()]
+    assert capsys.readouterr().out.count("measuring how many steps fit into 5 minutes") == 1
+    monkeypatch.delattr(pace.Pace, "steps_within")  # nothing is measured again
+    assert workflows.train(timed, str(tmp_path), strategy)["steps"] == 6
+
+
+def test_patience_without_evaluations_is_refused(config, strategy, tmp_path):
+    patient = replace(config, train={"patience": 2})
+    with pytest.raises(UserError, match="train.patience is 2, which counts evaluations, and"):
+        workflows.train(patient, str(tmp_path / "run"), strategy)
 
 
 def test_a_rate_that_explodes_is_stopped_and_the_images_are_named(

@@ -299,6 +299,9 @@ class TrainConfig:
     # whole detector, see training.recipe.
     epochs: NotNegative = 0
     steps: WholeNumber = 0  # updates; 0 follows `epochs`
+    # Instead of either: as many steps as fit into so many minutes of these devices, from the start
+    # to the last step; a few are measured first. The evaluations of train_and_eval come on top.
+    minutes: NotNegative = 0
     # Weights to start from: a name of the zoo (efficientdet-d0, efficientnet-b0), a file, a folder
     # or a workdir; empty: from scratch.
     init: str = ""
@@ -333,6 +336,9 @@ class TrainConfig:
     micro_batches: Count = 1  # parts that a replica works through its images in, in each step
 
     eval_every: WholeNumber = 0  # steps between evaluations in train_and_eval; 0: after each tenth
+    # Ends train_and_eval when so many evaluations one after another are no better than the best
+    # before them; 0: never.
+    patience: WholeNumber = 0
     save_every: WholeNumber = 0  # steps between checkpoints; 0: after each twentieth
     keep: Count = 3  # checkpoints kept beside the best one
     log_every: WholeNumber = 0  # steps between log lines; 0: a 200th of the run, at most 100
@@ -343,6 +349,12 @@ class TrainConfig:
         require(
             len(set(self.freeze)) < 3, "train.freeze holds every part; nothing would be trained."
         )
+        for name in ("steps", "epochs"):
+            require(
+                not (self.minutes and getattr(self, name)),
+                f"train.minutes is {self.minutes:g} and train.{name} {getattr(self, name):g}, and "
+                f"each says how long to train; set one of them to 0.",
+            )
 
 
 _TILE_ADVICE = "give [height, width] in pixels of the picture, or [0, 0] for no tiles"

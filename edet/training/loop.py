@@ -68,7 +68,7 @@ def train(
     checkpoints: Checkpoints,
     reporter: Reporter,
     name_images: Callable[[np.ndarray], list[str]],
-    evaluate: Callable[[int, Callable[[], None]], None] | None = None,
+    evaluate: Callable[[int, Callable[[], None]], bool] | None = None,
 ) -> None:
     """Trains until the recipe's last step, from wherever the variables are.
 
@@ -77,7 +77,8 @@ def train(
       name_images: names the images of a batch from their ids, for the non-finite guard.
       evaluate: called with the step after every `recipe.eval_every` steps and at the end, and first
         of all where the run goes on, for an evaluation that was broken off. It calls its second
-        argument often, which raises Stopped or Interrupted when the run is to stop.
+        argument often, which raises Stopped or Interrupted when the run is to stop, and returns
+        whether the training is over before its last step.
 
     Raises:
       UserError: a loss or gradient is not finite; nothing is saved, so the last checkpoint stays.
@@ -96,15 +97,16 @@ def train(
         reporter.flush()
         checkpoints.save()
 
-    def evaluate_if_due() -> None:
-        if evaluate is not None and done and is_due(recipe.eval_every):
-            evaluate(done, lambda: stop.check(done))
+    def is_over() -> bool:
+        if evaluate is None or not done or not is_due(recipe.eval_every):
+            return done == total
+        over = evaluate(done, lambda: stop.check(done))  # of several workers the chief knows
+        return bool(workers.mean(over)[0]) or done == total
 
     with StopRequest() as stop, contextlib.ExitStack() as at_the_end:
         at_the_end.callback(reporter.flush)
         workers.check_same_step(done)
-        evaluate_if_due()
-        while done < total:
+        while not is_over():
             stops, seconds = workers.mean(stop.is_made, seconds)
             if stops:
                 save()
@@ -119,7 +121,6 @@ def train(
                 reporter.log()
             if is_due(recipe.save_every) or (evaluate and is_due(recipe.eval_every)):
                 save()
-            evaluate_if_due()
 
 
 def _steps_until_due(done: int, recipe: Recipe, seconds: float) -> int:

@@ -71,7 +71,7 @@ class Recipe:
             "precision": f"train.precision {config.train.precision}",
             "epochs": self._epochs_note(config),
             "steps_per_epoch": f"images // batch of {batch}",
-            "total_steps": "train.steps" if config.train.steps else "epochs x steps_per_epoch",
+            "total_steps": _length_note(config),
             "learning_rate": f"train.learning_rate {config.train.learning_rate} x {batch} / 64"
             if config.train.optimizer == "sgd"
             else "train.learning_rate",
@@ -89,13 +89,19 @@ class Recipe:
         return table
 
     def _epochs_note(self, config: Config) -> str:
-        if config.train.steps:
-            return "train.steps / steps_per_epoch"
+        if config.train.steps or config.train.minutes:
+            return "total_steps / steps_per_epoch"
         if config.train.epochs:
             return "train.epochs"
         if self.epochs == scratch_epochs(config.model.name):
             return "the paper's; train.epochs or train.steps set any length"
         return "for fine-tuning; train.epochs or train.steps set any length"
+
+
+def _length_note(config: Config) -> str:
+    if config.train.minutes:
+        return f"train.minutes {config.train.minutes:g}, at the speed of the first start"
+    return "train.steps" if config.train.steps else "epochs x steps_per_epoch"
 
 
 def finetuning_epochs(num_examples: int) -> float:
@@ -109,8 +115,9 @@ def finetuning_epochs(num_examples: int) -> float:
 
 
 def resolve_recipe(
-    config: Config, num_examples: int, finetuning: bool = False, on_tpu: bool = False
-) -> Recipe:
+    config: Config, num_examples: int, finetuning: bool = False, on_tpu: bool = False,
+    steps: int = 0,
+) -> Recipe:  # fmt: skip
     """Works out a run's numbers for a training set of `num_examples` images.
 
     Args:
@@ -118,13 +125,15 @@ def resolve_recipe(
       num_examples: images of one epoch.
       finetuning: the run starts from a whole detector, not from scratch or from a backbone.
       on_tpu: `train.precision` auto is bfloat16 there, which is what its matrix units multiply.
+      steps: those that fit into `train.minutes`, where they are known.
     """
     train, batch = config.train, config.data.batch_size
     steps_per_epoch = max(1, num_examples // batch)
     epochs = train.epochs or scratch_epochs(config.model.name)
     if finetuning and train.adapt_to_length and not train.epochs:
         epochs = min(epochs, finetuning_epochs(num_examples))
-    total = train.steps or max(1, int(epochs * steps_per_epoch))
+    steps = steps or train.steps
+    total = steps or max(1, int(epochs * steps_per_epoch))
     warmup = int(train.warmup_epochs * steps_per_epoch)
     ema_decay, batch_norm_momentum = train.ema_decay, config.model.batch_norm_momentum
     if train.adapt_to_length:
@@ -140,7 +149,7 @@ def resolve_recipe(
         finetuning=finetuning,
         seed=train.seed,
         precision=_precision(config, on_tpu),
-        epochs=train.steps / steps_per_epoch if train.steps else epochs,
+        epochs=steps / steps_per_epoch if steps else epochs,
         steps_per_epoch=steps_per_epoch,
         total_steps=total,
         learning_rate=train.learning_rate * scale,

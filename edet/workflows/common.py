@@ -27,6 +27,11 @@ from edet.workdir import Workdir
 console = Console(soft_wrap=True)
 
 
+def warn(why: str) -> None:
+    """Prints a sentence that should be seen among the others."""
+    console.print(why, style="yellow", markup=False)
+
+
 def keep(workdir: str | Workdir, mode: str, summary: dict) -> dict:
     """Writes <workdir>/<mode>.json and the page, if there is a workdir, and returns the summary.
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import os
-import zlib
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import time
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -26,27 +24,26 @@ from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
 from edet.models.efficientdet import build_network, freeze
 from edet.records.shards import RecordSet
-from edet.report.page import write_page
 from edet.runtime.devices import check_batch_size, is_tpu
-from edet.runtime.graphs import only_cpus
+from edet.runtime.graphs import only_cpus, training_graphs
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import ExpectedMemory, enough_memory, expected_memory
-from edet.step_log import StepLog
 from edet.training.checkpoints import Checkpoints
 from edet.training.fusion_log import FusionLog
 from edet.training.log import Reporter
 from edet.training.loggers import Logger, open_loggers
+from edet.training.loop import make_inner_loop
 from edet.training.loop import train as run_training
+from edet.training.pace import Pace, measure_pace
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
 from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
 from edet.weights.loading import holds_detector, load_weights
 from edet.workdir import Workdir
-from edet.workflows.common import checked_records, console, keep
+from edet.workflows.common import checked_records, console, keep, warn
 from edet.workflows.evaluation import Evaluation, conditions
-
-_CONDITIONS = "conditions_crc32"  # column of evaluations.csv; of what best.json has in full
+from edet.workflows.validation import Validation
 
 
 def train(
@@ -81,9 +78,12 @@ def train(
 def _train(
     config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, evaluate_too: bool
 ) -> dict:
-    is_chief = strategy.extended.should_checkpoint
+    is_chief, started = strategy.extended.should_checkpoint, time.monotonic()
     plan = _plan(config, workdir, strategy, evaluate_too)
     with workdir.owned("a training", is_chief):
+        if config.train.minutes:
+            plan = _fit_to_minutes(config, workdir, strategy, plan, started)
+        refuse_fewer_steps(workdir, plan.recipe.total_steps)
         changed = _announce(config, workdir, plan.recipe) if is_chief else []
         return _run(config, workdir, strategy, plan, changed)
 
@@ -110,7 +110,7 @@ def _run(
     )  # fmt: skip
     console.print(memory.table())
     checkpoints = Checkpoints(workdir, variables, config.train.keep, is_chief)
-    goes_on = checkpoints.restore_last(log=_warn)
+    goes_on = checkpoints.restore_last(log=warn)
     done = int(variables.step.numpy())
     if goes_on:
         end = ", all there are to do" if done == recipe.total_steps else ""
@@ -133,12 +133,11 @@ def _run(
         predictor = make_predictor(of_pixels(evaluated, config.model), config)
         evaluation = Evaluation(config, workdir, strategy, predictor)
         measured_on = conditions(config, eval_records, recipe.precision)
-        evaluate_at = _Evaluations(
-            evaluation, workdir, evaluated, variables, checkpoints, reporter, measured_on, goes_on
-        )
-    batches = strategy.distribute_datasets_from_function(
-        lambda context: make_train_dataset(config, records, context, skip_steps=done)
-    )
+        evaluate_at = Validation(
+            evaluation, workdir, evaluated, variables, checkpoints, reporter, measured_on, goes_on,
+            config.train.patience,
+        )  # fmt: skip
+    batches = _batches(config, strategy, records, done)
     update = TrainingStep(network, tasks_of(config), recipe)
     with contextlib.closing(reporter), user_errors(records.files):
         run_training(
@@ -180,14 +179,67 @@ def _plan(
     eval_records = None
     if evaluate_too:
         eval_records = checked_records(config, "eval_records", for_training=True)
-    recipe = resolve_recipe(
+    elif config.train.patience:
+        raise UserError(
+            f"train.patience is {config.train.patience}, which counts evaluations, and there are "
+            "none; use --mode=train_and_eval, or set it to 0."
+        )
+    return _Plan(_recipe(config, workdir, strategy, records), records, eval_records)
+
+
+def _recipe(
+    config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, records: RecordSet,
+    steps: int = 0,
+) -> Recipe:  # fmt: skip
+    return resolve_recipe(
         config,
         config.data.num_train_examples or records.num_records,
         _starts_from_detector(config, workdir),
         is_tpu(strategy),
+        steps,
     )
-    refuse_fewer_steps(workdir, recipe.total_steps)
-    return _Plan(recipe, records, eval_records)
+
+
+def _fit_to_minutes(
+    config: Config, workdir: Workdir, strategy: tf.distribute.Strategy, plan: _Plan, started: float
+) -> _Plan:
+    """Returns the plan with as many steps as fit into `train.minutes`.
+
+    A run that goes on keeps those of its first start: its learning rate follows them. Otherwise
+    some steps of a network that is thrown away say how long one takes, so that the run itself is
+    the one that `train.steps` would give, to the bit.
+    """
+    steps = _steps_of_first_start(config, workdir)
+    if not steps:
+        minutes, begun = config.train.minutes, time.monotonic()
+        console.print(f"measuring how many steps fit into {minutes:g} minutes")
+        network, variables = _trained(config, plan.recipe, strategy)
+        batches = _batches(config, strategy, plan.records)
+        update = TrainingStep(network, tasks_of(config), plan.recipe)
+        with training_graphs(strategy), user_errors(plan.records.files):
+            loop = make_inner_loop(strategy, variables, update)
+            pace = measure_pace(loop, iter(batches), begun)
+        start, step, spent = Workers(strategy).mean(*pace, time.monotonic() - started)
+        steps = Pace(start, step).steps_within(60 * minutes - spent, minutes)
+        console.print(f"{step:.3g} s a step and {start:.0f} s to the first: {steps} steps")
+    return plan._replace(recipe=_recipe(config, workdir, strategy, plan.records, steps))
+
+
+def _steps_of_first_start(config: Config, workdir: Workdir) -> int:
+    """Returns the steps that fitted into the same minutes when the run began; 0: it begins now."""
+    if not workdir.checkpoint("last") or not tf.io.gfile.exists(workdir.recipe_file):
+        return 0
+    if workdir.config().train.minutes != config.train.minutes:
+        return 0
+    return read_json(workdir.recipe_file, "recipe").get("total_steps", 0)
+
+
+def _batches(
+    config: Config, strategy: tf.distribute.Strategy, records: RecordSet, done: int = 0
+) -> tf.distribute.DistributedDataset:
+    return strategy.distribute_datasets_from_function(
+        lambda context: make_train_dataset(config, records, context, skip_steps=done)
+    )
 
 
 def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> list[str]:
@@ -218,8 +270,8 @@ def refuse_fewer_steps(workdir: Workdir, wanted: int) -> None:
     done = int(last.rpartition("-")[2]) if last else 0
     if done > wanted:
         raise UserError(
-            f"{workdir} has done {done} steps, and train.steps or train.epochs asks for {wanted}; "
-            "ask for more to go on, or use another --workdir."
+            f"{workdir} has done {done} steps, and train.steps (or epochs, or minutes) "
+            f"asks for {wanted}; ask for more to go on, or use another --workdir."
         )
 
 
@@ -228,64 +280,3 @@ def _starts_from_detector(config: Config, workdir: Workdir) -> bool:
     if workdir.checkpoint("last") and tf.io.gfile.exists(workdir.recipe_file):
         return read_json(workdir.recipe_file, "recipe").get("finetuning", False)
     return bool(config.train.init) and holds_detector(config.train.init)
-
-
-def _warn(why: str) -> None:
-    console.print(why, style="yellow", markup=False)
-
-
-class _Evaluations:
-    """What the loop calls to evaluate the moving average, and to keep it if it is the best.
-
-    Args:
-      evaluation: of `network`.
-      network: gets the averages of `variables`.
-      measured_on: see `conditions`.
-      goes_on: whether the run goes on from a checkpoint, or begins.
-    """
-
-    def __init__(
-        self, evaluation: Evaluation, workdir: Workdir, network: keras.Model,
-        variables: TrainingVariables, checkpoints: Checkpoints, reporter: Reporter,
-        measured_on: dict[str, Any], goes_on: bool,
-    ):  # fmt: skip
-        self._evaluation, self._network, self._variables = evaluation, network, variables
-        self._workdir = workdir
-        self._checkpoints, self._reporter, self._measured_on = checkpoints, reporter, measured_on
-        self._log = StepLog(workdir.evaluations_file)
-        self._crc32 = zlib.crc32(json.dumps(measured_on, sort_keys=True).encode())
-        done = int(variables.step.numpy())
-        # Later ones are of a past that is gone: a damaged checkpoint was skipped.
-        self._evaluated = {
-            row["step"]
-            for row in workdir.evaluations()
-            if row["step"] <= done and row.get(_CONDITIONS) == self._crc32
-        }
-        self._best_before = checkpoints.best_to_measure_again(measured_on, goes_on, _warn)
-
-    def __call__(self, step: int, check: Callable[[], None]) -> None:
-        """Evaluates after a step, unless that was done before the run was stopped."""
-        if self._best_before not in (None, step):
-            self._measure_best_again(self._best_before, check)
-        self._best_before = None
-        if step in self._evaluated:
-            return
-        self._variables.copy_averages_to(self._network)
-        summary = self._evaluation.run({"step": step}, check)
-        goal, value = summary.goal
-        is_best = self._checkpoints.save_if_best(value, goal, self._measured_on)
-        if not self._reporter.is_chief:
-            return
-        metrics = {name: f"{value:.6f}" for name, value in summary.metrics.items()}
-        self._log.add([{"step": step} | metrics | {_CONDITIONS: self._crc32}])
-        self._reporter.evaluation(step, summary.metrics, summary.page)
-        write_page(self._workdir)
-        best = "  (best so far)" if is_best else ""
-        console.print(f"step {step}  {summary.sentence}{best}")
-
-    def _measure_best_again(self, step: int, check: Callable[[], None]) -> None:
-        load_weights(self._network, self._checkpoints.best_path(step))
-        summary = self._evaluation.run({"step": step}, check)
-        goal, value = summary.goal
-        self._checkpoints.score_best(step, value, goal, self._measured_on)
-        console.print(f"step {step}, the best so far, again  {summary.sentence}")

@@ -42,7 +42,7 @@ class Run:
         reporter = types.SimpleNamespace(add=lambda *_: None, log=lambda: None, flush=lambda: None)
         loop.train(
             tf.distribute.get_strategy(), self, None, self.recipe, iter(()), self, reporter,
-            lambda ids: [], evaluate or (lambda step, check: self.evaluated.append(step)),
+            lambda ids: [], evaluate or (lambda step, check: bool(self.evaluated.append(step))),
         )  # fmt: skip
 
 
@@ -55,6 +55,24 @@ def test_an_undisturbed_run_saves_and_evaluates_when_it_is_due(monkeypatch):
     run.train()
     assert run.saved == [20, 30, 40, 60]  # before an evaluation too, which may take long
     assert run.evaluated == [20, 40, 60]
+
+
+def test_an_evaluation_ends_the_run_where_it_says_that_it_is_over(monkeypatch):
+    run = Run(monkeypatch)
+    run.train(lambda step, check: step == 40)
+    assert (run.saved, int(run.step)) == ([20, 30, 40], 40)
+
+
+def test_all_workers_end_when_the_chief_says_that_it_is_over(monkeypatch):
+    """This one is the other of two: half of the workers say so from the first evaluation on."""
+    run = Run(monkeypatch)
+
+    def mean(_, *values):
+        return np.array([0.5] if len(values) == 1 else values)
+
+    monkeypatch.setattr(Workers, "mean", mean)
+    run.train(lambda step, check: False)
+    assert int(run.step) == 20
 
 
 def test_no_inner_loop_lasts_longer_than_ten_seconds(monkeypatch):

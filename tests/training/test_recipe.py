@@ -1,9 +1,12 @@
 """What a run does, in steps, for long and for short runs."""
 
+import io
+
 import pytest
+import rich.console
 
 from edet.config.loading import load_config
-from edet.config.schema import Config, replace
+from edet.config.schema import Config, ConfigError, replace
 from edet.training.recipe import finetuning_epochs, resolve_recipe
 
 
@@ -55,6 +58,24 @@ def test_the_shortest_runs_have_usable_numbers(steps, images):
     assert 0 < recipe.batch_norm_momentum < 1
     assert recipe.warmup_steps < recipe.total_steps == steps
     assert min(recipe.eval_every, recipe.save_every, recipe.log_every) >= 1
+
+
+def test_the_steps_that_fit_into_the_minutes_are_the_length_of_the_run():
+    """And everything else is as with so many `train.steps`."""
+    data = {"batch_size": 8}
+    timed = replace(Config(), data=data, train={"minutes": 60.0})
+    fixed = replace(Config(), data=data, train={"steps": 1000})
+    assert resolve_recipe(timed, 292, steps=1000) == resolve_recipe(fixed, 292)
+    out = io.StringIO()
+    table = resolve_recipe(timed, 292, steps=1000).table(timed)
+    rich.console.Console(file=out, width=200).print(table)
+    assert "train.minutes 60, at the speed of the first start" in out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["steps", "epochs"])
+def test_two_lengths_of_a_run_are_refused(name):
+    with pytest.raises(ConfigError, match=rf"train.minutes is 60 and train.{name} 9, .* to 0"):
+        load_config(overrides=["train.minutes=60", f"train.{name}=9"])
 
 
 @pytest.mark.parametrize(("images", "epochs"), [(292, 221), (5717, 50), (118_287, 11)])

@@ -10,22 +10,24 @@ from edet.config.schema import replace
 from edet.records.shards import RecordSet
 from edet.training.checkpoints import Checkpoints
 from edet.workdir import Workdir
-from edet.workflows import training
+from edet.workflows import validation
 from edet.workflows.evaluation import Summary, conditions
 
 
 class Run:
     """A run without a network: the AP of step k is k / 100, of another set's k / 1000."""
 
-    def __init__(self, folder, step, records, monkeypatch):
+    def __init__(self, folder, step, records, monkeypatch, patience=0):
         self.workdir, self.step, self.measured = Workdir(str(folder)), tf.Variable(step), []
         self.loaded, self.scale = None, 100 if records == "a" else 1000
         self.checkpoints = Checkpoints(self.workdir, self, keep=3)
-        monkeypatch.setattr(training, "load_weights", lambda _, path: setattr(self, "loaded", path))
+        monkeypatch.setattr(
+            validation, "load_weights", lambda _, path: setattr(self, "loaded", path)
+        )
         reporter = types.SimpleNamespace(is_chief=True, evaluation=lambda *_: None)
-        self.evaluate = training._Evaluations(
+        self.evaluate = validation.Validation(
             self, self.workdir, None, self, self.checkpoints, reporter,
-            {"records": f"2 with fingerprint {records}"}, goes_on=step > 0,
+            {"records": f"2 with fingerprint {records}"}, goes_on=step > 0, patience=patience,
         )  # fmt: skip
 
     def by_name(self):
@@ -53,7 +55,7 @@ class Run:
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    return lambda step, records: Run(tmp_path, step, records, monkeypatch)
+    return lambda step, records, *more: Run(tmp_path, step, records, monkeypatch, *more)
 
 
 def test_a_run_that_goes_on_with_the_same_records_repeats_nothing(start):
@@ -76,6 +78,24 @@ def test_with_other_records_the_best_and_the_last_step_are_measured_again(start,
     assert "ckpt-6, the best so far, is measured again: its score is of records 2 with f" in said
     assert again.train(9) == [6, 3, 9]
     assert again.checkpoints.best() == {"step": 9, "AP": 0.009}
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_a_training_is_over_when_so_many_evaluations_are_no_better(start, capsys, patience):
+    """Steps 3 and 6 rise to AP 0.06; 7 and 8, with 0.05 and 0.04, are worse."""
+    run = start(0, "a", patience)
+    over = []
+    for step, ap in ((3, 0.03), (6, 0.06), (7, 0.05), (8, 0.04)):
+        run.step.assign(step)
+        run.checkpoints.save()
+        run.scale = step / ap
+        over.append(run.evaluate(step, lambda: None))
+    assert over == [False, False, False, patience == 2]
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("the last 2 evaluations were no better than that of step 6" in said) == over[-1]
+    again = start(8, "a", patience)  # the same command once more trains no further
+    assert again.evaluate(8, lambda: None) == over[-1]
+    assert again.measured == []
 
 
 def test_the_best_of_a_run_whose_checkpoints_were_removed_gives_way(start, capsys):
