@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import gc
@@ -258,16 +259,25 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def read_text(path: str | os.PathLike, what: str) -> str:
-    """Returns the text of a file.
+    """Returns the text of a file, as `decoded` reads it.
 
     Raises:
       UserError: it is missing or unreadable, in one sentence naming `what` and the path;
         StorageError: its disk or bucket does not answer now.
     """
     try:
-        return read_bytes(path, what).decode()
+        return decoded(read_bytes(path, what))
     except UnicodeDecodeError as error:
         raise failure(f"cannot read {what} {os.fspath(path)}", error) from error
+
+
+def decoded(data: bytes, errors: str = "strict") -> str:
+    """Returns bytes as text: UTF-8, or UTF-16 by its mark; the mark of either is left out.
+
+    Programs on Windows write such marks: editors, spreadsheets, what a shell has redirected.
+    """
+    is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if is_utf_16 else "utf-8-sig", errors)
 
 
 def read_json(path: str | os.PathLike, what: str) -> Any:
@@ -276,7 +286,7 @@ def read_json(path: str | os.PathLike, what: str) -> Any:
     Raises:
       UserError: it is not JSON, named by `what` and the path; and as `read_text` does.
     """
-    text = read_text(path, what).removeprefix("\ufeff")  # Windows editors' mark
+    text = read_text(path, what)
     try:
         with without_collector():
             return json.loads(text)

@@ -15,6 +15,7 @@ from edet.files import (
     folder_aside,
     list_folder,
     match_files,
+    read_json,
     read_text,
     reason,
     write_json,
@@ -74,6 +75,14 @@ def test_a_mistake_of_the_program_is_not_dressed_up(tmp_path):
 def test_folders_are_made_and_json_reads_back(tmp_path):
     write_json(tmp_path / "a" / "b.json", {"name": "größe"})
     assert "größe" in read_text(tmp_path / "a" / "b.json", "result")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_mark_of_an_encoding_is_no_text(tmp_path, encoding):
+    """As editors and shells on Windows save: the first class would be called "\\ufeffgröße"."""
+    (tmp_path / "a.json").write_bytes('["größe"]'.encode(encoding))
+    assert read_text(tmp_path / "a.json", "classes") == '["größe"]'
+    assert read_json(tmp_path / "a.json", "classes") == ["größe"]
 
 
 def test_text_that_has_no_bytes_is_a_sentence(tmp_path):

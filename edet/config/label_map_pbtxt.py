@@ -42,9 +42,7 @@ def parse_pbtxt(text: str, what: str) -> dict[int, str]:
     """
     try:
         # Unknown fields are those of keypoints, hierarchies and frequencies.
-        parsed = text_format.Parse(
-            text.removeprefix("\ufeff"), _label_map()(), allow_unknown_field=True
-        )
+        parsed = text_format.Parse(text, _label_map()(), allow_unknown_field=True)
     except text_format.ParseError as error:
         raise ConfigError(f"{what} is no label map of protobuf text: {error}.") from error
     labels: dict[int, str] = {}

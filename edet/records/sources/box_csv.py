@@ -61,7 +61,7 @@ def _layout(head: str) -> _Layout | None:
     """Returns how the first rows are to be read; None where they are no table of boxes."""
     for delimiter in _DELIMITERS:
         try:
-            reader = csv.reader(io.StringIO(head.removeprefix("\ufeff")), delimiter=delimiter)
+            reader = csv.reader(io.StringIO(head), delimiter=delimiter)
             rows = [row for row in itertools.islice(reader, _TRIED) if any(row)]
         except csv.Error:
             continue
@@ -119,7 +119,7 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
 
 def _rows(path: str, layout: _Layout, file: str, tally: Tally) -> dict[str, list[list[str]]]:
     """Returns {name of a picture: its rows}."""
-    content = io.StringIO(read_text(path, "boxes").removeprefix("\ufeff"), newline="")
+    content = io.StringIO(read_text(path, "boxes"), newline="")
     found: dict[str, list[list[str]]] = {}
     last = max(layout.columns.values())
     try:

@@ -60,10 +60,12 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
 
 
 def _is_instances(folder: Folder, name: str) -> bool:
-    head = folder.head(name).lstrip("\ufeff \n\r\t")
+    head = folder.head(name).lstrip()
     lists = set(re.findall(r'"(images|categories|annotations)"\s*:\s*\[', head))
     is_labelled = '"image_id"' in head and '"category_id"' in head
-    return head.startswith("{") and (bool(lists & {"images", "categories"}) or is_labelled)
+    is_outlined = "annotations" in lists and '"segmentation"' in head  # which may be all of it
+    is_known = bool(lists & {"images", "categories"}) or is_labelled or is_outlined
+    return head.startswith("{") and is_known
 
 
 def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from edet.errors import UserError
-from edet.files import read_bytes
+from edet.files import decoded, read_bytes
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.folder import Folder, usual_split
 from edet.records.sources.shapes import (
@@ -29,10 +29,11 @@ from edet.records.sources.shapes import (
     rotated_bounds,
     text,
 )  # fmt: skip
+from edet.records.sources.voc import is_voc
 from edet.records.sources.xml_text import XML_ERRORS, xml_root
 
 _SHAPES = ("box", "polygon", "ellipse", "mask", "cuboid", "polyline", "points", "skeleton")
-_SUBSET = re.compile(rb"""<image\s[^>]*\ssubset\s*=\s*["']([^"']*)["']""")
+_SUBSET = re.compile(r"""<image\s[^>]*\ssubset\s*=\s*["']([^"']*)["']""")
 _CORNER = re.compile(r"x(\w+)")  # of a cuboid: xtl1, xbl1, ...
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 _NO_FRAME = "dropped: in a frame whose picture is not there"
@@ -46,9 +47,9 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     by_split: dict[str, list[str]] = {}
     for name in folder.matching("*.xml"):
         head = folder.head(name)
-        if not re.search(r"<annotations[\s>]", head) or "<annotation>" in head:
+        if not re.search(r"<annotations[\s>]", head) or is_voc(head):
             continue
-        if "<image" in head or "<track" in head or "<meta>" in head:
+        if any(f"<{tag}" in head for tag in ("image", "track", "meta")):
             for split in _subsets(folder.path(name), head) or {usual_split(name)}:
                 by_split.setdefault(split, []).append(name)
     return {split: tuple(names) for split, names in sorted(by_split.items())}
@@ -56,10 +57,10 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
 
 def _subsets(path: str, head: str) -> set[str]:
     """The splits of the pictures in one file; none where it does not divide them."""
-    if " subset" not in head:
+    if "subset" not in head and ("<image" in head or "<track" in head):
         return set()
-    names = {name.decode(errors="replace") for name in _SUBSET.findall(read_bytes(path, "CVAT"))}
-    return {usual_split(name) for name in names}
+    text = decoded(read_bytes(path, "CVAT annotations"), errors="replace")
+    return {usual_split(name) for name in _SUBSET.findall(text)}
 
 
 def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import functools
+import itertools
 import os
 import posixpath
 import re
@@ -15,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import PICTURE_ENDINGS
+from edet.files import PICTURE_ENDINGS, decoded
 
 _PICTURES = (*PICTURE_ENDINGS, ".tif", ".tiff", ".avif", ".jfif", ".ppm", ".pgm")
 _SPLITS = {
@@ -24,6 +25,7 @@ _SPLITS = {
     "test": ("test", "testing"),
 }
 _LEFT_OUT = ("__MACOSX",)
+_TRIED = 20  # files of a folder with one for each picture, by which it is recognised
 _ROOMS = ("images", "image_2", "data")  # of pictures, beside that of their annotations
 # What tools put before a picture's own name: Label Studio's "1a2b3c4d-street.jpg".
 _PREFIX = re.compile(r"^[0-9a-f]{6,}-(?=.)")
@@ -67,10 +69,25 @@ class Folder:
         """The path of a file that is named from the root; an absolute one stays as it is."""
         return os.path.join(self.root, name)
 
-    def head(self, name: str) -> str:
-        """The first 64 KiB of a text file, by which formats are told apart."""
+    def head(self, name: str, size: int = 65536) -> str:
+        """The first `size` bytes of a text file, by which formats are told apart."""
         with tf.io.gfile.GFile(self.path(name), "rb") as file:
-            return file.read(65536).decode(errors="replace")
+            return decoded(file.read(size), errors="replace")
+
+    def alike(self, names: Iterable[str], is_one: Callable[[str], bool]) -> list[str]:
+        """The files of those folders in which the head of one of the first files is right.
+
+        Empty ones do not count: they are those of pictures without objects, or of a full disk.
+        """
+        by_folder: dict[str, list[str]] = defaultdict(list)
+        for name in names:
+            by_folder[posixpath.dirname(name)].append(name)
+        found: list[str] = []
+        for files in by_folder.values():
+            heads = filter(str.strip, map(self.head, files))
+            if any(map(is_one, itertools.islice(heads, _TRIED))):
+                found += files
+        return found
 
     @functools.cached_property
     def _known(self) -> set[str]:

@@ -18,28 +18,18 @@ from edet.records.sources.shapes import NO_FILE, Seen, read_files, read_objects,
 _LABELS = ("label_2", "labels", "label")
 _PICTURES = ("image_2", "images", "image", "data")  # image_3 is that of the right camera
 _NUMBERS = 14  # behind the type, without a score
-_TRIED = 20  # files of a folder, of which the first that is not empty must be KITTI's
 _DONT_CARE = "dropped: DontCare region (of no class)"
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its text files} of a folder; {} where there is none."""
-    by_folder: dict[str, list[str]] = {}
-    for name in folder.matching("*.txt"):
-        by_folder.setdefault(posixpath.dirname(name), []).append(name)
-    found: list[str] = []
-    for names in by_folder.values():
-        heads = (folder.head(name).strip() for name in names[:_TRIED])
-        first = next(filter(None, heads), "").partition("\n")[0]
-        if _is_line(first):
-            found += names
-    return by_split(found, posixpath.dirname)
+    return by_split(folder.alike(folder.matching("*.txt"), _is_kitti), posixpath.dirname)
 
 
-def _is_line(line: str) -> bool:
-    """Whether a line is KITTI's: outlines of YOLO have as many numbers, but shares of 0-1."""
+def _is_kitti(head: str) -> bool:
+    """Whether the first line is KITTI's: outlines of YOLO have as many numbers, but of 0-1."""
     try:
-        name, numbers = _fields(line)
+        name, numbers = _fields(head.strip().partition("\n")[0])
     except ValueError:
         return False
     words = name.split()
@@ -59,7 +49,7 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     texts = read_files(folder, files, lambda path: read_text(path, "KITTI labels"), found.tally)
     entries = {}
     for file, content in texts.items():
-        lines = [line for line in content.removeprefix("\ufeff").splitlines() if line.strip()]
+        lines = [line for line in content.splitlines() if line.strip()]
         entries[by_stem.get(stems[file], f"{stems[file]}.png")] = file, lines
     without = set(by_stem) - set(stems.values())
     for stem in sorted(stem for stem in without if posixpath.dirname(stem) in rooms.values()):

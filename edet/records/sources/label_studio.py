@@ -43,10 +43,13 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
 
 
 def _is_export(head: str) -> bool:
-    has = {key: f'"{key}"' in head for key in (*_OF_A_TASK, "data", "annotator", "annotation_id")}
-    return head.lstrip("\ufeff \n\r\t").startswith("[") and (
+    """Whether a head is an export's: of a task, or of regions that are longer than a head."""
+    own = ("data", "annotator", "annotation_id", "original_width", "original_height")
+    has = {key: f'"{key}"' in head for key in (*_OF_A_TASK, *own)}
+    return head.lstrip().startswith("[") and (
         (has["data"] and (has["annotations"] or has["completions"]))
         or (has["annotator"] and has["annotation_id"])
+        or (has["original_width"] and has["original_height"])
     )
 
 

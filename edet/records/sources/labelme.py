@@ -30,28 +30,21 @@ from edet.records.sources.shapes import (
     text,
 )  # fmt: skip
 
-_TRIED = 5  # files of a folder, of which one at least must be LabelMe's
 _LINES = ("point", "points", "line", "linestrip")
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its JSON files} of a folder; {} where there is none."""
-    by_folder: dict[str, list[str]] = {}
-    for name in folder.matching("*.json"):
-        by_folder.setdefault(posixpath.dirname(name), []).append(name)
-    found: list[str] = []
-    for names in by_folder.values():
-        if any(_is_labelme(folder.head(name)) for name in names[:_TRIED]):
-            found += names
-    return by_split(found, posixpath.dirname)
+    return by_split(folder.alike(folder.matching("*.json"), _is_labelme), posixpath.dirname)
 
 
 def _is_labelme(head: str) -> bool:
-    has = {key: f'"{key}"' in head for key in ("shapes", "flags", "version", "imagePath")}
-    return (
-        head.lstrip("\ufeff \n\r\t").startswith("{")
-        and has["shapes"]
-        and (has["imagePath"] or (has["version"] and has["flags"]))
+    """Whether a head is LabelMe's; a picture within may be all of it but the first keys."""
+    keys = ("shapes", "flags", "version", "imagePath", "imageData")
+    has = {key: f'"{key}"' in head for key in keys}
+    return head.lstrip().startswith("{") and (
+        has["imageData"]
+        or (has["shapes"] and (has["imagePath"] or (has["version"] and has["flags"])))
     )
 
 

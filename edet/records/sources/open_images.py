@@ -33,7 +33,7 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
 
 
 def _header(folder: Folder, name: str) -> list[str]:
-    lines = folder.head(name).removeprefix("\ufeff").splitlines()[:1]
+    lines = folder.head(name).splitlines()[:1]
     return next(csv.reader(lines), [])
 
 
@@ -80,7 +80,7 @@ def _stem(name: str) -> str:
 def _rows(folder: Folder, files: tuple[str, ...], tally: Tally) -> Iterator[Row]:
     """Yields the rows with an ImageID of CSVs with a header."""
     for file in files:
-        content = read_text(folder.path(file), "Open Images annotations").removeprefix("\ufeff")
+        content = read_text(folder.path(file), "Open Images annotations")
         try:
             for number, row in enumerate(csv.DictReader(io.StringIO(content)), start=2):
                 if row["ImageID"]:

@@ -50,18 +50,21 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
 
 
 def _kind(head: str) -> str:
-    start = head.lstrip("\ufeff \n\r\t")
+    start = head.lstrip()
     if start.startswith("{"):
-        has = {key: f'"{key}' in head for key in ("_via_", "filename", "regions", "file_attrib")}
-        if has["_via_"]:
+        if '"_via_' in head:
             return "project"
-        return "json" if has["filename"] and has["regions"] and _has_regions(head) else ""
+        return "json" if '"filename"' in head and _has_regions(head) else ""
     header = start.partition("\n")[0]
     return "csv" if all(column in header for column in _COLUMNS) else ""
 
 
 def _has_regions(head: str) -> bool:
-    return '"shape_attributes"' in head or '"file_attributes"' in head
+    """Whether a head has VIA's own keys; VIA 1 may have the whole picture before the regions."""
+    has = {key: f'"{key}"' in head for key in ("regions", "shape_attributes", "file_attributes")}
+    return '"base64_img_data"' in head or (
+        has["regions"] and (has["shape_attributes"] or has["file_attributes"])
+    )
 
 
 class _Set(NamedTuple):
@@ -116,7 +119,7 @@ def _read_json(path: str, tally: Tally) -> _Set:
 
 def _read_csv(path: str, tally: Tally) -> _Set:
     """Reads a row for each region; JSON that is damaged stays text, which `_seen` refuses."""
-    content = read_text(path, "VIA annotations").removeprefix("\ufeff").removeprefix("#")
+    content = read_text(path, "VIA annotations").removeprefix("#")
     pictures: dict[str, list[Any]] = {}
     try:
         for row in csv.DictReader(io.StringIO(content)):

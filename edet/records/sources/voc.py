@@ -81,13 +81,18 @@ def read_voc(
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its xml files} of a folder; {} where it has none of VOC's."""
     xmls = folder.matching("*.xml")
-    if not xmls or "<annotation>" not in folder.head(xmls[0]):
+    if not folder.alike(xmls, is_voc):
         return {}
     names = (posixpath.basename(name)[:-4] for name in folder.matching("*imagesets/main/*.txt"))
     if listed := [name for name in names if name in ("train", "val", "test", "trainval")]:
         whole = {"trainval"} if "train" in listed else set()
         return {name: tuple(xmls) for name in listed if name not in whole}
     return by_split(xmls, posixpath.dirname)
+
+
+def is_voc(head: str) -> bool:
+    """Whether the head of an xml is VOC's, whose root may have attributes, as labelImg's has."""
+    return bool(re.search(r"<annotation[\s>]", head))
 
 
 def read(
@@ -157,7 +162,7 @@ def _key(name: str) -> str:
 
 
 def _read_split(path: str, known: set[str]) -> list[str]:
-    lines = read_text(path, "the split").removeprefix("\ufeff").splitlines()
+    lines = read_text(path, "the split").splitlines()
     names = [line.strip() for line in lines if line.strip()]
     # The files of one class ("cat_train.txt") have a second column, which is not for detection.
     # Names may hold spaces, and end in what looks like that column ("blood cell 1").

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ from edet.records.sources.folder import Folder, by_split, source_ids
 from edet.records.sources.shapes import BAD_FILE, NO_FILE, OUTLINE
 
 _KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+# A key of YAML may be in quotes, in braces, and before a space.
+_NAMES = re.compile(r"""\bnames["']?\s*:""")
+_OTHERS = re.compile(r"""\b(train|val|valid|validation|test|nc)["']?\s*:""")
 _NAME_LISTS = ("*classes.txt", "*obj.names", "*labels/labels.txt")
 
 
@@ -64,7 +68,7 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
             continue
         if future is None:
             found.tally.image_problem(picture, NO_FILE)
-        lines = text.removeprefix("\ufeff").splitlines()
+        lines = text.splitlines()
         objects = [_object(line, picture, found.tally) for line in lines if line.strip()]
         found.images.append(AnnotatedImage(picture, source_id, [o for o in objects if o]))
     return found
@@ -74,8 +78,8 @@ def _data_yaml(folder: Folder) -> tuple[str, dict[str, Any]] | None:
     """Returns the name and the values of the file that describes the set; None without one."""
     names = folder.matching("data.yaml", "*.yaml", "*.yml")
     for name in sorted(names, key=lambda name: (name.count("/"), not name.endswith("data.yaml"))):
-        head = folder.head(name)
-        if "names" in head and any(f"{key}:" in head for key in ("train", "val", "test", "nc")):
+        head = folder.head(name, 2**20)  # thousands of names may come first
+        if all(key.search(head) for key in (_NAMES, _OTHERS)):
             data = parse_yaml(read_text(folder.path(name), "the YOLO set"), folder.path(name))
             if isinstance(data, dict) and isinstance(data.get("names"), (list, dict)):
                 return name, data
@@ -108,7 +112,7 @@ def _pictures(folder: Folder, name: str, data: dict[str, Any], value: Any) -> tu
     """
     found: list[str] = []
     base = posixpath.join(posixpath.dirname(name), str(data.get("path") or ""))
-    for place in map(str, [value] if isinstance(value, str) else value):
+    for place in map(str, value if isinstance(value, list) else [value]):
         parts = _inside(place).strip("/").split("/")
         ends = ("/".join(parts[k:]) for k in range(len(parts)))
         for path in (_inside(posixpath.join(base, place)), *ends):
