@@ -36,7 +36,7 @@ SLOW = {
     "models": "efficientdet parity resnet segmentation",
     "report": "comparison page",
     "tools": (
-        "benchmark_input compare_speed fusion_speed fuzz kill_check measure_memory "
+        "benchmark_input compare_speed fusion_speed fuzz measure_memory "
         "measure_networks paper_tables serve_check"
     ),
     "tpu": "compile_check cost nightly scripts",

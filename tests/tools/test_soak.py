@@ -75,8 +75,8 @@ def test_a_training_whose_steps_are_done_may_still_evaluate(tmp_path, monkeypatc
         pathlib.Path(Workdir(str(workdir)).history_file).write_text(f"step\n{rows}")
         return types.SimpleNamespace(process=process, workdir=workdir, finish=lambda: None)
 
-    monkeypatch.setattr(soak.kill_check, "prepare", lambda *_, **__: ([], None))
-    monkeypatch.setattr(soak.kill_check, "Life", life)
+    monkeypatch.setattr(soak.lives, "prepare", lambda *_, **__: ([], None))
+    monkeypatch.setattr(soak.lives, "Life", life)
     with soak.train(tmp_path, 3) as (_, done):
         assert done() == steps
     assert told == ends

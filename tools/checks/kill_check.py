@@ -15,15 +15,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
 import re
 import resource
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,21 +30,13 @@ from rich.table import Table
 from edet.checkpoint_files import read_weights
 from edet.cli.common import run
 from edet.errors import UserError
-from edet.records.sources.synthetic import SyntheticSet
-from edet.records.writing import write_records
 from edet.workdir import Workdir
+from tools.checks.lives import MAIN, Life, checkpoint_files, history, prepare
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
-_MAIN = str(_ROOT / "main.py")
 _KINDS = (
     "any", "checkpoint", "evaluation", "Ctrl-C", "any", "full disk", "second run", "any",
 )  # fmt: skip
 _SMALL_FILE = 2**20  # bytes; a checkpoint has more, a log or a page of pictures has not
-_SETTINGS = [
-    "model.image_size=64", "model.labels={1: disc, 2: square, 3: triangle}",
-    "model.pyramid_width=16", "model.pyramid_repeats=1", "model.head_repeats=1",
-    "data.batch_size=4", "data.eval_batch_size=4", "train.learning_rate=0.5", "train.keep=2",
-]  # fmt: skip
 _TOLERANCE = 1e-5  # of a loss, relative: what several threads may change in the last digits
 
 
@@ -59,7 +47,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("steps", 200, "Steps of a run.", 20, flag_values=values)
     flags.DEFINE_integer("seed", 0, "Of the moments.", 0, flag_values=values)
     flags.DEFINE_multi_string("set", [], "More settings of the runs.", flag_values=values)
-    flags.DEFINE_string("main", _MAIN, "The script that trains.", flag_values=values)
+    flags.DEFINE_string("main", MAIN, "The script that trains.", flag_values=values)
 
 
 @dataclass
@@ -77,69 +65,6 @@ class Kill:
     other_batches: int = 0  # steps whose images are not those of the undisturbed run
 
 
-class Life:
-    """One process that trains in a workdir."""
-
-    def __init__(self, command: list[str], workdir: pathlib.Path, log: str = ""):
-        self.command, self.workdir = command, workdir
-        self.before = (_files(workdir), len(_steps(workdir)))
-        workdir.parent.mkdir(parents=True, exist_ok=True)
-        self.log = workdir.parent / f"{log or workdir.name}.log"
-        # One thread each: then sums have one order and equality is to the bit.
-        threads = {f"TF_NUM_{kind}_THREADS": "1" for kind in ("INTRAOP", "INTEROP")}
-        path = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [*command, f"--workdir={workdir}"], stdout=log, stderr=subprocess.STDOUT,
-                env={**os.environ, **threads, "PYTHONPATH": path},
-            )  # fmt: skip
-        self.seconds = 0.0
-
-    def lasts_until(self, is_time: Callable[[], bool], poll: float = 0.02) -> bool:
-        """Waits; returns False if the process ended before."""
-        while not is_time():
-            if self.process.poll() is not None:
-                return False
-            self.seconds = self.processor_time()
-            time.sleep(poll)
-        return True
-
-    def lasts_for(self, seconds: float) -> bool:
-        """Waits until the process has used so much more processor time."""
-        until = self.processor_time() + seconds
-        return self.lasts_until(lambda: self.processor_time() >= until)
-
-    def processor_time(self) -> float:
-        """Seconds that the process has computed so far."""
-        try:
-            fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
-        except OSError:
-            return self.seconds
-        user, system = fields.rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-    def kill(self) -> None:
-        """Ends the process as a power cut would, and waits until it is gone."""
-        self.seconds = self.processor_time()
-        self.process.kill()
-        self.process.wait()
-
-    def finish(self, code: int = 0, sentence: str = "") -> str:
-        """Waits for the end, which must have this exit code; returns what the training said.
-
-        Raises:
-          UserError: it ended otherwise, said something else, or showed a traceback.
-        """
-        self.lasts_until(lambda: False, poll=0.05)
-        said = self.log.read_text()
-        if self.process.returncode != code or sentence not in said or "Traceback" in said:
-            raise UserError(
-                f"the training ended with exit code {self.process.returncode}, not with {code} and "
-                f"{sentence or 'no traceback'!r}; see {self.log}."
-            )
-        return said
-
-
 def kill_check(options: flags.FlagValues) -> None:
     """Trains undisturbed, then trains and kills; prints and writes what came of it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script's background job has it so
@@ -147,7 +72,7 @@ def kill_check(options: flags.FlagValues) -> None:
     output = pathlib.Path(options.output)
     command, every = prepare(output, options.steps, options.set, options.main)
     life = Life(command, output / "undisturbed")
-    life.lasts_until(lambda: bool(_steps(life.workdir)), poll=0.02)
+    life.lasts_until(lambda: bool(history(life.workdir)), poll=0.02)
     start = life.seconds  # of processor time, until the first step is done
     life.finish()
     rng = np.random.default_rng(options.seed)
@@ -155,7 +80,7 @@ def kill_check(options: flags.FlagValues) -> None:
     runs: list[pathlib.Path] = []
     while len(kills) < options.kills:
         runs.append(output / f"killed-{len(runs)}")
-        while len(kills) < options.kills and len(_steps(runs[-1])) < options.steps:
+        while len(kills) < options.kills and len(history(runs[-1])) < options.steps:
             kind = _KINDS[len(kills) % len(_KINDS)]
             kill = _live_and_die(Life(command, runs[-1]), kind, start, every, rng)
             if kill is not None:
@@ -179,26 +104,6 @@ def kill_check(options: flags.FlagValues) -> None:
         raise UserError(f"a run that was killed is another one; see {output}/kill_check.json.")
 
 
-def prepare(
-    output: pathlib.Path, steps: int, settings: Sequence[str], main: str = _MAIN,
-    evaluations: int = 5,
-) -> tuple[list[str], int]:  # fmt: skip
-    """Draws the scenes; returns the training's command, and the steps between evaluations."""
-    for name, count, seed in (("train", 50, 0), ("eval", 8, 1)):
-        write_records(SyntheticSet(count, size=64, seed=seed), str(output / "records" / name))
-    every = max(2, steps // evaluations)
-    settings = [
-        *_SETTINGS,
-        f"data.train_records={output}/records/train-*",
-        f"data.eval_records={output}/records/eval-*",
-        f"train.steps={steps}", f"train.eval_every={every}",
-        f"train.save_every={max(1, every // 4)}", f"train.log_every={max(1, every // 8)}",
-        *settings,
-    ]  # fmt: skip
-    command = [sys.executable, main, "--mode=train_and_eval", "--model=efficientdet-lite0"]
-    return [*command, *(f"--set={setting}" for setting in settings)], every
-
-
 def _live_and_die(
     life: Life, kind: str, start: float, every: int, rng: np.random.Generator
 ) -> Kill | None:
@@ -214,7 +119,7 @@ def _live_and_die(
     elif kind == "evaluation":
         before = life.before[1]  # an evaluation that is made up for comes without a new step
         if not life.lasts_until(
-            lambda: len(_steps(life.workdir)) != before and _is_evaluating(life.workdir, every)
+            lambda: len(history(life.workdir)) != before and _is_evaluating(life.workdir, every)
         ):
             return None
         if not life.lasts_for(rng.uniform(0, start / 3)):
@@ -226,7 +131,7 @@ def _live_and_die(
     from_step = re.search(r"resuming from step (\d+)", life.log.read_text())
     return Kill(
         0, kind, _where(life, every), life.process.returncode, round(life.seconds, 2),
-        int(from_step[1]) if from_step else 0, len(_steps(life.workdir)),
+        int(from_step[1]) if from_step else 0, len(history(life.workdir)),
     )  # fmt: skip
 
 
@@ -237,7 +142,7 @@ def _end(life: Life, kind: str) -> bool:
       UserError: it did not end as it should.
     """
     if kind == "second run":
-        if not life.lasts_until(lambda: len(_steps(life.workdir)) != life.before[1]):
+        if not life.lasts_until(lambda: len(history(life.workdir)) != life.before[1]):
             return False
         second = Life(life.command, life.workdir, log=f"{life.workdir.name}-second")
         if not life.lasts_until(lambda: second.process.poll() is not None):
@@ -263,7 +168,7 @@ def _check_saved(said: str, workdir: pathlib.Path) -> None:
     """Refuses that a run which says that it is saved has lost a step."""
     saved = re.search(r"after step (\d+), which is saved|step (\d+) is saved", said)
     last = Workdir(str(workdir)).checkpoint("last") or "none"
-    if saved and not int(saved[1] or saved[2]) == len(_steps(workdir)) == int(last.split("-")[-1]):
+    if saved and not int(saved[1] or saved[2]) == len(history(workdir)) == int(last.split("-")[-1]):
         raise UserError(f"{workdir} says {saved[0]!r}, but its last checkpoint is {last}.")
 
 
@@ -271,45 +176,36 @@ def _where(life: Life, every: int) -> str:
     """Tells from what a killed process left behind what it was doing."""
     if _broken_writes(life.workdir) - life.before[0]:
         return "checkpoint"
-    if (_files(life.workdir), len(_steps(life.workdir))) == life.before:
+    if (checkpoint_files(life.workdir), len(history(life.workdir))) == life.before:
         return "start"
     return "evaluation" if _is_evaluating(life.workdir, every) else "training"
 
 
 def _is_evaluating(workdir: pathlib.Path, every: int) -> bool:
     """Whether a step is saved whose evaluation is due and not yet written down."""
-    done, run = len(_steps(workdir)), Workdir(str(workdir))
-    if not done or done % every or f"{run.last_checkpoints.at(done)}.index" not in _files(workdir):
+    done, run = len(history(workdir)), Workdir(str(workdir))
+    if (
+        not done
+        or done % every
+        or f"{run.last_checkpoints.at(done)}.index" not in checkpoint_files(workdir)
+    ):
         return False
     return done not in [row["step"] for row in run.evaluations()]
 
 
-def _files(workdir: pathlib.Path) -> set[str]:
-    """The files of checkpoints, and the folders in which they are being written."""
-    run = Workdir(str(workdir))
-    folders = [run.last_checkpoints.path, run.best_checkpoints.path]
-    return {
-        f"{path}/{name}" for path in folders if os.path.exists(path) for name in os.listdir(path)
-    }
-
-
 def _broken_writes(workdir: pathlib.Path) -> set[str]:
     """What is there only while a checkpoint is written: folders aside, data without an index."""
-    files = _files(workdir)
+    files = checkpoint_files(workdir)
     stems = {name: name.partition(".data-")[0] for name in files if ".data-" in name}
     return {name for name in files if "temp" in name} | {
         name for name, stem in stems.items() if f"{stem}.index" not in files
     }
 
 
-def _steps(workdir: pathlib.Path) -> list[dict[str, float]]:
-    return Workdir(str(workdir)).history()
-
-
 def _compare(killed: pathlib.Path, undisturbed: pathlib.Path) -> tuple[float, int]:
     """Returns the largest relative difference of any loss, and the steps with other images."""
     difference, other = 0.0, 0
-    for found, expected in zip(_steps(killed), _steps(undisturbed), strict=False):
+    for found, expected in zip(history(killed), history(undisturbed), strict=False):
         other += found["images_crc32"] != expected["images_crc32"]
         for name in ("total_loss", "class_loss", "box_loss", "l2_loss", "gradient_norm"):
             off = abs(found[name] - expected[name])
@@ -327,7 +223,7 @@ def _result(killed: pathlib.Path, undisturbed: pathlib.Path, steps: int) -> dict
         weights = max(
             weights, *(float(np.abs(values[0][n] - v).max()) for n, v in values[1].items())
         )
-    once = [row["step"] for row in _steps(killed)] == list(range(steps))
+    once = [row["step"] for row in history(killed)] == list(range(steps))
     evaluations, others = (run.evaluations() for run in runs)
     same_evaluations = [row["step"] for row in evaluations] == [row["step"] for row in others]
     ap = [abs(a["AP"] - b["AP"]) for a, b in zip(evaluations, others, strict=False)]

@@ -37,7 +37,7 @@ from edet.files import write_json
 from edet.records.sources.synthetic import make_scene
 from edet.signals import running
 from edet.workdir import Workdir
-from tools.checks import kill_check, serve_check
+from tools.checks import lives, serve_check
 
 FLAT = 0.03  # growth, as a share, that is still flat
 _POLL = 0.25  # seconds between two looks
@@ -139,8 +139,8 @@ Part = Iterator[tuple[int, Callable[[], int]]]
 def train(output: pathlib.Path, count: int) -> Part:
     """Trains with a hundred evaluations."""
     shutil.rmtree(output / "training", ignore_errors=True)
-    command, _ = kill_check.prepare(output, count, _TINY, evaluations=100)
-    life = kill_check.Life(command, output / "training")
+    command, _ = lives.prepare(output, count, _TINY, evaluations=100)
+    life = lives.Life(command, output / "training")
     history = pathlib.Path(Workdir(str(life.workdir)).history_file)
 
     def done() -> int:
