@@ -14,9 +14,7 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -30,6 +28,7 @@ from edet.files import write_json, write_text
 from tools.checks.annotation_outputs import OUTPUTS, PACKAGES, Output
 from tools.checks.annotation_reading import compare, markdown
 from tools.checks.annotation_truth import make_truth
+from tools.checks.environments import make_environment
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _WRITERS = "tools.checks.annotation_writers"
@@ -110,22 +109,6 @@ def write(
     if result.returncode:
         raise UserError(f"{item.tool} cannot write {item.format}:\n{result.stdout[-2000:]}")
     strip(folder, (str(truth), str(folder)))
-
-
-def make_environment(folder: pathlib.Path, packages: Iterable[str]) -> str:
-    """Installs a tool once; returns the path of its Python."""
-    python, ready = folder / "bin" / "python", folder / "ready"
-    wanted = "\n".join(packages)
-    if not wanted:
-        return sys.executable
-    if not ready.exists() or ready.read_text() != wanted:
-        print(f"installing {wanted.replace(chr(10), ', ')} in {folder}")
-        install = [python, "-m", "pip", "install", "--quiet", *packages]
-        for command in ([sys.executable, "-m", "venv", "--clear", folder], install):
-            if subprocess.run(command).returncode:
-                raise UserError(f"cannot make the environment {folder}; pip's message is above.")
-        ready.write_text(wanted)
-    return str(python)
 
 
 def strip(folder: pathlib.Path, paths: tuple[str, ...]) -> None:

@@ -39,8 +39,9 @@ from edet.image.letterbox import normalize_images
 from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
 from edet.records.sources.synthetic import make_scene
-from tools.checks.annotation_tools import document, make_environment
+from tools.checks.annotation_tools import document
 from tools.checks.consumer_pages import BROWSERS
+from tools.checks.environments import make_environment
 
 Outputs = Mapping[str, np.ndarray]
 _ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -17,7 +17,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import sysconfig
 import threading
 import time
@@ -38,11 +37,12 @@ from edet.cli.serve_client import ask_grpc
 from edet.errors import UserError
 from edet.files import find_files, reason, write_json
 from edet.image.files import decode_picture
+from tools.checks.environments import make_environment
 
 # nvidia-pytriton needs numpy < 2. tensorflow-serving-api requires the wheel `tensorflow`, and is
 # happy with tensorflow-cpu; so it is installed without its dependencies.
-_PACKAGES = ("nvidia-pytriton==0.7.0", "tensorflow-cpu==2.21.0", "numpy<2")
-_ALONE = ("tensorflow-serving-api==2.21.0",)
+PACKAGES = ("nvidia-pytriton==0.7.0", "tensorflow-cpu==2.21.0", "numpy<2")
+ALONE = ("tensorflow-serving-api==2.21.0",)
 _HOST = "127.0.0.1"
 _PATIENCE = 600.0  # seconds to wait for the server or an answer, on a busy machine
 
@@ -88,7 +88,7 @@ def check(options: flags.FlagValues) -> None:
         raise UserError(f"--pictures={options.pictures} has no good JPEG to damage.")
     damaged = [damage(jpegs[rng.integers(len(jpegs))], rng) for _ in range(options.damaged)]
     truth = Truth(options.saved_model)
-    python = make_environment(options.environment)
+    python = make_environment(options.environment, PACKAGES, ALONE)
     with server(options.saved_model, python) as (_, servers):
         figures = {
             "files": send_each(servers, files, good, truth),
@@ -212,25 +212,6 @@ def send_at_once(
         "99th percentile milliseconds": round(1e3 * float(np.percentile(times, 99)), 1),
         "wrong": sum(part[1] for part in parts),
     }
-
-
-def make_environment(folder: str) -> str:
-    """Installs the servers once; returns the path of their Python."""
-    folder = os.path.expanduser(folder)
-    python, ready = os.path.join(folder, "bin", "python"), os.path.join(folder, "ready")
-    if not os.path.exists(ready):
-        print(f"installing {', '.join(_PACKAGES + _ALONE)} in {folder}")
-        install = [python, "-m", "pip", "install", "--quiet"]
-        for command in (
-            [sys.executable, "-m", "venv", folder],
-            [*install, *_PACKAGES],
-            [*install, "--no-deps", *_ALONE],
-        ):
-            if subprocess.run(command).returncode:
-                raise UserError(f"cannot make the environment {folder}; pip's message is above.")
-        with open(ready, "w"):
-            pass
-    return python
 
 
 @contextlib.contextmanager

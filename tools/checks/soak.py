@@ -38,6 +38,7 @@ from edet.records.sources.synthetic import make_scene
 from edet.signals import running
 from edet.workdir import Workdir
 from tools.checks import lives, serve_check
+from tools.checks.environments import make_environment
 
 FLAT = 0.03  # growth, as a share, that is still flat
 _POLL = 0.25  # seconds between two looks
@@ -205,7 +206,7 @@ def serve(output: pathlib.Path, count: int, seed: int, environment: str) -> Part
                 raise UserError(f"request {turn} was answered wrong; see tools/serve_check.py.")
             answered.append(turn)
 
-    python = serve_check.make_environment(environment)
+    python = make_environment(environment, serve_check.PACKAGES, serve_check.ALONE)
     with (
         serve_check.server(saved_model, python) as (process, servers),
         ThreadPoolExecutor(_CLIENTS) as pool,
