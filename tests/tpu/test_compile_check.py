@@ -19,7 +19,7 @@ from edet.records.writing import write_records
 from tests.conftest import REPOSITORY
 from tpu.compile_check import __main__ as command
 from tpu.compile_check import results
-from tpu.compile_check.__main__ import NoVerdict, check, configured, steps_of
+from tpu.compile_check.__main__ import CompilerCrashed, check, configured, steps_of
 from tpu.compile_check.emit import training_batch
 from tpu.compile_check.program import Buffer, collectives, largest_buffers, refusal
 from tpu.compile_check.report import describe, largest_table, make_row, table, words
@@ -254,7 +254,7 @@ def test_a_compiler_that_crashes_is_not_taken_for_a_refusal(code, sentence, tmp_
     """1 is the exit code of a step that was refused."""
     monkeypatch.setattr(command, "_COMPILER", (sys.executable, "-c", COMPILER))
     (tmp_path / "job.json").write_text(json.dumps({"dump": False, "code": code}))
-    with pytest.raises(NoVerdict, match=f"the compiler {sentence}") as caught:
+    with pytest.raises(CompilerCrashed, match=f"the compiler {sentence}") as caught:
         command._compile(tmp_path)
     assert caught.value.exit_code == 75
     assert str(caught.value).count("said last") == (0 if code == -signal.SIGKILL else 2)
@@ -277,7 +277,7 @@ def has_a_fault(config, step, replicas):
 
 def test_a_lowering_that_is_killed_is_not_taken_for_a_refusal(monkeypatch):
     monkeypatch.setattr(command, "emit", is_killed)
-    with pytest.raises(NoVerdict, match="lowers the step died, probably for lack of"):
+    with pytest.raises(CompilerCrashed, match="lowers the step died, probably for lack of"):
         command._lower(load_config(), "train", 8)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from edet.cli.common import call, parsed
 from tpu.compile_check import nightly, results
-from tpu.compile_check.__main__ import NoVerdict
+from tpu.compile_check.__main__ import CompilerCrashed
 from tpu.compile_check.report import USABLE
 
 GIB = 2**30
@@ -135,7 +135,7 @@ def test_a_compiler_that_is_killed_costs_its_own_job_alone(monkeypatch, capsys):
     def work_on(job, known, console):
         begun.append(job.model)
         if job.model == "efficientdet-d1":
-            raise NoVerdict("the compiler was killed by signal 9 [/of 64].")
+            raise CompilerCrashed("the compiler was killed by signal 9 [/of 64].")
 
     models = ["efficientdet-d0", "efficientdet-d1", "efficientdet-d2"]
     monkeypatch.setattr(nightly, "jobs", lambda: [nightly.Job(model) for model in models])
@@ -145,7 +145,7 @@ def test_a_compiler_that_is_killed_costs_its_own_job_alone(monkeypatch, capsys):
     assert (begun, written) == (models, [True])
     said = capsys.readouterr()
     assert "efficientdet-d1 train (v3:2x2): the compiler was killed by signal 9" in said.out
-    assert said.err.startswith("1 of 3 jobs ended without a verdict")
+    assert said.err.startswith("the compiler crashed in 1 of 3 jobs")
 
 
 def test_the_saved_rows_hold_the_whole_list(monkeypatch):

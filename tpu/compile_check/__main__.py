@@ -47,8 +47,8 @@ _LACK_OF_MEMORY = (
 )
 
 
-class NoVerdict(UserError):
-    """The compiler ended without saying whether it takes the step.
+class CompilerCrashed(UserError):
+    """The compiler was killed, or failed: whether it takes the step is not known.
 
     Lack of memory may pass by itself, so the exit code is that of sysexits.h for a temporary
     failure.
@@ -127,7 +127,7 @@ def check(
     Raises:
       UserError: this is not the environment for it, the cores cannot share the batch, or the
         topology is unknown or too small.
-      NoVerdict: the compiler was killed, or failed.
+      CompilerCrashed: it was killed, or failed.
     """
     check_batch_size(config, replicas, [batch_key(step)])
     versions = installed_versions()
@@ -178,7 +178,9 @@ def _lower(config: Config, step: str, replicas: int) -> Emitted:
         except BrokenProcessPool as error:
             if error.__cause__:  # it raised what cannot be handed over, and was not killed
                 raise
-            raise NoVerdict(f"the process that lowers the step died, {_LACK_OF_MEMORY}") from error
+            raise CompilerCrashed(
+                f"the process that lowers the step died, {_LACK_OF_MEMORY}"
+            ) from error
 
 
 def _compile(place: pathlib.Path) -> tuple[dict[str, Any], str]:
@@ -200,7 +202,7 @@ def _compile(place: pathlib.Path) -> tuple[dict[str, Any], str]:
         if given_out:
             compiler.kill()
     if compiler.returncode and not given_out:
-        raise NoVerdict(_ending(compiler.returncode, place / "log.txt"))
+        raise CompilerCrashed(_ending(compiler.returncode, place / "log.txt"))
     answer = json.loads((place / "answer.json").read_text())
     if given_out and "seconds" not in answer:
         (program,) = (place / "dump").glob("*.after_optimizations.txt")

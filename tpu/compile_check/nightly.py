@@ -20,7 +20,7 @@ from absl import flags
 from edet.cli.common import run
 from edet.config.loading import load_config
 from edet.terminal import Console
-from tpu.compile_check.__main__ import NoVerdict, check, configured, installed_versions
+from tpu.compile_check.__main__ import CompilerCrashed, check, configured, installed_versions
 from tpu.compile_check.report import USABLE, Row, describe
 from tpu.compile_check.results import find_row, read_rows, save_row, with_row, write_table
 
@@ -81,24 +81,24 @@ def tool(options: flags.FlagValues) -> None:
     """Works through the list, and writes the table of what is known then.
 
     Raises:
-      NoVerdict: the compiler was killed or failed in some jobs.
+      CompilerCrashed: in some jobs.
     """
     failed = 0 if options.table else _work_through(jobs(), [] if options.again else read_rows())
     write_table()
     if failed:
-        raise NoVerdict(
-            f"{failed} of {len(jobs())} jobs ended without a verdict, see above; another night "
+        raise CompilerCrashed(
+            f"the compiler crashed in {failed} of {len(jobs())} jobs, see above; another night "
             + ("keeps their earlier rows." if options.again else "compiles only what is missing.")
         )
 
 
 def _work_through(todo: list[Job], known: list[Row]) -> int:
-    """Does one job after the other, and returns in how many the compiler gave no verdict."""
+    """Does one job after the other, and returns in how many the compiler crashed."""
     console, failed = Console(), 0
     for job in todo:
         try:
             _work(job, known, console)
-        except NoVerdict as error:
+        except CompilerCrashed as error:
             failed += 1
             what = f"{job.model} {job.step}{' remat' if job.remat else ''} ({job.topology})"
             console.print(f"{what}: {error}", markup=False, highlight=False, soft_wrap=True)
