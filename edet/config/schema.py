@@ -251,7 +251,10 @@ class DataConfig:
 
 @section("augment")
 class AugmentConfig:
-    """What changes an image in training (paper 5.1: flip and scale jitter)."""
+    """What changes an image in training (paper 5.1: flip and scale jitter).
+
+    What is 0 here is not in the paper; docs/input_pipeline.md has what it does.
+    """
 
     horizontal_flip: bool = True  # with probability 0.5
     vertical_flip: bool = False  # with probability 0.5; for pictures without an up
@@ -259,6 +262,18 @@ class AugmentConfig:
     jitter_max: Positive = 2.0
     # A box stays ground truth after the crop when this share of its area is still visible.
     min_visible: ShareBelowOne = 0.0  # 0 keeps every sliver, as the reference
+    # Colours, by a random amount up to this, either way; 0: as they are. YOLO's usual three numbers
+    # are 0.015, 0.7 and 0.4.
+    hue: Annotated[NotNegative, Field(le=0.5)] = 0.0  # turns of the colour circle
+    saturation: Share = 0.0  # of its strength: 0.7 is a factor of 0.3 to 1.7
+    brightness: Share = 0.0  # likewise
+    mosaic: Share = 0.0  # probability of an image put together of parts of four
+    mosaic_off: ShareBelowOne = 0.1  # share of the run's steps, its last, without mosaics
+
+    @property
+    def changes_colors(self) -> bool:
+        """Whether any of the three is on."""
+        return max(self.hue, self.saturation, self.brightness) > 0
 
     def __post_init__(self):
         require(

@@ -137,13 +137,20 @@ def clip_boxes(
     """
     height, width = output_size
     limit = tf.constant([height - 1, width - 1] * 2, tf.float32)
-    clipped = tf.clip_by_value(boxes, 0.0, limit)
+    return clip_between(boxes, 0.0, limit, min_visible)
+
+
+def clip_between(
+    boxes: tf.Tensor, low: tf.Tensor | float, high: tf.Tensor, min_visible: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Clips boxes [..., 4] to limits of their coordinates, of that shape too; see `clip_boxes`."""
+    clipped = tf.clip_by_value(boxes, low, high)
     area = _areas(clipped)
     return clipped, (area > 0) & (area >= min_visible * _areas(boxes))
 
 
 def _areas(boxes: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_prod(tf.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1)
+    return tf.reduce_prod(tf.maximum(boxes[..., 2:] - boxes[..., :2], 0.0), axis=-1)
 
 
 def class_indices(

@@ -21,7 +21,7 @@ from edet.config.labels import class_ids, mask_labels_of
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.image.letterbox import pad_bottom_right, resize
-from edet.input import augment
+from edet.input import augment, color, mosaic
 from edet.input.masks import index_mask, place_mask
 from edet.input.reading import (
     Tensors,
@@ -43,6 +43,7 @@ def make_train_dataset(
     records: RecordSet | Sequence[str],
     input_context: tf.distribute.InputContext | None = None,
     skip_steps: int = 0,
+    total_steps: int | None = None,
 ) -> tf.data.Dataset:
     """Makes the endless stream of training batches of one host.
 
@@ -60,6 +61,8 @@ def make_train_dataset(
         reads files of its own if n divides their number, otherwise every n-th record of each.
       skip_steps: steps that an earlier run has done. Whole epochs are leapt over; records of the
         last one are read but not decoded.
+      total_steps: of the run, the last of which are without mosaics (`augment.mosaic_off`); None:
+        none of them.
 
     Returns:
       A dataset of dicts, B images of one replica in each:
@@ -68,16 +71,20 @@ def make_train_dataset(
           becomes at most 0.009 instead of 0.
         "gt_boxes": float32 [B, N, 4] in pixels of the network input, padded with 0.
         "gt_classes": int32 [B, N] class indices, padded with -1.
-        "image_ids": int64 [B]; `edet.input.ground_truth.describe_images` names them.
-        "num_dropped_boxes": int32 [B], boxes beyond N.
+        "image_ids": int64 [B]; `edet.input.ground_truth.describe_images` names them. Of a mosaic
+          it is the first of its four images; the others are of the same step and host.
+        "num_dropped_boxes": int32 [B], boxes beyond N, in a mosaic or in one of its images.
         "gt_masks": uint8 [B, h, w] indices of the segmentation's logits, 255 where the pixel does
           not count: of a network that segments. One that does nothing else has no boxes.
         "is_replaced": bool [B], true where the image stands in for an undecodable one.
 
     Raises:
-      UserError: no records or none for this host, or a batch size that the replicas cannot share.
+      UserError: no records or none for this host, or a batch size that the replicas cannot share
+        or that is too small for mosaics.
     """
     host = _Host.of(RecordSet.of(records), config.data.batch_size, input_context)
+    if config.augment.mosaic:
+        mosaic.check_enough(host.images_per_step, host.num_hosts)
     first_epoch, skipped_records = divmod(skip_steps * host.images_per_step, host.count())
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
     serialized = epochs.flat_map(lambda epoch: _shuffled_epoch(host, epoch, config))
@@ -92,9 +99,17 @@ def make_train_dataset(
         lambda example: _training_example(example, config, host.records.files),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    batches = examples.batch(
-        host.batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE
-    ).map(_replace_undecodable)
+    # Mosaics are of a whole step, so that they do not depend on the number of replicas.
+    size = host.images_per_step if config.augment.mosaic else host.batch_size
+    batches = examples.batch(size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE).map(
+        _replace_undecodable
+    )
+    if config.augment.mosaic:
+        batches = mosaic.with_mosaics(
+            batches, config, skip_steps, total_steps, (host.index, host.num_hosts)
+        )
+    if size != host.batch_size:
+        batches = batches.rebatch(host.batch_size, drop_remainder=True)
     # Told that no batch can be the last, several workers need not agree on it before every step.
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     return batches.apply(endless).prefetch(tf.data.AUTOTUNE).with_options(ordered_options())
@@ -178,8 +193,11 @@ def _shuffled_epoch(host: _Host, epoch: tf.Tensor, config: Config) -> tf.data.Da
     def add_draws(place: tf.Tensor, record: Tensors) -> Tensors:
         # Two numbers of 64 bits that no other image of any host and epoch has.
         low, high = config.train.seed, epoch * 2**40 + place * host.num_hosts + host.index
-        draws = augment.draw(tf.stack([low, high]), config.augment)
+        seed = tf.stack([low, high])
+        draws = augment.draw(seed, config.augment)
         record = {**record, "draws": draws}
+        if config.augment.changes_colors:
+            record["color_matrix"] = color.draw_matrix(seed, config.augment)
         if config.data.scaled_decode:
             record["target"] = augment.target_size(draws, config.model.image_size)
         return record
@@ -195,6 +213,8 @@ def _training_example(example: Tensors, config: Config, files: Sequence[str]) ->
     # An image that could not be decoded becomes nothing but padding.
     rows = tf.where(example["is_decoded"], geometry.size[0], 0)
     image = resize(augment.cut(example["image"], geometry), geometry.size)
+    if config.augment.changes_colors:
+        image = color.recolor(image, example["color_matrix"])
     image = tf.cast(tf.round(image[:rows]), tf.uint8)
     batch = {
         "images": pad_bottom_right(image, model.image_size, model.pad_color),
@@ -202,6 +222,8 @@ def _training_example(example: Tensors, config: Config, files: Sequence[str]) ->
         "num_dropped_boxes": tf.constant(0),
         "is_replaced": ~example["is_decoded"],
     }
+    if config.augment.mosaic:
+        batch["shown_size"] = geometry.size
     if model.detects:
         batch |= _boxes(example, geometry, config, lambda: image_name(example, files))
     if model.segments:
@@ -217,17 +239,23 @@ def _boxes(
 ) -> Tensors:  # fmt: skip
     """Moves the boxes of one example with its pixels, and leaves out those that do not count."""
     size, image_size = config.model.image_size, tf.shape(example["image"])[:2]
-    boxes = augment.move_boxes(example["boxes"], image_size, geometry)
-    boxes, is_kept = augment.clip_boxes(boxes, size, config.augment.min_visible)
+    whole = augment.move_boxes(example["boxes"], image_size, geometry)
+    boxes, is_kept = augment.clip_boxes(whole, size, config.augment.min_visible)
     is_kept &= example["is_decoded"]
     if config.data.skip_crowd:
         is_kept &= ~example["is_crowd"]
     known_ids = class_ids(config.model)
     classes = augment.class_indices(example["class_ids"], known_ids, name_image)
-    boxes, classes, num_dropped = augment.pad_ground_truth(
-        tf.boolean_mask(boxes, is_kept), tf.boolean_mask(classes, is_kept), config.data.max_boxes
-    )
-    return {"gt_boxes": boxes, "gt_classes": classes, "num_dropped_boxes": num_dropped}
+    classes, count = tf.boolean_mask(classes, is_kept), config.data.max_boxes
+
+    def padded(boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return augment.pad_ground_truth(tf.boolean_mask(boxes, is_kept), classes, count)
+
+    # A mosaic cuts once more, and what is visible is a share of the whole box.
+    whole_boxes = {"whole_boxes": padded(whole)[0]} if config.augment.mosaic else {}
+    boxes, classes, num_dropped = padded(boxes)
+    truth = {"gt_boxes": boxes, "gt_classes": classes, "num_dropped_boxes": num_dropped}
+    return truth | whole_boxes
 
 
 def _replace_undecodable(batch: Tensors) -> Tensors:

@@ -137,7 +137,7 @@ def _run(
             evaluation, workdir, evaluated, variables, checkpoints, reporter, measured_on, goes_on,
             config.train.patience,
         )  # fmt: skip
-    batches = _batches(config, strategy, records, done)
+    batches = _batches(config, strategy, records, done, recipe.total_steps)
     update = TrainingStep(network, tasks_of(config), recipe)
     with contextlib.closing(reporter), user_errors(records.files):
         run_training(
@@ -235,10 +235,11 @@ def _steps_of_first_start(config: Config, workdir: Workdir) -> int:
 
 
 def _batches(
-    config: Config, strategy: tf.distribute.Strategy, records: RecordSet, done: int = 0
-) -> tf.distribute.DistributedDataset:
+    config: Config, strategy: tf.distribute.Strategy, records: RecordSet, done: int = 0,
+    total_steps: int | None = None,
+) -> tf.distribute.DistributedDataset:  # fmt: skip
     return strategy.distribute_datasets_from_function(
-        lambda context: make_train_dataset(config, records, context, skip_steps=done)
+        lambda context: make_train_dataset(config, records, context, done, total_steps)
     )
 
 

@@ -213,6 +213,87 @@ def test_a_host_without_records_is_an_error_and_not_an_endless_wait(files):
         make_train_dataset(config(batch_size=8), files, context(5, 8))
 
 
+COLORS = {"hue": 0.1, "saturation": 0.5, "brightness": 0.4}
+
+
+def still_with(batch_size=4, **augment):
+    return schema.replace(still(batch_size=batch_size), augment=augment)
+
+
+@pytest.fixture(scope="module")
+def plain(files):
+    """Ten steps of 4 images in which nothing is augmented."""
+    return batches(make_train_dataset(still(), files), 10)
+
+
+@pytest.fixture(scope="module")
+def mosaics(files):
+    """The same ten steps, all of them mosaics but in the last two."""
+    settings = still_with(mosaic=1.0, mosaic_off=0.2)
+    return batches(make_train_dataset(settings, files, total_steps=10), 10)
+
+
+def test_colours_change_within_their_settings_and_leave_boxes_and_padding(files, plain):
+    found = batches(make_train_dataset(still_with(**COLORS), files), 4)
+    factors = []
+    for one, other in zip(plain, found, strict=False):
+        assert_same([{**other, "images": 0}], [{**one, "images": 0}])
+        # Each image is a grey of its own: one factor for all of it, and none for the padding.
+        np.testing.assert_array_equal(other["images"][:, 24:], one["images"][:, 24:])
+        shown = other["images"][:, :24].reshape(4, -1)
+        assert (shown.max(1) - shown.min(1) <= 1).all()
+        factors += list(shown[:, 0] / one["images"][:, 0, 0, 0])
+    assert 0.55 < min(factors) < 0.8 and 1.2 < max(factors) < 1.45
+
+
+def test_a_mosaic_shows_its_image_and_the_next_three_of_the_step(plain, mosaics):
+    """Images of constant values, 10 (n + 1) of the n-th record, fitted into 24 of 32 rows."""
+    padding = 124
+    for one, other in zip(plain[:8], mosaics[:8], strict=True):
+        np.testing.assert_array_equal(one["image_ids"], other["image_ids"])
+        values = one["images"][:, 0, 0, 0]
+        for k, image in enumerate(other["images"][..., 0]):
+            seen = [image[0, 0], image[0, -1], image[-1, 0], image[-1, -1]]
+            expected = np.roll(values, -k)
+            assert all(s in (e, padding) for s, e in zip(seen, expected, strict=True))
+            assert set(image.flat) <= {*values, padding}
+            assert {*expected[:2]} <= set(image.flat)
+    for name in ("images", "gt_boxes", "gt_classes", "num_dropped_boxes"):
+        assert all(a[name].shape == b[name].shape for a, b in zip(plain, mosaics, strict=True))
+    assert_same(plain[8:], mosaics[8:])  # the last two tenths
+
+
+def test_skipping_steps_with_mosaics_and_colours_equals_running_them(files):
+    settings = schema.replace(config(), augment={"mosaic": 0.5, "mosaic_off": 0.2, **COLORS})
+    whole = batches(make_train_dataset(settings, files, total_steps=10), 10)
+    resumed = make_train_dataset(settings, files, skip_steps=5, total_steps=10)
+    assert_same(whole[5:], batches(resumed, 5))
+
+
+def test_replicas_of_one_host_share_the_mosaics_of_one_replica(files, mosaics):
+    quarters = make_train_dataset(still_with(mosaic=1.0), files, context(0, 1, replicas=4))
+    quarters = batches(quarters, 8)
+    for key in mosaics[0]:
+        joined = [np.concatenate([q[key] for q in quarters[i : i + 4]]) for i in (0, 4)]
+        np.testing.assert_array_equal(joined, [m[key] for m in mosaics[:2]], err_msg=key)
+
+
+def test_mosaics_need_four_images_of_a_host(files):
+    settings = still_with(mosaic=0.5, batch_size=6)
+    with pytest.raises(UserError, match="each of 2 hosts, which has 3; set data.batch_size to 8"):
+        make_train_dataset(settings, files, context(0, 2))
+
+
+def test_an_undecodable_image_is_in_no_mosaic(tmp_path):
+    numbered = [record(10), record(20, image=b"no image"), record(30), record(40)]
+    settings = schema.replace(
+        still_with(mosaic=1.0), data={"shuffle_buffer": 1}, model={"image_size": [24, 32]}
+    )
+    (batch,) = batches(make_train_dataset(settings, [write(tmp_path / "a", numbered)]), 1)
+    np.testing.assert_array_equal(batch["is_replaced"], [False, True, False, False])
+    assert set(batch["images"].flat) == {10, 30, 40}
+
+
 def test_large_jpegs_are_decoded_smaller_in_training_alone(tmp_path):
     """64 x 96 fits into 16 x 16 at 11 x 16: a quarter is decoded, 16 x 24."""
     y, x = np.mgrid[:64, :96]
