@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from edet.config.loading import load_config
+from edet.config.schema import replace
 from edet.errors import UserError
 from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
@@ -172,6 +173,18 @@ def test_the_training_batch_has_masks_and_no_boxes_where_nothing_is_detected(tmp
     unknown = load_config(overrides=[*overrides, "model.segmentation.labels={0: a, 1: b}"])
     with pytest.raises(UserError, match="model.segmentation.labels lacks"), user_errors(["r"]):
         next(iter(make_train_dataset(unknown, report.shards)))
+    # Of a mosaic at least 16 x 16 pixels at the top left are of one image, from some place of it.
+    mosaics = replace(config, augment={"mosaic": 1.0})
+    mixed = next(iter(make_train_dataset(mosaics, report.shards)))
+    assert set(mixed) == set(batch)
+    whole, parts = (
+        tf.concat([b["images"], b["gt_masks"][..., None]], -1).numpy() for b in (batch, mixed)
+    )
+    places = np.lib.stride_tricks.sliding_window_view(whole, (16, 16), (1, 2))
+    for k, part in enumerate(parts[:, :16, :16]):
+        found = (places[k] == part.transpose(2, 0, 1)).all((-2, -1))
+        assert (found[..., :3].all(-1) & found[..., 3]).any()
+        assert not (parts[k] == whole[k]).all()
 
 
 def test_a_record_without_mask_is_ignored_beside_boxes_and_refused_alone(tmp_path):
