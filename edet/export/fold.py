@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from edet.config.schema import ModelConfig
 from edet.models.layers import BatchNorm, Shape
-from edet.models.pyramid import WeightedFusion
+from edet.models.pyramid import WeightedFusion, weighted_sum
 
 _CONVOLUTIONS = (
     keras.layers.Conv2D,
@@ -143,10 +143,7 @@ class FixedFusion(keras.layers.Layer):
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """Maps n tensors [B, H, W, C] to one of the same shape."""
-        fused = inputs[0] * self.constants[0]
-        for k in range(1, len(inputs)):
-            fused = fused + inputs[k] * self.constants[k]
-        return fused
+        return weighted_sum(inputs, self.constants)
 
     def compute_output_shape(self, input_shapes: list[Shape]) -> Shape:
         """Returns that of an input, which Keras would trace the layer to find."""

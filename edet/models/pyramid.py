@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from edet.models.fusion_graph import FEATURE_NETWORKS, Node, name_prefix
@@ -57,11 +58,7 @@ class WeightedFusion(keras.layers.Layer):
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """Maps n tensors [B, H, W, C] to one of the same shape."""
-        weights = self.normalized_weights()
-        fused = inputs[0] * weights[0]
-        for k in range(1, len(inputs)):
-            fused = fused + inputs[k] * weights[k]
-        return fused
+        return weighted_sum(inputs, self.normalized_weights())
 
     def compute_output_shape(self, input_shapes: list[Shape]) -> Shape:
         """Returns that of an input; as DropConnect does."""
@@ -70,6 +67,14 @@ class WeightedFusion(keras.layers.Layer):
     def get_config(self) -> dict:
         """Returns the constructor's arguments, for saving."""
         return super().get_config() | {"method": self.method}
+
+
+def weighted_sum(inputs: Sequence[tf.Tensor], weights: tf.Tensor | np.ndarray) -> tf.Tensor:
+    """Returns the sum of n tensors [B, H, W, C], each times its weight, from the first on."""
+    total = inputs[0] * weights[0]
+    for k in range(1, len(inputs)):
+        total = total + inputs[k] * weights[k]
+    return total
 
 
 @keras.saving.register_keras_serializable("edet")

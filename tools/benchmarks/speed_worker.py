@@ -16,13 +16,19 @@ import time
 import numpy as np
 
 
-def _tensorflow(path: str, threads: int, batch: int):
-    """A SavedModel: its signature `raw`, or the one of keras.export."""
+def _saved_model(path: str, threads: int):
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    model = tf.saved_model.load(path)
+    return tf.saved_model.load(path)
+
+
+def _tensorflow(path: str, threads: int, batch: int):
+    """A SavedModel: its signature `raw`, or the one of keras.export."""
+    import tensorflow as tf
+
+    model = _saved_model(path, threads)
     run = model.signatures["raw" if "raw" in model.signatures else "serve"]
     ((name, spec),) = run.structured_input_signature[1].items()
     pixels = tf.random.stateless_normal([batch, *spec.shape[1:]], [0, 0])
@@ -42,11 +48,7 @@ def _pictures(batch: int):
 
 def _tensorflow_total(path: str, threads: int, batch: int):
     """Encoded pictures to detections by a SavedModel of ours."""
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    model = tf.saved_model.load(path)
+    model = _saved_model(path, threads)
     run, encoded = model.signatures["serving_default"], _pictures(batch)
     return lambda: [output.numpy() for output in run(image_bytes=encoded).values()]
 

@@ -5,6 +5,7 @@ tools/measure_networks.py counts and times them; docs/paper/costs.json keeps the
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import time
@@ -18,7 +19,7 @@ from edet.config.schema import Config
 from edet.config.sizes import DIMENSIONS, TABLE_1
 from edet.errors import UserError
 from edet.export.fold import fold
-from edet.files import read_json
+from edet.files import read_json, read_text
 from edet.models.complexity import count_cost, outline
 from edet.models.efficientdet import build_network
 from edet.runtime.memory import expected_memory, peak_memory
@@ -143,6 +144,22 @@ def read() -> Costs:
         except (ValueError, AttributeError, TypeError) as error:
             raise UserError(f"{path} is not what this tool writes ({error}); remove it.") from error
     return found
+
+
+def read_counts(path: str, pick: Callable[[Any], Any]) -> Any:
+    """Returns what `pick` takes out of a file that tools/paper_tables.py --count has written.
+
+    Raises:
+      UserError: the file is missing or not JSON, or `pick` does not find all.
+    """
+    text = read_text(path, "counts")
+    try:
+        return pick(json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} does not hold every network ({error}); run python tools/paper_tables.py "
+            "--count"
+        ) from error
 
 
 def figure(costs: Costs, label: str, key: str = "parameters") -> Any:

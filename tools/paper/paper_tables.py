@@ -15,7 +15,6 @@ weights (edet.weights.zoo). AP on blood cells is ours, from tools/sweep.py.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -131,14 +130,9 @@ def read_costs() -> Costs:
     Raises:
       UserError: the file is missing, is not JSON or lacks a model.
     """
-    text = read_text(COSTS, "counts")
-    try:
-        costs = json.loads(text)
-        return {name: costs[name] for name in list_models()}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{COSTS} does not hold every model ({error}); run python tools/paper_tables.py --count"
-        ) from error
+    return paper_costs.read_counts(
+        COSTS, lambda costs: {name: costs[name] for name in list_models()}
+    )
 
 
 def table_1() -> str:

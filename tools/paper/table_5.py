@@ -7,19 +7,17 @@ found by counting: see docs/paper/feature_networks.md.
 
 from __future__ import annotations
 
-import json
 import os
 from typing import NamedTuple
 
 import keras
 
 from edet.config.loading import load_config
-from edet.errors import UserError
-from edet.files import read_text
 from edet.models.complexity import count_cost
 from edet.models.efficientnet import efficientnet
 from edet.models.layers import Style
 from edet.models.pyramid import cell, extend
+from tools.paper.costs import read_counts
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COSTS = os.path.join(_ROOT, "docs", "paper", "feature_networks.json")
@@ -81,15 +79,11 @@ def read() -> Costs:
     Raises:
       UserError: the file is missing, is not JSON or lacks a network.
     """
-    text = read_text(COSTS, "counts")
-    try:
-        costs = json.loads(text)
+
+    def pick(costs: Costs) -> Costs:
         return {str(n): {r.label: costs[str(n)][r.label] for r in NETWORKS} for n in REPEATS}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{COSTS} does not hold every network ({error}); run python tools/paper_tables.py "
-            "--count"
-        ) from error
+
+    return read_counts(COSTS, pick)
 
 
 def ratios(costs: Costs, repeats: int) -> dict[str, tuple[float, float]]:
