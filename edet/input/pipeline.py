@@ -99,17 +99,7 @@ def make_train_dataset(
         lambda example: _training_example(example, config, host.records.files),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    # Mosaics are of a whole step, so that they do not depend on the number of replicas.
-    size = host.images_per_step if config.augment.mosaic else host.batch_size
-    batches = examples.batch(size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE).map(
-        _replace_undecodable
-    )
-    if config.augment.mosaic:
-        batches = mosaic.with_mosaics(
-            batches, config, skip_steps, total_steps, (host.index, host.num_hosts)
-        )
-    if size != host.batch_size:
-        batches = batches.rebatch(host.batch_size, drop_remainder=True)
+    batches = _batched(examples, host, config, skip_steps, total_steps)
     # Told that no batch can be the last, several workers need not agree on it before every step.
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     return batches.apply(endless).prefetch(tf.data.AUTOTUNE).with_options(ordered_options())
@@ -176,6 +166,24 @@ class _Host(NamedTuple):
         if self.has_own_files:
             return sum(counts[number] for number in self.file_numbers)
         return sum(len(range(self.index, count, self.num_hosts)) for count in counts)
+
+
+def _batched(
+    examples: tf.data.Dataset, host: _Host, config: Config, first_step: int, total_steps: int | None
+) -> tf.data.Dataset:
+    """Batches augmented examples, with mosaics among them and none that cannot be decoded."""
+    # Mosaics are of a whole step, so that they do not depend on the number of replicas.
+    size = host.images_per_step if config.augment.mosaic else host.batch_size
+    batches = examples.batch(size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE).map(
+        _replace_undecodable
+    )
+    if config.augment.mosaic:
+        batches = mosaic.with_mosaics(
+            batches, config, first_step, total_steps, (host.index, host.num_hosts)
+        )
+    if size != host.batch_size:
+        batches = batches.rebatch(host.batch_size, drop_remainder=True)
+    return batches
 
 
 def _shuffled_epoch(host: _Host, epoch: tf.Tensor, config: Config) -> tf.data.Dataset:
