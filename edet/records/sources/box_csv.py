@@ -61,7 +61,7 @@ def _layout(head: str) -> _Layout | None:
     """Returns how the first rows are to be read; None where they are no table of boxes."""
     for delimiter in _DELIMITERS:
         try:
-            reader = csv.reader(io.StringIO(head), delimiter=delimiter)
+            reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
             rows = [row for row in itertools.islice(reader, _TRIED) if any(row)]
         except csv.Error:
             continue

@@ -26,6 +26,8 @@ from edet.records.sources.folder import Folder, usual_split
 from edet.records.sources.shapes import WRONG
 
 _UNREADABLE = "dropped: bbox of four numbers, class or iscrowd missing or unreadable"
+_LIST = re.compile(r'"(images|categories|annotations)"\s*:\s*\[')
+_FIRST = re.compile(r'\s*\{\s*"(info|licenses)"')  # what COCO's own files begin with
 _NAMES = ("file_name", "coco_url", "flickr_url", "filename", "path")  # LVIS has a coco_url alone
 
 
@@ -60,12 +62,14 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
 
 
 def _is_instances(folder: Folder, name: str) -> bool:
-    head = folder.head(name).lstrip()
-    lists = set(re.findall(r'"(images|categories|annotations)"\s*:\s*\[', head))
+    head = folder.head(name)
+    if _FIRST.match(head) and not _LIST.search(head):  # a licence for each of many pictures
+        head = folder.head(name, 2**24)
+    lists = set(_LIST.findall(head))
     is_labelled = '"image_id"' in head and '"category_id"' in head
     is_outlined = "annotations" in lists and '"segmentation"' in head  # which may be all of it
     is_known = bool(lists & {"images", "categories"}) or is_labelled or is_outlined
-    return head.startswith("{") and is_known
+    return head.lstrip().startswith("{") and is_known
 
 
 def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:

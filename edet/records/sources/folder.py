@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import PICTURE_ENDINGS, decoded
+from edet.files import PICTURE_ENDINGS, decoded, failure
 
 _PICTURES = (*PICTURE_ENDINGS, ".tif", ".tiff", ".avif", ".jfif", ".ppm", ".pgm")
 _SPLITS = {
@@ -70,9 +70,16 @@ class Folder:
         return os.path.join(self.root, name)
 
     def head(self, name: str, size: int = 65536) -> str:
-        """The first `size` bytes of a text file, by which formats are told apart."""
-        with tf.io.gfile.GFile(self.path(name), "rb") as file:
-            return decoded(file.read(size), errors="replace")
+        """The first `size` bytes of a text file, by which formats are told apart.
+
+        Raises:
+          UserError: it cannot be read, such as a link to what is gone.
+        """
+        try:
+            with tf.io.gfile.GFile(self.path(name), "rb") as file:
+                return decoded(file.read(size), errors="replace")
+        except (OSError, tf.errors.OpError) as error:
+            raise failure(f"cannot read {self.path(name)}", error) from error
 
     def alike(self, names: Iterable[str], is_one: Callable[[str], bool]) -> list[str]:
         """The files of those folders in which the head of one of the first files is right.

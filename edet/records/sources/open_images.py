@@ -82,7 +82,7 @@ def _rows(folder: Folder, files: tuple[str, ...], tally: Tally) -> Iterator[Row]
     for file in files:
         content = read_text(folder.path(file), "Open Images annotations")
         try:
-            for number, row in enumerate(csv.DictReader(io.StringIO(content)), start=2):
+            for number, row in enumerate(csv.DictReader(io.StringIO(content, newline="")), start=2):
                 if row["ImageID"]:
                     yield row
                 else:

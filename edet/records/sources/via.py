@@ -55,7 +55,7 @@ def _kind(head: str) -> str:
         if '"_via_' in head:
             return "project"
         return "json" if '"filename"' in head and _has_regions(head) else ""
-    header = start.partition("\n")[0]
+    header = (start.splitlines() or [""])[0]
     return "csv" if all(column in header for column in _COLUMNS) else ""
 
 
@@ -122,7 +122,7 @@ def _read_csv(path: str, tally: Tally) -> _Set:
     content = read_text(path, "VIA annotations").removeprefix("#")
     pictures: dict[str, list[Any]] = {}
     try:
-        for row in csv.DictReader(io.StringIO(content)):
+        for row in csv.DictReader(io.StringIO(content, newline="")):
             shape, attributes = (row[column] or "" for column in _COLUMNS[1:])
             regions = pictures.setdefault(text(row["filename"]), [])
             if shape.strip() not in ("", "{}"):

@@ -6,6 +6,7 @@ import pytest
 
 from edet.errors import UserError
 from edet.records.sources.folder import Folder, usual_split
+from edet.records.sources.formats import recognise
 
 FILES = ("train/street 1.jpg", "train/a.PNG", "val/b.jpg", "cam1/0.jpg", "cam2/0.jpg", "c.jpg")
 
@@ -63,6 +64,12 @@ def test_a_link_that_leads_back_is_followed_once(folder):
     os.symlink(folder.root, folder.path("cam1/again"))
     assert folder.files.count("c.jpg") == 1
     assert len([name for name in folder.files if name.endswith("c.jpg")]) == 1
+
+
+def test_a_link_to_what_is_gone_is_named(tmp_path):
+    os.symlink("/nowhere", tmp_path / "a.json")
+    with pytest.raises(UserError, match=r"cannot read .*/a\.json: .*No such file"):
+        recognise(str(tmp_path))
 
 
 def test_a_name_that_is_not_utf_8_is_refused_with_its_folder(tmp_path):

@@ -63,6 +63,7 @@ _TABLE = "filename\tclass\txmin\tymin\txmax\tymax\na.jpg\tcat\t10\t20\t40\t30\n"
         ("yolo", _YOLO | {"data.yaml": json.dumps({"names": ["cat", *_NAMES], "nc": 9_001})}),
         ("yolo", _YOLO | {"classes.txt": "\ufeffcat\ndog\n"}),
         ("coco", {"a.json": json.dumps(_COCO)}),
+        ("coco", {"a.json": json.dumps({"licenses": [{"id": 1}] * (_LONG // 8)} | _COCO)}),
         ("coco", {"a.json": json.dumps(_COCO).encode("utf-16")}),
         ("voc", {"a.xml": f'<annotation verified="yes">{_VOC_OBJECT}</annotation>'}),
         ("voc", {"a.xml": _VOC.encode("utf-16")}),
@@ -81,12 +82,16 @@ _TABLE = "filename\tclass\txmin\tymin\txmax\tymax\na.jpg\tcat\t10\t20\t40\t30\n"
             "boxes.csv": _OPEN_IMAGES.encode("utf-8-sig"),
             "class-descriptions.csv": "\ufeff/m/0,cat\n",
         }),
+        ("open_images", {
+            "boxes.csv": _OPEN_IMAGES.replace("\n", "\r"), "class-descriptions.csv": "/m/0,cat\r",
+        }),
+        ("csv", {"boxes.tsv": _TABLE.replace("\n", "\r")}),  # Excel's "CSV (Macintosh)"
         ("csv", {"boxes.tsv": _TABLE.encode("utf-16")}),  # Excel's "Unicode text"
         ("csv", {"boxes.csv": "a.jpg,10,20,40,30,cat\n", "classes.csv": "\ufeffcat,0\n"}),
     ],
 )  # fmt: skip
 def test_what_is_written_otherwise_is_recognised_and_read(tmp_path, name, files):
-    """Quotes, attributes, spaces, marks, other orders of keys, empty files, long beginnings."""
+    """Quotes, attributes, marks, other orders of keys, line ends, empty files, long beginnings."""
     (source,) = read(make(tmp_path, files, "images/a.jpg"), name).values()
     (found,) = filter(None, objects(source).values())
     assert found[0][0] == "cat"
