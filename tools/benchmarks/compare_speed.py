@@ -15,6 +15,8 @@ left out and named. Weights are random, which does not change the time.
     onnx           our file in onnxruntime; onnx_openvino the same in OpenVINO
     effdet_*       effdet's model of the same name: PyTorch as it comes, channels last; its ONNX
                    file in onnxruntime and in OpenVINO
+    yolo26n_*      Ultralytics' smallest at 640x640, whatever the model here, in the same two; its
+                   detections are those of the network, without suppression
     total          our SavedModel from an encoded 480x640 picture to detections
     nms            of that, from logits and deltas to detections
 """
@@ -190,21 +192,29 @@ def _network_only(config: Config, form: str, precision: str) -> Config:
 
 
 def _peers(config: Config, folder: str) -> list[Contender]:
-    """effdet's model of this name in three runtimes, if it has one and is installed."""
-    name = "tf_" + config.model.name.replace("-", "_")
+    """effdet's model of this name and YOLO26n, as far as they are installed and export."""
     if not os.path.exists(PEERS):
-        print("without effdet and OpenVINO: `make peers` installs them", file=sys.stderr)
+        print("without peers and OpenVINO: `make peers` installs them", file=sys.stderr)
         return []
-    path = os.path.join(folder, "effdet.onnx")
-    done = subprocess.run([PEERS, _WORKER, "export", name, path], capture_output=True, text=True)
-    if done.returncode:
-        print(f"without effdet, which has no {name}: {done.stderr[-200:]}", file=sys.stderr)
-        return []
-    return [
-        Contender("effdet_pytorch", "effdet", name, PEERS),
-        Contender("effdet_onnxruntime", "onnxruntime", path, PEERS),
-        Contender("effdet_openvino", "openvino", path, PEERS),
-    ]
+    effdet = "tf_" + config.model.name.replace("-", "_")
+    contenders = []
+    for library, model, label in (
+        ("effdet", effdet, "effdet"),
+        ("ultralytics", "yolo26n", "yolo26n"),
+    ):
+        path = os.path.join(folder, f"{label}.onnx")
+        command = [PEERS, _WORKER, "export", library, model, path]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            print(f"without {library}'s {model}: {done.stderr[-200:]}", file=sys.stderr)
+            continue
+        if library == "effdet":
+            contenders.append(Contender("effdet_pytorch", "effdet", effdet, PEERS))
+        contenders += [
+            Contender(f"{label}_{runtime}", runtime, path, PEERS)
+            for runtime in ("onnxruntime", "openvino")
+        ]
+    return contenders
 
 
 def _measure(

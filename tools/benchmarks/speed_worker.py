@@ -5,7 +5,7 @@ edet is imported here. Reads from stdin how many runs to do, one number a line, 
 with the times of the runs in milliseconds as JSON.
 
     python tools/speed_worker.py <engine> <threads> <batch> <path>
-    python tools/speed_worker.py export <effdet's name of a model> <ONNX file to write>
+    python tools/speed_worker.py export <effdet or ultralytics> <its model> <ONNX file to write>
 """
 
 import json
@@ -112,7 +112,16 @@ def _effdet(path: str, threads: int, batch: int):
     return run
 
 
-def _export(name: str, path: str) -> None:
+def _export_ultralytics(name: str, path: str) -> None:
+    """Writes a network of Ultralytics with random weights as an ONNX file."""
+    os.environ |= {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
+    import ultralytics
+
+    written = ultralytics.YOLO(f"{name}.yaml").export(format="onnx", opset=17, simplify=False)
+    os.replace(written, path)
+
+
+def _export_effdet(name: str, path: str) -> None:
     """Writes effdet's network as an ONNX file."""
     import effdet
     import torch
@@ -135,7 +144,7 @@ ENGINES = {
 def main() -> None:
     """Loads, warms up, says "ready", then measures whenever a number comes in."""
     if sys.argv[1] == "export":
-        _export(*sys.argv[2:])
+        {"effdet": _export_effdet, "ultralytics": _export_ultralytics}[sys.argv[2]](*sys.argv[3:])
         return
     engine, threads, batch, path = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     answers = os.fdopen(os.dup(1), "w")  # libraries talk on stdout too
