@@ -75,10 +75,9 @@ def train(
     Args:
       batches: iterator over the global batches, starting with that of the current step.
       name_images: names the images of a batch from their ids, for the non-finite guard.
-      evaluate: called with the step after every `recipe.eval_every` steps and at the end, and first
-        of all where the run goes on, for an evaluation that was broken off. It calls its second
-        argument often, which raises Stopped or Interrupted when the run is to stop, and returns
-        whether the training is over before its last step.
+      evaluate: called with the step after every `recipe.eval_every` steps, at the end, and first of
+        all where the run goes on, for an evaluation that was broken off; says whether the training
+        is over early. It calls its second argument often, which raises when the run is to stop.
 
     Raises:
       UserError: a loss or gradient is not finite; nothing is saved, so the last checkpoint stays.
@@ -98,10 +97,10 @@ def train(
         checkpoints.save()
 
     def is_over() -> bool:
-        if evaluate is None or not done or not is_due(recipe.eval_every):
-            return done == total
-        over = evaluate(done, lambda: stop.check(done))  # of several workers the chief knows
-        return bool(workers.mean(over)[0]) or done == total
+        over = False
+        if evaluate and done and is_due(recipe.eval_every):
+            over = workers.mean(evaluate(done, lambda: stop.check(done)))[0]  # the chief knows
+        return bool(over) or done == total
 
     with StopRequest() as stop, contextlib.ExitStack() as at_the_end:
         at_the_end.callback(reporter.flush)
