@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import gc
 import os
 import time
 from typing import NamedTuple
@@ -211,18 +212,23 @@ def _fit_to_minutes(
     """
     steps = _steps_of_first_start(config, workdir)
     if not steps:
-        minutes, begun = config.train.minutes, time.monotonic()
+        minutes = config.train.minutes
         console.print(f"measuring how many steps fit into {minutes:g} minutes")
-        network, variables = _trained(config, plan.recipe, strategy)
-        batches = _batches(config, strategy, plan.records)
-        update = TrainingStep(network, tasks_of(config), plan.recipe)
-        with training_graphs(strategy), user_errors(plan.records.files):
-            loop = make_inner_loop(strategy, variables, update)
-            pace = measure_pace(loop, iter(batches), begun)
+        pace = _pace(config, strategy, plan)
+        gc.collect()  # what was thrown away lies in a device's memory until then
         start, step, spent = Workers(strategy).mean(*pace, time.monotonic() - started)
         steps = Pace(start, step).steps_within(60 * minutes - spent, minutes)
         console.print(f"{step:.3g} s a step and {start:.0f} s to the first: {steps} steps")
     return plan._replace(recipe=_recipe(config, workdir, strategy, plan.records, steps))
+
+
+def _pace(config: Config, strategy: tf.distribute.Strategy, plan: _Plan) -> Pace:
+    started = time.monotonic()
+    network, variables = _trained(config, plan.recipe, strategy)
+    batches = _batches(config, strategy, plan.records)
+    update = TrainingStep(network, tasks_of(config), plan.recipe)
+    with training_graphs(strategy), user_errors(plan.records.files):
+        return measure_pace(make_inner_loop(strategy, variables, update), iter(batches), started)
 
 
 def _steps_of_first_start(config: Config, workdir: Workdir) -> int:
