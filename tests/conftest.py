@@ -1,5 +1,6 @@
 """Fixtures that every room's tests may use, and which tests `make quick` leaves out."""
 
+import gc
 import multiprocessing.process
 import os
 import pathlib
@@ -43,8 +44,11 @@ SLOW = {
     "training": "checkpoints feature_networks parity replicas step tasks",
     "weights": "keras_resnet loading names_of_other_models reference_names",
 }
-# The longest of them, first of all, so that no core waits at the end for what another one does.
-LONGEST = ["wheel", "workflows", "resuming", "segmentation", "replicas", "litert", "efficientdet"]
+# The longest files, first of all, so that no core waits at the end for what another one does.
+LONGEST = [
+    "wheel", "workflows", "resuming", "segmentation", "replicas", "litert", "pipeline",
+    "postprocess", "step", "saved_model", "model",
+]  # fmt: skip
 _TESTS = REPOSITORY / "tests"
 SLOW_FILES = {_TESTS / room / f"test_{n}.py" for room, names in SLOW.items() for n in names.split()}
 
@@ -60,6 +64,13 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session", autouse=True)
 def _graphs_as_traced():
     run_graphs_as_traced()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _garbage_is_looked_for_less_often():
+    """A graph is made of a million objects: looking through them was a tenth of a training."""
+    gc.freeze()
+    gc.set_threshold(100_000, 10, 10)
 
 
 @pytest.fixture
