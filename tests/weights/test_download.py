@@ -9,6 +9,7 @@ import random
 import socket
 import threading
 import time
+import types
 
 import pytest
 
@@ -29,6 +30,8 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("EDET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(download, "TIMEOUTS", (5, 0.3))
     monkeypatch.setattr(download, "TRIES", 2)
+    between_tries = types.SimpleNamespace(sleep=lambda seconds: None)  # a second each
+    monkeypatch.setattr("pooch.core.time", between_tries)
     return tmp_path / "cache"
 
 
