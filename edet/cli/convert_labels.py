@@ -206,7 +206,7 @@ def _of_records(files: list[str], found: _Found | None) -> Iterator[Example]:
         yield _of_record(record, found)
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     key = "image/filename"
     name = tf.io.parse_single_example(serialized, {key: tf.io.FixedLenFeature([], tf.string, "")})

@@ -160,11 +160,12 @@ def _rows(
     before = _memory()
     config = load_config(path=config_path)
     network, finish, detect = _open(subject, config)
-    suppress = tf.function(finish)
+    suppress = tf.function(finish, autograph=False)
     model = config.model
     fit = tf.function(
         lambda image: letterbox(image, model.image_size, model.pad_color, model.fit),
         input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)],
+        autograph=False,
     )
     rows = []
     for batch in batches:
@@ -205,7 +206,7 @@ def _open(subject: Subject, config: Config) -> _Stages:
     head = DetectionHead(config.model, config.detect)
     if subject.format == "keras":
         run = of_pixels(build_network(config.model), config.model)
-        network = tf.function(run)
+        network = tf.function(run, autograph=False)
         predictor = Predictor(run, {"detection": head}, config.model)
         return _Stages(lambda pixels: _on_host(network(pixels)), head, predictor)
     if subject.format == "saved_model":

@@ -289,7 +289,7 @@ def check_parsed(serialized: bytes, where: str) -> None:
         ) from error
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def _parse(serialized: tf.Tensor) -> tf.Tensor:
     """Parses as the input pipeline does; returns the width."""
     return tf.io.parse_single_example(serialized, _FEATURES | {_MASK: _one(tf.string, "")})[

@@ -159,9 +159,10 @@ def test_a_class_whose_id_is_0_has_its_name_and_padding_none(parts, pictures):
 def test_a_model_that_stretches_answers_in_the_pictures_pixels(parts, pictures):
     network, config = parts
     config = replace(config, model={"fit": "stretch"})
+    detector, find = Detector(network, config), signatures_of(network, config)["images"].function
     for picture in pictures:
-        found = signatures_of(network, config)["images"].function(tf.constant(picture[None]))
-        assert_same_detections(found, Detector(network, config)([picture]), [picture])
+        found = find(tf.constant(picture[None]))
+        assert_same_detections(found, detector([picture]), [picture])
 
 
 def test_raw_gives_logits_and_deltas_within_1e_4_for_any_batch(parts, signatures):

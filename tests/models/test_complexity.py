@@ -16,7 +16,8 @@ KEPT = ("Conv2D", "DepthwiseConv2dNative", "MaxPool", "ResizeNearestNeighbor", "
 def profiled(network: keras.Model) -> dict[str, list[int]]:
     """Returns {part: [multiply-adds, bytes kept]} of one image, by TensorFlow's profiler."""
     spec = tf.TensorSpec((1, *network.input_shape[1:]), tf.float32)
-    graph = tf.function(lambda images: network(images, training=False)).get_concrete_function(spec)
+    run = tf.function(lambda images: network(images, training=False), autograph=False)
+    graph = run.get_concrete_function(spec)
     found = {part: [0, 0] for part in PARTS}
     options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
     nodes = [tf.compat.v1.profiler.profile(graph.graph, options=options | {"output": "none"})]

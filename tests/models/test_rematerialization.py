@@ -63,7 +63,7 @@ def test_activations_are_computed_again_and_only_after_the_loss_is_known(network
     """Every convolution but the last of each block runs twice; the second needs the gradient."""
     again = RematerializedNetwork(network)
 
-    @tf.function
+    @tf.function(autograph=False)
     def differentiate(images):
         weights = [tf.identity(v.value) for v in network.trainable_variables]
         statistics = [tf.identity(v.value) for v in network.non_trainable_variables]

@@ -47,7 +47,7 @@ def test_a_batch_is_learnt_by_heart():
     _, variables, step = make(config)
     batch = make_batch(1)
 
-    @tf.function
+    @tf.function(autograph=False)
     def update():
         state, metrics = step(variables.read(), batch)
         variables.assign(state)
@@ -108,7 +108,7 @@ def test_adamw_shrinks_kernels_by_itself_and_leaves_the_loss_alone():
 
 def test_a_batch_is_learnt_by_heart_with_the_modern_recipe():
     _, variables, step = make(modern(small_config(), learning_rate=0.04))
-    update = tf.function(lambda state: step(state, make_batch(1)))
+    update = tf.function(lambda state: step(state, make_batch(1)), autograph=False)
     state, losses = variables.read(), []
     for _ in range(40):
         state, metrics = update(state)
@@ -268,8 +268,8 @@ def test_the_step_compiles_under_xla_and_gives_the_same_state(recipe):
         config = modern(config)
     _, variables, step = make(config)
     state, batch = variables.read(), make_batch(2)
-    expected, _ = tf.function(step)(state, batch)
-    found, _ = tf.function(step, jit_compile=True)(state, batch)
+    expected, _ = tf.function(step, autograph=False)(state, batch)
+    found, _ = tf.function(step, jit_compile=True, autograph=False)(state, batch)
     # Of AdamW a tenth of the gradient, of which the paper's first step is a thousandth.
     names, atol = (("trainable", "averages"), 2e-5)
     if recipe == "modern":

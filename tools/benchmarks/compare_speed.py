@@ -142,7 +142,9 @@ def _nms(config: Config, batch: int) -> Callable[[], object]:
     """Returns what the SavedModel does after the network, on outputs like a network's."""
     outputs = outputs_like_trained(config, batch)
     postprocess = Postprocess.of(config.model, config.detect)
-    run = tf.function(lambda x: postprocess(**x, scales=tf.ones([batch, 2]), target="cpu"))
+    run = tf.function(
+        lambda x: postprocess(**x, scales=tf.ones([batch, 2]), target="cpu"), autograph=False
+    )
     return lambda: run(outputs)["scores"].numpy()
 
 

@@ -122,15 +122,15 @@ def _calls(config: Config, fusion: str) -> dict[str, Call]:
     recipe = resolve_recipe(config, num_examples=1000 * batch)
     step = TrainingStep(network, tasks_of(config), recipe)
 
-    @tf.function
+    @tf.function(autograph=False)
     def train() -> tf.Tensor:
         state, metrics = step(variables.read(), data)
         variables.assign(state)
         return metrics["total_loss"]
 
-    infer = tf.function(lambda: network(pixels, training=False))
+    infer = tf.function(lambda: network(pixels, training=False), autograph=False)
     for_export = fold(network)
-    folded = tf.function(lambda: for_export(pixels, training=False))
+    folded = tf.function(lambda: for_export(pixels, training=False), autograph=False)
     return {
         "train": lambda: train().numpy(),
         "infer": lambda: [value.numpy() for value in infer().values()],

@@ -83,7 +83,7 @@ def measure_step(config: Config, device: str) -> dict[str, float | str]:
     variables = TrainingVariables(network)
     step = TrainingStep(network, tasks_of(config), recipe)
 
-    @tf.function
+    @tf.function(autograph=False)
     def update(batch: dict[str, tf.Tensor]) -> tf.Tensor:
         state, metrics = step(variables.read(), batch)
         variables.assign(state)

@@ -101,7 +101,7 @@ def timing(config: Config, seconds: float) -> dict[str, Any]:
     device = "GPU:0" if tf.config.list_physical_devices("GPU") else "CPU:0"
     network = fold(build_network(config.model))
     pixels = tf.random.stateless_normal((1, *config.model.image_size, 3), [0, 0])
-    run = tf.function(lambda images: network(images, training=False))
+    run = tf.function(lambda images: network(images, training=False), autograph=False)
     load = [os.getloadavg()[0]]
     for _ in range(2):
         _finish(run(pixels))
