@@ -14,6 +14,7 @@ the compiler was killed, most likely for lack of memory, or failed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import pathlib
@@ -197,7 +198,8 @@ def _compile(place: pathlib.Path) -> tuple[dict[str, Any], str]:
     ):
         given_out = None
         while given_out is None and compiler.poll() is None:
-            time.sleep(1)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                compiler.wait(1)
             given_out = _given_out(place / "dump")
         if given_out:
             compiler.kill()
