@@ -168,8 +168,9 @@ class Postprocess:
         candidates = complete(pairs, boxes)
         if target == "any":
             return suppress(*candidates, detect)
-        found = suppress_at_once(*(value[0] for value in candidates), detect)
-        return Detections(*(value[None] for value in found))
+        candidates = (tf.squeeze(value, 0) for value in candidates)
+        found = suppress_at_once(*candidates, detect, values.shape[-1])
+        return Detections(*(tf.expand_dims(value, 0) for value in found))
 
     def _find_on_cpu(
         self, values: tf.Tensor, boxes: tf.Tensor, complete: Callable[[Pairs, Tensor], Candidates]

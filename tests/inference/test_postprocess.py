@@ -216,6 +216,19 @@ def test_candidates_are_those_of_one_sort_over_all_pairs(k, make, jit):
         np.testing.assert_array_equal(found[2][i], classes)
 
 
+@pytest.mark.parametrize("shift", [-100, 0.5, 100])
+def test_a_sample_of_anchors_that_misleads_changes_no_candidate(shift):
+    """Every 16th anchor tells nearly what the k-th best is; here these differ from all others."""
+    logits, deltas, anchors = random_outputs()
+    logits[:, ::16] += shift
+    config = DetectConfig(pre_nms_top_k=200)
+    _, scores, classes = postprocess_of(anchors, config).candidates(logits, deltas)
+    for i in range(2):
+        _, *expected = slow_candidates(logits[i], deltas[i], anchors, config, None)
+        np.testing.assert_allclose(scores[i], expected[0], rtol=1e-6)
+        np.testing.assert_array_equal(classes[i], expected[1])
+
+
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
 @pytest.mark.parametrize("target", ["any", "cpu"])
 @pytest.mark.parametrize("k", [0, 50, 10**6])
