@@ -83,20 +83,24 @@ def assert_same_run(found, expected, rtol=1e-5):
     np.testing.assert_allclose(*losses, rtol=rtol)
 
 
-def test_a_run_that_was_stopped_twice_and_then_killed_is_the_undisturbed_one(
-    config, whole, tmp_path
-):
-    workdir, saved = tmp_path / "run", 0
-    for number, name, code in ((signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130)):
-        life = start(workdir, config, "--set=train.log_every=1", "--set=train.save_every=1000")
-        wait_for_step(life, workdir, saved)
-        life.send_signal(number)
-        assert life.wait() == code
-        log, before = (tmp_path / "run.log").read_text(), saved
-        assert f"stopped by {name} after step" in log
-        assert "Traceback" not in log
-        saved = int(Workdir(str(workdir)).checkpoint("last").rpartition("-")[2])
-        assert before < saved < STEPS  # nothing but the signal made it save
+def stopped(workdir, config, number, name, code) -> int:
+    """Trains until the signal ends it, which alone makes it save; returns the step of that."""
+    before = len(Workdir(str(workdir)).history())
+    life = start(workdir, config, "--set=train.log_every=1", "--set=train.save_every=1000")
+    wait_for_step(life, workdir, before)
+    life.send_signal(number)
+    assert life.wait() == code
+    log = (workdir.parent / f"{workdir.name}.log").read_text()
+    assert f"stopped by {name} after step" in log
+    assert "Traceback" not in log
+    saved = int(Workdir(str(workdir)).checkpoint("last").rpartition("-")[2])
+    assert before < saved < STEPS
+    return saved
+
+
+def test_a_run_that_was_stopped_and_then_killed_is_the_undisturbed_one(config, whole, tmp_path):
+    workdir = tmp_path / "run"
+    saved = stopped(workdir, config, signal.SIGTERM, "SIGTERM", 143)
     last = start(workdir, config, "--set=train.log_every=1", "--set=train.save_every=1000")
     wait_for_step(last, workdir, saved)
     last.kill()
@@ -108,6 +112,16 @@ def test_a_run_that_was_stopped_twice_and_then_killed_is_the_undisturbed_one(
         found = read_weights(str(workdir / "checkpoints" / f"ckpt-{STEPS}"), kind)
         for name, value in expected.items():
             np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5, err_msg=name)
+
+
+# tests/training/test_loop.py shows the same of Ctrl-C without a process.
+@pytest.mark.thorough
+def test_a_run_that_was_stopped_twice_is_the_undisturbed_one(config, whole, tmp_path):
+    workdir = tmp_path / "run"
+    first = stopped(workdir, config, signal.SIGINT, "Ctrl-C", 130)
+    assert stopped(workdir, config, signal.SIGTERM, "SIGTERM", 143) > first
+    workflows.train(config, str(workdir), tf.distribute.get_strategy())
+    assert_same_run(workdir, whole)
 
 
 @pytest.mark.thorough

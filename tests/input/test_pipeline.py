@@ -194,7 +194,8 @@ def test_skipping_steps_equals_running_them(files, stream, skip_steps):
         (2, [5, 4]),
         (3, [7, 6]),  # the records of each file are shared: 3 + 2 + 2 and 2 + 2 + 2
         (1, [2, 2, 1]),  # fewer files than hosts
-        (3, [3, 3, 3, 3, 1]),
+        # as the two above it, with the most data sets to make
+        pytest.param(3, [3, 3, 3, 3, 1], marks=pytest.mark.thorough),
     ],
 )
 def test_hosts_share_out_an_epoch(files, num_files, counts):
