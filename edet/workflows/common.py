@@ -107,7 +107,7 @@ def checked_records(config: Config, key: str, for_training: bool = False) -> Rec
     if ids is not None and (clashes := name_clashes(found.class_names, labels_of(config.model))):
         if for_training:
             raise UserError(f"{what}: {clashes}")
-        console.print(f"warning: {what}: {clashes}", style="yellow", markup=False)
+        warn(f"warning: {what}: {clashes}")
     if config.model.segments:
         found.check_masks(what)
     return found

@@ -28,7 +28,7 @@ from edet.report.page import save_section
 from edet.report.pictures import Shown, grouped
 from edet.training.tasks import DetectionTask
 from edet.workdir import Workdir
-from edet.workflows.common import console, keep
+from edet.workflows.common import console, keep, warn
 
 _GALLERY = 8  # pictures on each page that a check draws
 _SHOWN = 48  # pictures of each kind on the page of the run
@@ -143,7 +143,7 @@ def _save_section(
     try:
         groups |= _training_pictures(config, list(labels.values()))
     except UserError as error:  # the check goes on where no training would
-        console.print(f"no picture of what the network sees: {error}", style="yellow", markup=False)
+        warn(f"no picture of what the network sees: {error}")
     data, reads = grouped(groups)
     save_section(workdir, "data", data, lambda: reads)
 

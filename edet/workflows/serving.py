@@ -36,7 +36,14 @@ from edet.runtime.devices import check_batch_size
 from edet.weights.loading import load_weights
 from edet.weights.zoo import ZOO
 from edet.workdir import Workdir
-from edet.workflows.common import console, keep, keep_figures, load_network, load_predictor
+from edet.workflows.common import (
+    console,
+    keep,
+    keep_figures,
+    load_network,
+    load_predictor,
+    warn,
+)
 
 _BENCHMARK_BATCHES = (1, 8)
 _PICTURES = 200  # of a prediction, on the page
@@ -73,11 +80,11 @@ def predict(
     console.print(written, markup=False)
     for verb, key in (("skipped", "failed"), ("incomplete", "incomplete"), ("named", "renamed")):
         for path, why in summary[key].items():
-            console.print(f"{verb} {path}: {why}", style="yellow", markup=False)
+            warn(f"{verb} {path}: {why}")
     if others := summary["others"]:
         names = ", ".join(others[:3]) + ", ..." * (len(others) > 3)
         why = f"left out, neither pictures nor videos: {len(others)} file(s), {names}"
-        console.print(why, style="yellow", markup=False)
+        warn(why)
     return summary
 
 
@@ -168,7 +175,7 @@ def _bytes_in(folder: str) -> int:
 
 
 def _warn(why: str) -> None:
-    console.print(f"warning: {why}", style="yellow", markup=False)
+    warn(f"warning: {why}")
 
 
 def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] = ()) -> dict:
@@ -258,7 +265,7 @@ def _export_all(network: keras.Model, config: Config, folder: str) -> list[Subje
         try:
             path = write(os.path.join(folder, name + ending))
         except UserError as error:
-            console.print(f"{name} is left out: {error}", style="yellow", markup=False)
+            warn(f"{name} is left out: {error}")
             continue
         subjects.append(Subject(name, name, path))
     return subjects

@@ -255,7 +255,7 @@ def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> list[str]:
     write_json(workdir.recipe_file, dataclasses.asdict(recipe))
     console.print(config_table(config), recipe.table(config))
     for note in notes:
-        console.print(f"changed since this run was started: {note}", style="yellow", markup=False)
+        warn(f"changed since this run was started: {note}")
     return notes
 
 
