@@ -88,17 +88,7 @@ def make_train_dataset(
     first_epoch, skipped_records = divmod(skip_steps * host.images_per_step, host.count())
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
     serialized = epochs.flat_map(lambda epoch: _shuffled_epoch(host, epoch, config))
-    masks = "none"
-    if config.model.segments:
-        masks = "optional" if config.model.detects else "required"
-    serialized, model = serialized.skip(skipped_records), config.model
-    examples = decode_examples(
-        serialized, host.records.files, True, masks, model.white_level, model.fit
-    )
-    examples = examples.map(
-        lambda example: _training_example(example, config, host.records.files),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
+    examples = _augmented(serialized.skip(skipped_records), host, config)
     batches = _batched(examples, host, config, skip_steps, total_steps)
     # Told that no batch can be the last, several workers need not agree on it before every step.
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
@@ -168,6 +158,19 @@ class _Host(NamedTuple):
         return sum(len(range(self.index, count, self.num_hosts)) for count in counts)
 
 
+def _augmented(serialized: tf.data.Dataset, host: _Host, config: Config) -> tf.data.Dataset:
+    """Decodes records with their draws and makes examples of a fixed shape."""
+    model, files = config.model, host.records.files
+    masks = "none"
+    if model.segments:
+        masks = "optional" if model.detects else "required"
+    examples = decode_examples(serialized, files, True, masks, model.white_level, model.fit)
+    return examples.map(
+        lambda example: _training_example(example, config, files),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
 def _batched(
     examples: tf.data.Dataset, host: _Host, config: Config, first_step: int, total_steps: int | None
 ) -> tf.data.Dataset:
@@ -199,6 +202,7 @@ def _shuffled_epoch(host: _Host, epoch: tf.Tensor, config: Config) -> tf.data.Da
     records = records.shuffle(config.data.shuffle_buffer, epoch, reshuffle_each_iteration=False)
 
     def add_draws(place: tf.Tensor, record: Tensors) -> Tensors:
+        """Adds the random numbers of the image at a place of this host's epoch, int64 []."""
         # Two numbers of 64 bits that no other image of any host and epoch has.
         low, high = config.train.seed, epoch * 2**40 + place * host.num_hosts + host.index
         seed = tf.stack([low, high])
