@@ -92,7 +92,9 @@ def make_train_dataset(
     batches = _batched(examples, host, config, skip_steps, total_steps)
     # Told that no batch can be the last, several workers need not agree on it before every step.
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-    return batches.apply(endless).prefetch(tf.data.AUTOTUNE).with_options(ordered_options())
+    options = ordered_options()
+    options.experimental_warm_start = True  # the first batch is made while the step is built
+    return batches.apply(endless).prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 class _Host(NamedTuple):

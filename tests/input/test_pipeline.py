@@ -1,6 +1,7 @@
 """Batches: what is in them, in which order, and what happens to bad records."""
 
 import functools
+import time
 
 import numpy as np
 import pytest
@@ -364,6 +365,19 @@ def test_an_undecodable_image_is_named_and_replaced_in_training(tmp_path, capfd)
     # The places of the others stay, so skipping still equals running.
     whole = batches(make_train_dataset(settings, [file]), 3)
     assert_same(whole[2:], batches(make_train_dataset(settings, [file], skip_steps=2), 1))
+
+
+def test_the_first_batch_is_made_before_it_is_asked_for(tmp_path, capfd):
+    """A picture that cannot be decoded is named although nothing has been taken, within 20 s."""
+    file = write(tmp_path / "r", [record(k, image=b"no image") for k in range(4)])
+    iterator, seen = iter(make_train_dataset(config(), [file])), ""
+    for _ in range(200):
+        seen += capfd.readouterr().err
+        if "photo-" in seen:
+            break
+        time.sleep(0.1)
+    assert "photo-" in seen
+    assert next(iterator)["is_replaced"].numpy().all()
 
 
 def test_a_batch_without_any_readable_image_is_blank(tmp_path):
