@@ -149,8 +149,9 @@ class BatchNorm(keras.layers.Layer):
                 epsilon=self.epsilon, is_training=True,
             )  # fmt: skip
             y, mean, variance = fused.y, fused.batch_mean, fused.batch_variance
+        kept, new = tf.constant(self.momentum), tf.constant(1.0 - self.momentum)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+            moving.assign(moving * kept + batch * new)
         return y
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

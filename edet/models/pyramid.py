@@ -71,10 +71,9 @@ class WeightedFusion(keras.layers.Layer):
 
 def weighted_sum(inputs: Sequence[tf.Tensor], weights: tf.Tensor | np.ndarray) -> tf.Tensor:
     """Returns the sum of n tensors [B, H, W, C], each times its weight, from the first on."""
-    total = inputs[0] * weights[0]
-    for k in range(1, len(inputs)):
-        total = total + inputs[k] * weights[k]
-    return total
+    rows = weights if isinstance(weights, np.ndarray) else tf.unstack(weights)
+    first, *others = (x * weight for x, weight in zip(inputs, rows, strict=True))
+    return sum(others, first)
 
 
 @keras.saving.register_keras_serializable("edet")

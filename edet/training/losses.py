@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import tensorflow as tf
 from keras import ops
 
 from edet.config.schema import LossConfig
@@ -178,5 +179,5 @@ def is_kernel(path: str) -> bool:
 
 def l2_loss(kernels: Sequence[Tensor], weight_decay: float) -> Tensor:
     """Returns weight_decay x the sum of ||v||^2 / 2 over `kernels`, a float32 scalar."""
-    squares = [ops.sum(ops.square(ops.cast(kernel, "float32"))) for kernel in kernels]
-    return 0.5 * weight_decay * ops.sum(ops.stack(squares)) if squares else ops.zeros(())
+    halves = [tf.nn.l2_loss(tf.cast(kernel, tf.float32)) for kernel in kernels]
+    return weight_decay * tf.reduce_sum(tf.stack(halves)) if halves else tf.zeros(())

@@ -17,18 +17,18 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # of AdamW, Keras' defaults
 
 def clip_factors(
     gradients: Tensors, norm: float, by_row: Sequence[bool] | None = None
-) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Returns what clipping multiplies each gradient by, and the global norm before it.
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what clipping multiplies each gradient by [R], and the global norm before it.
 
     Every gradient is clipped to `norm`, then all of them together to the same (reference). Both
-    are one factor a gradient, which the update applies in passing.
+    are one factor a gradient, which `scale` applies.
 
     Args:
       gradients: summed over replicas: clipping each replica's share would depend on how many there
         are.
       norm: 0 turns clipping off.
       by_row: of each gradient [n, ...], whether its n rows are clipped one by one, as variables of
-        their own. Its factor is then [n, 1, ...].
+        their own. It then has n of the R factors, otherwise one.
     """
     by_row = by_row or [False] * len(gradients)
     parts = [tf.unstack(g) if rows else [g] for g, rows in zip(gradients, by_row, strict=True)]
@@ -37,50 +37,64 @@ def clip_factors(
     if norm:
         factors = norm / tf.maximum(norms, norm)
         factors *= norm / tf.maximum(tf.norm(norms * factors), norm)
-    single = iter(tf.unstack(factors))
-    return [
-        tf.reshape([next(single) for _ in group], [-1] + [1] * (gradient.shape.rank - 1))
-        if rows
-        else next(single)
-        for gradient, group, rows in zip(gradients, parts, by_row, strict=True)
-    ], tf.norm(norms)
+    return factors, tf.norm(norms)
+
+
+def scale(
+    gradients: Tensors, factors: tf.Tensor, by_row: Sequence[bool] | None = None
+) -> list[tf.Tensor]:
+    """Returns the gradients times their factors [R], as `clip_factors` counts these.
+
+    A factor of 0 makes a gradient 0 even where it is not finite.
+    """
+    by_row = by_row or [False] * len(gradients)
+    sizes = [g.shape[0] if rows else 1 for g, rows in zip(gradients, by_row, strict=True)]
+    own = [
+        tf.reshape(factor, [-1] + [1] * (g.shape.rank - 1)) if rows and g.shape.rank > 1 else factor
+        for g, factor, rows in zip(gradients, tf.split(factors, sizes), by_row, strict=True)
+    ]
+    return [tf.math.multiply_no_nan(g, factor) for g, factor in zip(gradients, own, strict=True)]
 
 
 def sgd(
-    variables: Tensors, velocities: Tensors, gradients: Tensors, rates: Tensors, momentum: float
-) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """Returns (new variables, new velocities): v = m v - rate g, then w = w + v.
+    variables: Tensors, velocities: Tensors, gradients: Tensors, momentum: float,
+    moves: tf.Tensor | bool = True,
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:  # fmt: skip
+    """Returns (new variables, new velocities): v = m v - g, then w = w + v.
 
     The rate is inside the velocity, as in Keras; it matters while the rate changes.
 
     Args:
-      rates: of each variable: the learning rate times the gradient's clipping factor.
+      gradients: times the learning rate; 0 where `moves` is False.
+      moves: False leaves everything as it is.
     """
-    momentum = tf.constant(momentum)  # one for all, or each product would make its own
-    velocities = [
-        momentum * v - rate * g for v, g, rate in zip(velocities, gradients, rates, strict=True)
-    ]
-    return [w + v for w, v in zip(variables, velocities, strict=True)], velocities
+    # One of each for all variables, or every product would make its own.
+    kept, way = tf.where(moves, momentum, 1.0), tf.cast(moves, tf.float32)
+    velocities = [kept * v - g for v, g in zip(velocities, gradients, strict=True)]
+    return [w + way * v for w, v in zip(variables, velocities, strict=True)], velocities
 
 
 def adamw(
     variables: Tensors, moments: Tensors, squares: Tensors, gradients: Tensors, *,
-    factors: Tensors, rate: tf.Tensor, step: tf.Tensor, decay: Sequence[float],
+    rate: tf.Tensor, step: tf.Tensor, decay: Sequence[float], moves: tf.Tensor | bool = True,
 ) -> tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor]]:  # fmt: skip
     """Returns (new variables, moments, squares) as Keras' AdamW (arXiv 1711.05101) makes them.
 
     Args:
       moments, squares: moving averages of gradients and of their squares, 0 at first.
-      factors: what clipping multiplies each gradient by.
+      gradients: 0 where `moves` is False.
       rate: the learning rate; `decay` times it is taken off a variable's own value.
       step: updates done before this one, 0 first.
       decay: of each variable, 0 for none.
+      moves: False leaves everything as it is.
     """
     count = tf.cast(step, tf.float32) + 1.0
     # One of each for all variables, or every product would make its own.
-    new_1, new_2, epsilon, one = map(tf.constant, (1.0 - _BETA_1, 1.0 - _BETA_2, _EPSILON, 1.0))
+    new_1, new_2, rate = (
+        tf.where(moves, share, 0.0) for share in (1.0 - _BETA_1, 1.0 - _BETA_2, rate)
+    )
+    epsilon, one = tf.constant(_EPSILON), tf.constant(1.0)
     corrected = rate * tf.sqrt(1.0 - tf.pow(_BETA_2, count)) / (1.0 - tf.pow(_BETA_1, count))
-    gradients = [g * factor for g, factor in zip(gradients, factors, strict=True)]
     moments = [m + new_1 * (g - m) for m, g in zip(moments, gradients, strict=True)]
     squares = [s + new_2 * (g * g - s) for s, g in zip(squares, gradients, strict=True)]
     kept = {share: one - rate * share for share in set(decay)}
@@ -92,8 +106,9 @@ def adamw(
 
 
 def moving_average(
-    averages: Tensors, values: Tensors, step: tf.Tensor, decay: float
-) -> list[tf.Tensor]:
+    averages: Tensors, values: Tensors, step: tf.Tensor, decay: float,
+    moves: tf.Tensor | bool = True,
+) -> list[tf.Tensor]:  # fmt: skip
     """Moves each average towards the new value, with min(decay, (1 + step) / (10 + step)).
 
     The ramp lets the average forget the initial weights quickly (paper 5.1, reference 4.3).
@@ -103,9 +118,10 @@ def moving_average(
       values: the variables after this step's update.
       step: updates done before this one, 0 first.
       decay: 0 makes the average equal to the values.
+      moves: False leaves the averages as they are.
     """
     if not decay:
         return list(values)
     step = tf.cast(step, tf.float32)
-    way = 1.0 - tf.minimum(decay, (1.0 + step) / (10.0 + step))
+    way = tf.where(moves, 1.0 - tf.minimum(decay, (1.0 + step) / (10.0 + step)), 0.0)
     return [a + way * (v - a) for a, v in zip(averages, values, strict=True)]

@@ -20,7 +20,7 @@ from edet.models.rematerialization import RematerializedNetwork
 from edet.training.accumulation import sum_over_parts
 from edet.training.loss_scale import LossScale, next_loss_scale
 from edet.training.losses import is_kernel, l2_loss
-from edet.training.optimizer import adamw, clip_factors, moving_average, sgd
+from edet.training.optimizer import adamw, clip_factors, moving_average, scale, sgd
 from edet.training.recipe import Recipe
 from edet.training.schedules import learning_rate
 from edet.training.tasks import Task
@@ -88,10 +88,7 @@ class TrainingStep:
         losses["total_loss"] = losses.pop("total")
         loss_is_finite = tf.math.is_finite(losses["total_loss"])
         is_finite = loss_is_finite & tf.math.is_finite(norm)
-        new = self._update(state, gradients, factors, rate, non_trainable)
-        # One choice a tensor: with a branch for all of them, hundreds of tensors enter it and leave
-        # it, which takes longer to build than the update itself.
-        new = tf.nest.map_structure(lambda a, b: tf.where(is_finite, a, b), new, state)
+        new = self._update(state, gradients, factors, rate, non_trainable, is_finite)
         if state.loss_scale:
             overflows = loss_is_finite & ~is_finite & (state.loss_scale.scale > 1.0)
             norm = tf.where(overflows, 0.0, norm)
@@ -114,7 +111,7 @@ class TrainingStep:
         def part(k: tf.Tensor | int) -> Tensors:
             """Returns gradients, statistics and losses of micro-batch k."""
             own_images, own_targets = tf.nest.map_structure(lambda x: x[:, k], parts)
-            weights = [tf.identity(weight) for weight in state.trainable]
+            weights = tf.identity_n(state.trainable)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(weights)
                 losses, statistics = self._losses(
@@ -175,11 +172,12 @@ class TrainingStep:
         AdamW has none: its decay is no part of the loss.
         """
         decay = 0.0 if self.recipe.optimizer == "adamw" else self.recipe.weight_decay
+        share = tf.constant(decay)
         pairs = list(zip(trainable, self.is_kernel, strict=True))
         losses["l2_loss"] = l2_loss([w for w, kernel in pairs if kernel], decay)
         losses["total"] += losses["l2_loss"]
         return [
-            g + decay * w if kernel else g for g, (w, kernel) in zip(gradients, pairs, strict=True)
+            g + share * w if kernel else g for g, (w, kernel) in zip(gradients, pairs, strict=True)
         ]
 
     def _learning_rate(self, step: tf.Tensor) -> tf.Tensor:
@@ -191,22 +189,30 @@ class TrainingStep:
         )  # fmt: skip
 
     def _update(
-        self, state: State, gradients: Tensors, factors: Tensors, rate: tf.Tensor,
-        non_trainable: Tensors,
+        self, state: State, gradients: Tensors, factors: tf.Tensor, rate: tf.Tensor,
+        non_trainable: Tensors, is_finite: tf.Tensor,
     ) -> State:  # fmt: skip
-        recipe, squares = self.recipe, state.squares
-        if recipe.optimizer == "adamw":
+        """Returns the next state; where this step is not finite, the same one.
+
+        A choice between the old and the new tensors would cost more than the update itself, so the
+        optimisers leave everything as it is for factors of 0.
+        """
+        recipe, squares, is_adamw = self.recipe, state.squares, self.recipe.optimizer == "adamw"
+        factors = tf.where(is_finite, factors if is_adamw else rate * factors, 0.0)
+        gradients = scale(gradients, factors, self.is_fusion)
+        if is_adamw:
             trainable, velocities, squares = adamw(
-                state.trainable, state.velocities, squares, gradients, factors=factors, rate=rate,
-                step=state.step, decay=[recipe.adamw_decay * kernel for kernel in self.is_kernel],
+                state.trainable, state.velocities, squares, gradients, rate=rate, step=state.step,
+                decay=[recipe.adamw_decay * kernel for kernel in self.is_kernel], moves=is_finite,
             )  # fmt: skip
         else:
-            rates = [rate * factor for factor in factors]
             trainable, velocities = sgd(
-                state.trainable, state.velocities, gradients, rates, recipe.momentum
+                state.trainable, state.velocities, gradients, recipe.momentum, is_finite
             )
+        pairs = zip(non_trainable, state.non_trainable, strict=True)
+        non_trainable = [tf.where(is_finite, new, old) for new, old in pairs]
         values = [*trainable, *non_trainable]
-        averages = moving_average(state.averages, values, state.step, recipe.ema_decay)
+        averages = moving_average(state.averages, values, state.step, recipe.ema_decay, is_finite)
         return state._replace(
             trainable=trainable, non_trainable=non_trainable, velocities=velocities,
             averages=averages, squares=squares,

@@ -4,20 +4,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edet.training.optimizer import adamw, clip_factors, moving_average, sgd
+from edet.training.optimizer import adamw, clip_factors, moving_average, scale, sgd
 
 
 def clip(gradients, norm):
-    factors, _ = clip_factors(gradients, norm)
-    return [gradient * factor for gradient, factor in zip(gradients, factors, strict=True)]
+    return scale(gradients, clip_factors(gradients, norm)[0])
 
 
 def test_momentum_carries_the_rate_of_the_step_that_made_it():
     """v = 0.9 v - rate g; w = w + v. Rates 1 and 0.1: v = -2, then -1.8 - 0.2."""
     w, v = [tf.constant(10.0)], [tf.constant(0.0)]
-    w, v = sgd(w, v, [tf.constant(2.0)], [1.0], 0.9)
+    w, v = sgd(w, v, [tf.constant(1.0 * 2.0)], 0.9)
     assert (float(w[0]), float(v[0])) == (8.0, -2.0)
-    w, v = sgd(w, v, [tf.constant(2.0)], [0.1], 0.9)
+    w, v = sgd(w, v, [tf.constant(0.1 * 2.0)], 0.9)
     assert (float(w[0]), float(v[0])) == pytest.approx((6.0, -2.0))
 
 
@@ -33,15 +32,15 @@ def test_sgd_equals_keras_while_the_rate_changes():
     for rate, gradient in zip(rates, gradients, strict=True):
         optimizer.learning_rate = rate
         optimizer.apply([tf.constant(gradient)], [variable])
-        w, v = sgd(w, v, [tf.constant(gradient)], [rate], 0.9)
+        w, v = sgd(w, v, [tf.constant(rate * gradient)], 0.9)
     np.testing.assert_allclose(w[0], variable, rtol=1e-6)
 
 
 def test_adamw_of_one_step_by_hand():
     """The corrections make the first step the rate itself, whatever the gradient's size."""
     w, m, s = adamw(
-        [tf.constant(10.0)], [tf.constant(0.0)], [tf.constant(0.0)], [tf.constant(4.0)],
-        factors=[0.5], rate=tf.constant(0.1), step=tf.constant(0), decay=[0.2],
+        [tf.constant(10.0)], [tf.constant(0.0)], [tf.constant(0.0)], [tf.constant(2.0)],
+        rate=tf.constant(0.1), step=tf.constant(0), decay=[0.2],
     )  # fmt: skip
     assert float(m[0]) == pytest.approx(0.1 * 2)
     assert float(s[0]) == pytest.approx(0.001 * 4)
@@ -61,7 +60,7 @@ def test_adamw_equals_keras_while_the_rate_changes():
         optimizer.apply([tf.constant(gradient)], [variable])
         w, m, s = adamw(
             w, m, s, [tf.constant(gradient)],
-            factors=[1.0], rate=tf.constant(rate), step=tf.constant(step), decay=[0.05],
+            rate=tf.constant(rate), step=tf.constant(step), decay=[0.05],
         )  # fmt: skip
     np.testing.assert_allclose(w[0], variable, rtol=1e-5)
 
@@ -76,10 +75,12 @@ def test_each_gradient_is_clipped_and_then_all_together():
 def test_rows_are_clipped_as_gradients_of_their_own():
     """Rows of 30 and 4 as above; together they would be clipped by 10 / sqrt(916) first."""
     gradient = tf.constant([[0.0, 30.0], [4.0, 0.0]])
-    (factor, one), norm = clip_factors([gradient, tf.constant([0.0])], 10.0, [True, False])
+    gradients, by_row = [gradient, tf.constant([1e-9])], [True, False]
+    factors, norm = clip_factors(gradients, 10.0, by_row)
     shrink = 10 / np.sqrt(116)
-    np.testing.assert_allclose(gradient * factor, [[0, 10 * shrink], [4 * shrink, 0]], rtol=1e-6)
-    assert float(one) == pytest.approx(shrink)
+    rows, single = scale(gradients, factors, by_row)
+    np.testing.assert_allclose(rows, [[0, 10 * shrink], [4 * shrink, 0]], rtol=1e-6)
+    np.testing.assert_allclose(single, [1e-9 * shrink], rtol=1e-6)
     assert float(norm) == pytest.approx(np.sqrt(916))
 
 
@@ -101,6 +102,22 @@ def test_small_gradients_and_a_norm_of_zero_are_left_alone():
     gradients = [tf.constant([3.0, 4.0])]
     np.testing.assert_allclose(clip(gradients, 10.0)[0], gradients[0], rtol=1e-6)
     np.testing.assert_array_equal(clip([tf.constant([30.0])], 0.0)[0], [30.0])
+
+
+def test_a_step_that_is_refused_leaves_everything_as_it_was_whatever_its_gradients():
+    """Gradients of nan and infinity times 0 are 0, and no value, momentum or average moves."""
+    old = [tf.constant([1.5, 2.5])]
+    (gradient,) = scale([tf.constant([np.nan, -np.inf])], tf.constant([0.0]))
+    np.testing.assert_array_equal(gradient, [0, 0])
+    by_sgd = sgd(old, old, [gradient], 0.9, tf.constant(False))
+    by_adamw = adamw(
+        old, old, old, [gradient], rate=tf.constant(0.1), step=tf.constant(3), decay=[0.2],
+        moves=tf.constant(False),
+    )  # fmt: skip
+    values = [tf.constant([7.0, 8.0])]
+    average = moving_average(old, values, tf.constant(3), 0.9, tf.constant(False))
+    for new in (*by_sgd, *by_adamw, average):
+        np.testing.assert_array_equal(new[0], old[0])
 
 
 def test_the_average_moves_by_the_ramp():
