@@ -435,7 +435,7 @@ class ExportConfig:
     # Of web: a folder of node_modules with LiteRT.js, to be copied beside the page; "": the page
     # asks a content network for it.
     litert_js: str = ""
-    calibration_images: Count = 100  # int8: pictures of data.train_records that set the ranges
+    calibration_images: Count = 300  # int8: pictures of data.train_records that set the ranges
 
     def __post_init__(self):
         require(

@@ -43,7 +43,7 @@ def calibration_pixels(
     if len(different) < _FEW:
         warn(
             f"int8 takes its ranges from {len(different)} different pictures of more than one "
-            "colour; calibrate with about a hundred such as it will see, named after the flags or "
+            "colour; calibrate with a few hundred such as it will see, named after the flags or "
             "in data.train_records, or what it finds may be far off."
         )
 
