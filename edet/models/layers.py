@@ -204,14 +204,19 @@ class NearestResize(keras.layers.Layer):
             )
             return y if not is_double or double == size else y[:, : size[0], : size[1]]
 
-        @tf.custom_gradient
-        def resize_and_collect(x: tf.Tensor):
+        def collect(g: tf.Tensor) -> tf.Tensor:
+            """Sums the gradients of a pixel's copies. XLA has no kernel for the op's own."""
+            if all(2 * source == target for source, target in zip(x.shape[1:3], size, strict=True)):
+                return 4.0 * tf.nn.avg_pool2d(g, 2, 2, "VALID")
             rows, columns = (
                 tf.one_hot([i * source // target for i in range(target)], source, dtype=x.dtype)
                 for source, target in zip(x.shape[1:3], size, strict=True)
             )
-            # A pixel's gradient is the sum over its copies. XLA has no kernel for the op's own.
-            return resize(x), lambda g: tf.einsum("bhwc,hi,wj->bijc", g, rows, columns)
+            return tf.einsum("bhwc,hi,wj->bijc", g, rows, columns)
+
+        @tf.custom_gradient
+        def resize_and_collect(x: tf.Tensor):
+            return resize(x), collect
 
         return resize_and_collect(x) if training else resize(x)
 
