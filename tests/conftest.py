@@ -83,6 +83,16 @@ def eagerly():
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.fixture(scope="module")
+def undrawn():
+    """Without the curves of trainings and evaluations, of which each takes a second."""
+    from edet.evaluation import plots
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "save_figure", lambda *_, **__: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _quick_tests_start_no_process(request, monkeypatch):
     if request.node.get_closest_marker("slow") is None:

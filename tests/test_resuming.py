@@ -23,6 +23,7 @@ from edet.workdir import Workdir
 from tests import small
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 assert small.BACKBONES  # importing it makes its backbone known
 
 STEPS = 12
@@ -98,30 +99,45 @@ def stopped(workdir, config, number, name, code) -> int:
     return saved
 
 
-def test_a_run_that_was_stopped_and_then_killed_is_the_undisturbed_one(config, whole, tmp_path):
+def killed(workdir, config, steps, *arguments):
+    """Trains until so many steps are in its history, and then has no time to save anything."""
+    life = start(workdir, config, "--set=train.log_every=1", *arguments)
+    wait_for_step(life, workdir, steps)
+    life.kill()
+    life.wait()
+
+
+def assert_same_weights(found, expected):
+    for kind in ("raw", "average", "velocity"):
+        wanted = read_weights(str(expected / "checkpoints" / f"ckpt-{STEPS}"), kind)
+        values = read_weights(str(found / "checkpoints" / f"ckpt-{STEPS}"), kind)
+        for name, value in wanted.items():
+            np.testing.assert_allclose(values[name], value, rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_a_run_that_was_killed_is_the_undisturbed_one(config, whole, tmp_path):
+    """It goes on from step 4 and does what came after it again."""
     workdir = tmp_path / "run"
-    saved = stopped(workdir, config, signal.SIGTERM, "SIGTERM", 143)
-    last = start(workdir, config, "--set=train.log_every=1", "--set=train.save_every=1000")
-    wait_for_step(last, workdir, saved)
-    last.kill()
-    last.wait()
+    killed(workdir, config, 5)
+    assert Workdir(str(workdir)).checkpoint("last").endswith("ckpt-4")
     workflows.train(config, str(workdir), tf.distribute.get_strategy())
     assert_same_run(workdir, whole)
-    for kind in ("raw", "average", "velocity"):
-        expected = read_weights(str(whole / "checkpoints" / f"ckpt-{STEPS}"), kind)
-        found = read_weights(str(workdir / "checkpoints" / f"ckpt-{STEPS}"), kind)
-        for name, value in expected.items():
-            np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5, err_msg=name)
+    assert_same_weights(workdir, whole)
 
 
-# tests/training/test_loop.py shows the same of Ctrl-C without a process.
+# tests/training/test_loop.py shows the same of both signals without a process.
 @pytest.mark.thorough
-def test_a_run_that_was_stopped_twice_is_the_undisturbed_one(config, whole, tmp_path):
+def test_a_run_that_was_stopped_twice_and_then_killed_is_the_undisturbed_one(
+    config, whole, tmp_path
+):
     workdir = tmp_path / "run"
     first = stopped(workdir, config, signal.SIGINT, "Ctrl-C", 130)
-    assert stopped(workdir, config, signal.SIGTERM, "SIGTERM", 143) > first
+    saved = stopped(workdir, config, signal.SIGTERM, "SIGTERM", 143)
+    assert saved > first
+    killed(workdir, config, saved, "--set=train.save_every=1000")
     workflows.train(config, str(workdir), tf.distribute.get_strategy())
     assert_same_run(workdir, whole)
+    assert_same_weights(workdir, whole)
 
 
 @pytest.mark.thorough

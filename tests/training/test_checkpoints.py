@@ -43,11 +43,11 @@ class Run:
 
 @pytest.mark.parametrize("config", [small_config(), modern(small_config())], ids=["sgd", "adamw"])
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, config):
-    whole, first = Run(tmp_path / "whole", config), Run(tmp_path / "run", config)
-    whole.advance([0, 1, 2])
-    first.advance([0, 1])
-    first.checkpoints.save()
-    second = Run(tmp_path / "run", config)
+    whole = Run(tmp_path, config)
+    whole.advance([0, 1])
+    whole.checkpoints.save()
+    whole.advance([2])
+    second = Run(tmp_path, config)
     assert second.checkpoints.restore_last()
     assert int(second.variables.step) == 2
     second.advance([2])
@@ -57,14 +57,14 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, config):
 
 
 def test_an_empty_workdir_has_nothing_to_restore(tmp_path):
-    assert not Run(tmp_path).checkpoints.restore_last()
+    assert not FewVariables(tmp_path).checkpoints.restore_last()
     assert Workdir(str(tmp_path)).checkpoint() is None
 
 
 def test_only_the_last_ones_are_kept_and_the_best_is_beside_them(tmp_path):
-    run = Run(tmp_path)
+    run = FewVariables(tmp_path)
     for step, ap in ((1, 0.2), (2, 0.5), (3, 0.3)):
-        run.variables.step.assign(step)
+        run.step.assign(step)
         run.checkpoints.save()
         assert run.checkpoints.save_if_best(ap) == (ap != 0.3)
     assert run.checkpoints.best() == {"step": 2, "AP": 0.5}
