@@ -20,6 +20,7 @@ from edet.workdir import Workdir
 from edet.workflows.configuration import run_config
 from tests import small
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 assert small.BACKBONES  # importing it makes its backbone known
 
 OVERRIDES = [
@@ -52,7 +53,7 @@ def strategy():
 @pytest.fixture(scope="module")
 def workdir(records, strategy, tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("run"))
-    config = configured(records, "train.steps=150", "train.eval_every=150")
+    config = configured(records, "train.steps=120", "train.eval_every=120")
     workflows.train(config, folder, strategy, evaluate_too=True)
     return folder
 
@@ -116,7 +117,9 @@ def test_an_exported_file_has_the_networks_miou(workdir, strategy, tmp_path, cap
     assert found["network"]["mIOU"] >= 0.9
 
 
-def test_boxes_and_pixels_are_trained_evaluated_and_predicted_together(records, strategy, tmp_path):
+def test_boxes_and_pixels_are_trained_evaluated_and_predicted_together(
+    records, strategy, tmp_path, eagerly
+):
     config = configured(
         records, "model.heads=[detection, segmentation]", "train.steps=1", "train.eval_every=1",
         "model.labels={1: disc, 2: square, 3: triangle}", "model.head_repeats=1",

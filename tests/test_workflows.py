@@ -23,7 +23,7 @@ from edet.records.writing import write_records
 from edet.runtime.interruption import Workers
 from edet.training import pace
 from edet.workdir import Workdir
-from edet.workflows import evaluation
+from edet.workflows import evaluation, training
 from edet.workflows.common import checked_records, load_predictor
 from edet.workflows.configuration import run_config
 from edet.workflows.serving import published_latency
@@ -284,15 +284,27 @@ def test_a_run_of_minutes_is_the_run_of_as_many_steps(
     workdir, config, strategy, tmp_path, monkeypatch, capsys
 ):
     """Each step of the measured run is that of `train.steps`; the same command goes on with it."""
+
+    def measure(*arguments):
+        tf.config.run_functions_eagerly(True)
+        found = pace.measure_pace(*arguments)
+        tf.config.run_functions_eagerly(False)
+        return found
+
+    monkeypatch.setattr(training, "measure_pace", measure)
+    monkeypatch.setattr(training, "plot_history", lambda *_: None)
     monkeypatch.setattr(pace, "_MEASURED", 0.0)
+    monkeypatch.setattr(pace, "_FEWEST", 1)
     monkeypatch.setattr(pace.Pace, "steps_within", lambda self, seconds, minutes: 6)
-    timed = replace(config, train={"minutes": 5.0, "steps": 0})
-    workflows.train(timed, str(tmp_path), strategy)
-    losses = [row["total_loss"] for row in Workdir(str(tmp_path)).history()]
+    timed, run = replace(config, train={"minutes": 5.0, "steps": 0}), Workdir(str(tmp_path))
+    workflows.train(timed, run.path, strategy)
+    losses = [row["total_loss"] for row in run.history()]
     assert losses == [row["total_loss"] for row in Workdir(str(workdir)).history()]
     assert capsys.readouterr().out.count("measuring how many steps fit into 5 minutes") == 1
     monkeypatch.delattr(pace.Pace, "steps_within")  # nothing is measured again
-    assert workflows.train(timed, str(tmp_path), strategy)["steps"] == 6
+    plan = training._plan(timed, run, strategy, evaluate_too=False)
+    again = training._fit_to_minutes(timed, run, strategy, plan, started=0.0)
+    assert again.recipe.total_steps == 6
 
 
 def test_patience_without_evaluations_is_refused(config, strategy, tmp_path):
