@@ -143,7 +143,7 @@ def test_boxes_and_classes_of_a_batch_worked_out_by_hand(tmp_path):
     np.testing.assert_array_equal(batch["gt_classes"][1 - with_boxes], [-1] * 5)
 
 
-def test_boxes_beyond_max_boxes_are_left_out_and_counted(tmp_path):
+def test_boxes_beyond_max_boxes_are_left_out_and_counted(tmp_path, pngs):
     file = write(tmp_path / "a", [record(9, class_ids=(1,) * 5 + (3,) * 2)])
     (batch,) = batches(make_train_dataset(still(batch_size=1), [file]), 1)
     np.testing.assert_array_equal(batch["gt_classes"], [[0] * 5])
@@ -182,10 +182,22 @@ def test_an_image_is_augmented_anew_in_every_epoch(stream):
 
 
 @pytest.mark.parametrize("skip_steps", [1, 9])
-def test_skipping_steps_equals_running_them(files, stream, skip_steps):
+def test_skipping_steps_equals_running_them(files, stream, skip_steps, pngs):
     # 13 images in batches of 4: step 9 begins with the last but three of the third epoch.
     resumed = make_train_dataset(config(), files, skip_steps=skip_steps)
     assert_same(stream[skip_steps : skip_steps + 4], batches(resumed, 4))
+
+
+@pytest.fixture
+def pngs(monkeypatch):
+    """Pictures are decoded by one operation: to trace what tells all kinds apart takes a second."""
+
+    def decode(example, *_):
+        gone = ("encoded", "target")
+        others = {name: value for name, value in example.items() if name not in gone}
+        return others | {"image": tf.io.decode_png(example["encoded"], 3), "is_decoded": True}
+
+    monkeypatch.setattr(reading, "decode_parsed", decode)
 
 
 @pytest.fixture
@@ -245,7 +257,7 @@ def mosaics(files):
     return batches(make_train_dataset(settings, files, total_steps=10), 10)
 
 
-def test_colours_change_within_their_settings_and_leave_boxes_and_padding(files, plain):
+def test_colours_change_within_their_settings_and_leave_boxes_and_padding(files, plain, pngs):
     found = batches(make_train_dataset(still_with(**COLORS), files), 4)
     factors = []
     for one, other in zip(plain, found, strict=False):
@@ -275,14 +287,14 @@ def test_a_mosaic_shows_its_image_and_the_next_three_of_the_step(plain, mosaics)
     assert_same(plain[8:], mosaics[8:])  # the last two tenths
 
 
-def test_skipping_steps_with_mosaics_and_colours_equals_running_them(files):
+def test_skipping_steps_with_mosaics_and_colours_equals_running_them(files, pngs):
     settings = schema.replace(config(), augment={"mosaic": 0.5, "mosaic_off": 0.2, **COLORS})
     whole = batches(make_train_dataset(settings, files, total_steps=10), 10)
     resumed = make_train_dataset(settings, files, skip_steps=5, total_steps=10)
     assert_same(whole[5:], batches(resumed, 5))
 
 
-def test_replicas_of_one_host_share_the_mosaics_of_one_replica(files, mosaics):
+def test_replicas_of_one_host_share_the_mosaics_of_one_replica(files, mosaics, pngs):
     quarters = make_train_dataset(still_with(mosaic=1.0), files, context(0, 1, replicas=4))
     quarters = batches(quarters, 8)
     for key in mosaics[0]:
@@ -339,7 +351,7 @@ def test_a_host_skips_its_own_records(files, hosts, unread):
     assert_same(whole[9:], batches(resumed, 3))
 
 
-def test_replicas_of_one_host_share_the_batch_of_one_replica(files, stream):
+def test_replicas_of_one_host_share_the_batch_of_one_replica(files, stream, pngs):
     halves = make_train_dataset(config(), files, context(0, 1, replicas=2))
     halves = batches(halves, 6)
     for key in stream[0]:
@@ -406,7 +418,7 @@ def test_stopping_early_reports_no_image(dataset, capfd):
     assert "Skipped" not in capfd.readouterr().err
 
 
-def test_an_unknown_class_id_ends_the_iteration_with_a_sentence(tmp_path):
+def test_an_unknown_class_id_ends_the_iteration_with_a_sentence(tmp_path, pngs):
     file = write(tmp_path / "größe", [record(10), record(20, class_ids=(1, 2))])
     with pytest.raises(UserError) as error, user_errors([file]):
         batches(make_train_dataset(config(batch_size=2), [file]), 1)
@@ -427,7 +439,7 @@ def test_a_damaged_file_ends_the_iteration_with_a_sentence(tmp_path):
         batches(make_train_dataset(config(batch_size=2), [file]), 1)
 
 
-def test_a_record_of_another_schema_ends_the_iteration_with_a_sentence(tmp_path):
+def test_a_record_of_another_schema_ends_the_iteration_with_a_sentence(tmp_path, pngs):
     file = write(tmp_path / "a", [record(10), tf.train.Example().SerializeToString()])
     with (
         pytest.raises(UserError, match="a, record 1 has no image/encoded"),
@@ -436,7 +448,7 @@ def test_a_record_of_another_schema_ends_the_iteration_with_a_sentence(tmp_path)
         batches(make_eval_dataset(config().model, [file], 2), 1)
 
 
-def test_a_record_whose_error_quotes_bytes_ends_the_iteration_with_a_sentence(tmp_path):
+def test_a_record_whose_error_quotes_bytes_ends_the_iteration_with_a_sentence(tmp_path, pngs):
     """Python cannot make TensorFlow's error of such a message and raises UnicodeDecodeError."""
     file = write(tmp_path / "a", [record(10), UNKNOWN_FIELD])
     words = "a, record 1 is not a tf.Example that TensorFlow parses"
@@ -451,7 +463,7 @@ def test_other_errors_pass_through_as_they_are(files):
         tf.reshape(tf.zeros([3]), [2])
 
 
-def test_evaluation_keeps_the_order_and_marks_what_fills_up(files):
+def test_evaluation_keeps_the_order_and_marks_what_fills_up(files, pngs):
     dataset = make_eval_dataset(still().model, files, 4)
     spec = {key: (s.shape.as_list(), s.dtype.name) for key, s in dataset.element_spec.items()}
     assert spec == {
@@ -469,22 +481,9 @@ def test_evaluation_keeps_the_order_and_marks_what_fills_up(files):
     np.testing.assert_array_equal(values[:13], 10 * (index[:13] + 1))
 
 
-@pytest.fixture
-def blank(monkeypatch):
-    """Pictures of 24 x 32 are taken for black ones: to trace what decodes them takes a second."""
-
-    def decode(example, *_):
-        others = {name: value for name, value in example.items() if name != "encoded"}
-        return others | {"image": tf.zeros([24, 32, 3], tf.uint8), "is_decoded": True}
-
-    monkeypatch.setattr(reading, "decode_parsed", decode)
-
-
 @pytest.mark.parametrize(("hosts", "replicas"), [(2, 4), (3, 3), (1, 2)])
 @pytest.mark.parametrize("detect", [{}, {"flip": True, "tile": (8, 16)}])
-def test_evaluation_decodes_every_picture_once_over_all_hosts(
-    files, hosts, replicas, detect, blank
-):
+def test_evaluation_decodes_every_picture_once_over_all_hosts(files, hosts, replicas, detect, pngs):
     """And gives every host as many steps as the longest has: one host ends, several fill up."""
     model, windows = config(size=8).model, None
     if detect:
