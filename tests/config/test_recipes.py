@@ -34,6 +34,7 @@ def test_a_recipe_is_the_values_that_it_stands_for(name):
         (["train.steps=9", "model.num_classes=3"], None, "modern"),
         (["train.learning_rate=0.1"], None, "paper"),
         (["loss.gamma=1.25"], None, "paper"),
+        (["augment.jitter_min=0.8"], None, "modern"),  # pictures are of no recipe
         (["model.heads=[detection,segmentation]"], None, "paper"),
         ([], [], "paper"),  # released weights that ask for nothing special
         (["train.recipe=modern", "train.learning_rate=0.1"], [], "modern"),
