@@ -97,9 +97,8 @@ def train(
         checkpoints.save()
 
     def is_over() -> bool:
-        over = False
-        if evaluate and done and is_due(recipe.eval_every):
-            over = workers.mean(evaluate(done, lambda: stop.check(done)))[0]  # the chief knows
+        due = evaluate and done and is_due(recipe.eval_every)
+        over = due and workers.mean(evaluate(done, lambda: stop.check(done)))[0]  # the chief knows
         return bool(over) or done == total
 
     with StopRequest() as stop, contextlib.ExitStack() as at_the_end:
