@@ -85,7 +85,8 @@ def test_training_and_evaluation_run_on_the_cores_in_bfloat16(calls, tmp_path, u
             "model.image_size=64", "model.backbone=efficientnet-lite-tiny", "model.max_level=5",
             "model.labels={1: disc, 2: square, 3: triangle}", "model.pyramid_width=16",
             "model.pyramid_repeats=1", "model.head_repeats=1", "train.steps=2",
-            "train.log_every=2", "data.batch_size=4", "data.eval_batch_size=3",
+            "train.log_every=2", "train.eval_every=2", "data.batch_size=4",
+            "data.eval_batch_size=3",
             f"data.train_records={tmp_path}/train-*", f"data.eval_records={tmp_path}/eval-*",
         ],
     )  # fmt: skip

@@ -23,9 +23,10 @@ from tests.small import small_model
 CONFIG = replace(Config(), model=vars(small_model(fusion="channel_fast")))
 
 
-@pytest.fixture
-def workdir(tmp_path):
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
     """Raw weights are 1 higher than the averages."""
+    tmp_path = tmp_path_factory.mktemp("trained")
     network = build_network(CONFIG.model)
     variables = TrainingVariables(network)
     for variable in network.variables:
@@ -89,4 +90,4 @@ def test_a_failed_conversion_leaves_nothing(workdir, tmp_path):
     save_config(replace(Config(), model=vars(other)), tmp_path / "model.yaml")
     with pytest.raises(UserError, match="does not fit"):
         _convert(workdir, tmp_path / "out", f"--config={tmp_path / 'model.yaml'}")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.yaml", "run"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.yaml"]

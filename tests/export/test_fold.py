@@ -31,17 +31,23 @@ def assert_same_outputs(network, folded, size):
         np.testing.assert_allclose(found[name], value, rtol=0, atol=limit, err_msg=name)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "efficientdet-d0", "efficientdet-lite0",
-        pytest.param("efficientdet-d3", marks=pytest.mark.thorough),
-    ],
-)  # fmt: skip
+# The same of small networks: the next tests.
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["efficientdet-d0", "efficientdet-lite0", "efficientdet-d3"])
 def test_released_models_keep_their_outputs(name):
     """Within 1e-4 of the maximum; seen: some 1e-6."""
     model = load_config(name, overrides=["model.image_size=[64,96]"]).model
     network = filled(model)
+    assert_same_outputs(network, fold(network), (64, 96))
+
+
+def test_squeeze_and_excitation_keeps_its_outputs():
+    """With all else that D0 has: swish, weighted fusion, five levels."""
+    network = filled(
+        small_model(
+            backbone="efficientnet-w0.35-d0.3", activation="swish", fusion="fast", max_level=7
+        )
+    )
     assert_same_outputs(network, fold(network), (64, 96))
 
 

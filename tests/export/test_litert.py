@@ -234,26 +234,35 @@ def test_int8_weights_have_a_scale_for_every_channel(file_of):
     assert found > 20
 
 
-DIFFERENT = ("efficientdet-d0", "efficientdet-lite0")
-RELEASED = [
-    pytest.param(name, marks=[] if name in DIFFERENT else pytest.mark.thorough)
-    for name in list_models()
-    if "lite" in name or name in DIFFERENT
-]
+# As D0's: squeeze and excitation, swish, weighted fusion, five levels.
+LIKE_D0 = small_model(
+    backbone="efficientnet-w0.35-d0.3", activation="swish", fusion="fast", max_level=7,
+    image_size=64,
+)  # fmt: skip
+RELEASED = [name for name in list_models() if "lite" in name or name == "efficientdet-d0"]
 
 
-@pytest.mark.parametrize("name", RELEASED)
-def test_every_released_lite_size_and_d0_converts(name, tmp_path):
+def assert_converts(config, folder):
     """At 64 x 64, logits and deltas within 1e-4 of the largest."""
-    overrides = ["model.image_size=64", "export.format=litert", "export.outputs=network"]
-    config = load_config(name, overrides=overrides)
+    config = replace(config, export={"format": "litert", "outputs": "network"})
     network = build_network(config.model)
-    path = export_litert(network, config, str(tmp_path / "x.tflite"))
+    path = export_litert(network, config, str(folder / "x.tflite"))
     image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
     expected = network(normalize_images(image, config.model))
     for name, value in load_exported(path).network(image).items():
         largest = np.abs(expected[name]).max()
         np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-4 * largest)
+
+
+def test_a_network_with_all_that_d0_has_converts(tmp_path):
+    assert_converts(replace(Config(), model=vars(LIKE_D0)), tmp_path)
+
+
+# The small networks above are lite0's kind, the one before is D0's.
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", RELEASED)
+def test_every_released_lite_size_and_d0_converts(name, tmp_path):
+    assert_converts(load_config(name, overrides=["model.image_size=64"]), tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -382,8 +382,8 @@ def test_an_export_that_fails_leaves_only_the_old_version(parts, tmp_path, monke
     assert (folder / "7" / "saved_model.pb").read_bytes() == b"old"
 
 
-def test_the_white_level_is_one_rule_in_detector_saved_model_and_records():
-    network, config = small_network()
+def test_the_white_level_is_one_rule_in_detector_saved_model_and_records(parts):
+    network, config = parts
     config = replace(config, model={"white_level": 4095})
     values = np.random.default_rng(0).integers(0, 4096, (64, 96), np.uint16)
     picture = png(values)

@@ -169,7 +169,11 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(folder, detect
         predict(detector, [folder / "in"], folder / "file")
 
 
-@pytest.mark.parametrize("detect", [{}, {"flip": True}])
+@pytest.mark.parametrize(
+    "detect",
+    # test_tta.py shows that mirrored looks give the same whoever asks
+    [{}, pytest.param({"flip": True}, marks=pytest.mark.thorough)],
+)
 def test_a_folder_of_everything_is_predicted_and_nothing_is_lost(folder, network, detect):
     pytest.importorskip("av", reason="needs the extra: pip install 'edet[video]'")
     from tests.inference.test_video import HEIGHT, WIDTH, scene, turn, write_video

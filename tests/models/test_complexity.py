@@ -48,11 +48,11 @@ def profiled(network: keras.Model) -> dict[str, list[int]]:
     ],
 )  # fmt: skip
 def test_costs_are_what_tensorflows_profiler_says_of_the_graph(changes):
-    model = small_model(**changes)
-    found = count_cost(build_network(model))
+    network = build_network(small_model(**changes))
+    found = count_cost(network)
     assert {
         part: [found[part].multiply_adds, found[part].activation_bytes] for part in PARTS
-    } == profiled(build_network(model))
+    } == profiled(network)
 
 
 def test_an_outline_costs_what_the_network_does_and_holds_no_weights():

@@ -7,7 +7,7 @@ import tensorflow as tf
 from edet.config.labels import mask_labels_of
 from edet.config.loading import load_config
 from edet.config.schema import ConfigError, ModelConfig, SegmentationConfig
-from edet.models.complexity import count_cost
+from edet.models.complexity import count_cost, outline
 from edet.models.efficientdet import build_network
 from edet.weights.reference_names import reference_names
 from tests.conftest import REPOSITORY
@@ -24,7 +24,7 @@ def test_the_papers_network_has_its_parameters_and_multiply_adds_within_three_pe
     assert (model.backbone, model.pyramid_width, model.pyramid_repeats, model.heads) == (
         "efficientnet-b4", 128, 3, ("segmentation",),
     )  # fmt: skip
-    network = build_network(model)
+    network = outline(model)
     assert {name: y.shape for name, y in network.output.items()} == {
         "segmentation_logits": (None, 156, 156, 21)
     }
@@ -46,14 +46,14 @@ def test_a_joint_network_detects_on_p3_to_p7_and_segments_p2():
 
 def test_a_detector_has_the_variables_that_it_had():
     """Released weights know no other names, whatever the settings of the other head are."""
-    before = [v.path for v in build_network(small_model()).variables]
-    after = [v.path for v in build_network(small_model(segmentation=SMALL)).variables]
+    before = [v.path for v in outline(small_model()).variables]
+    after = [v.path for v in outline(small_model(segmentation=SMALL)).variables]
     assert before == after
 
 
 def test_projecting_once_makes_one_projection_a_level():
     def projections(**changes):
-        return [v.path for v in build_network(small_model(max_level=7, **changes)).variables
+        return [v.path for v in outline(small_model(max_level=7, **changes)).variables
                 if v.path.startswith("pyramid") and v.path.endswith("_conv/kernel")]  # fmt: skip
 
     # The small backbone's P3 has the pyramid's width already.
@@ -65,7 +65,7 @@ def test_projecting_once_makes_one_projection_a_level():
 
 def test_what_the_reference_does_not_have_keeps_our_names():
     model = small_model(heads=("segmentation",), segmentation=SMALL)
-    names = reference_names(build_network(model), model)
+    names = reference_names(outline(model), model)
     kernel = "segmentation_head.predict/pointwise_kernel"
     assert names[kernel] == [kernel]
     assert names["backbone.stem_conv/kernel"] == ["efficientnet-lite-tiny/stem/conv2d/kernel"]
