@@ -191,13 +191,12 @@ class NearestResize(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Maps [B, H, W, C] to [B, height, width, C]."""
-        size = [self.height, self.width]
+        size, double = [self.height, self.width], [2 * side for side in x.shape[1:3]]
 
         def resize(x: tf.Tensor) -> tf.Tensor:
             """Returns [B, height, width, C] of [B, h, w, C]."""
             # For 2n - 1 of n, such as 5 of 3, floor(i * n / (2n - 1)) is floor(i / 2): NPUs double
             # and cut off, but know no factor of 5 / 3.
-            double = [2 * side for side in x.shape[1:3]]
             is_double = all(d - s in (0, 1) for d, s in zip(double, size, strict=True))
             y = tf.raw_ops.ResizeNearestNeighbor(
                 images=x, size=double if is_double else size, half_pixel_centers=False
@@ -206,7 +205,7 @@ class NearestResize(keras.layers.Layer):
 
         def collect(g: tf.Tensor) -> tf.Tensor:
             """Sums the gradients of a pixel's copies. XLA has no kernel for the op's own."""
-            if all(2 * source == target for source, target in zip(x.shape[1:3], size, strict=True)):
+            if double == size:
                 return 4.0 * tf.nn.avg_pool2d(g, 2, 2, "VALID")
             rows, columns = (
                 tf.one_hot([i * source // target for i in range(target)], source, dtype=x.dtype)
