@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 
 from tests.browser import chromium, tab
-from tests.graphs import run_graphs_as_traced
+from tests.graphs import eager, run_graphs_as_traced
 
 # What nohup or a background job of a script has ignored would stay ignored in every test.
 for _number in (signal.SIGHUP, signal.SIGINT):
@@ -75,12 +75,9 @@ def _garbage_is_looked_for_less_often():
 
 @pytest.fixture
 def eagerly():
-    """Without graphs: a step of a small network is done ten times before it is traced."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    """Without graphs, see `tests.graphs.eager`."""
+    with eager():
+        yield
 
 
 @pytest.fixture(scope="module")

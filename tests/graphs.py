@@ -1,5 +1,6 @@
 """How the graphs of tests are run."""
 
+import contextlib
 import os
 
 
@@ -12,3 +13,15 @@ def run_graphs_as_traced() -> None:
 
     if "EDET_TESTS_OPTIMIZE" not in os.environ:
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@contextlib.contextmanager
+def eager():
+    """Runs the block without graphs: a small network does ten steps before one is traced."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)

@@ -30,6 +30,7 @@ from edet.workflows.serving import published_latency
 from edet.workflows.training import refuse_fewer_steps
 from tests import small
 from tests.conftest import REPOSITORY
+from tests.graphs import eager
 
 assert small.BACKBONES  # importing it makes its backbone known
 
@@ -286,10 +287,8 @@ def test_a_run_of_minutes_is_the_run_of_as_many_steps(
     """Each step of the measured run is that of `train.steps`; the same command goes on with it."""
 
     def measure(*arguments):
-        tf.config.run_functions_eagerly(True)
-        found = pace.measure_pace(*arguments)
-        tf.config.run_functions_eagerly(False)
-        return found
+        with eager():
+            return pace.measure_pace(*arguments)
 
     monkeypatch.setattr(training, "measure_pace", measure)
     monkeypatch.setattr(training, "plot_history", lambda *_: None)
