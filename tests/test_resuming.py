@@ -118,7 +118,7 @@ def assert_same_weights(found, expected):
 def test_a_run_that_was_killed_is_the_undisturbed_one(config, whole, tmp_path):
     """It goes on from step 4 and does what came after it again."""
     workdir = tmp_path / "run"
-    killed(workdir, config, 5)
+    killed(workdir, config, 4)  # three steps before the next save
     assert Workdir(str(workdir)).checkpoint("last").endswith("ckpt-4")
     workflows.train(config, str(workdir), tf.distribute.get_strategy())
     assert_same_run(workdir, whole)
