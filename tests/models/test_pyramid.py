@@ -102,6 +102,7 @@ def test_the_gate_of_global_attention_belongs_to_a_channel_of_an_image():
 @pytest.mark.parametrize("network", FEATURE_NETWORKS)
 def test_a_cell_computes_each_output_from_the_levels_of_its_drawing_and_no_other(network):
     """By changing one input at a time; the widths differ from the pyramid's at some levels."""
+    keras.utils.set_random_seed(0)  # some weights let a change of 1 through as less than 1e-6
     inputs = {
         level: keras.Input((2 ** (7 - level), 2 ** (8 - level), 6 if level > 4 else 5))
         for level in LEVELS
@@ -112,7 +113,7 @@ def test_a_cell_computes_each_output_from_the_levels_of_its_drawing_and_no_other
     values = [rng.normal(size=(1, *x.shape[1:])).astype("float32") for x in inputs.values()]
     usual = model(values)
     for k, changed in enumerate(LEVELS):
-        others = [values[i] + (1.0 if i == k else 0.0) for i in range(len(values))]
+        others = [values[i] + (100.0 if i == k else 0.0) for i in range(len(values))]
         for level, before, after in zip(LEVELS, usual, model(others), strict=True):
             moved = float(np.abs(after - before).max()) > 1e-6
             assert moved == (changed in REACHED[network][level]), (changed, level)
