@@ -140,9 +140,11 @@ def _run(
         )  # fmt: skip
     batches = _batches(config, strategy, records, done, recipe.total_steps)
     update = TrainingStep(network, tasks_of(config), recipe)
+    with training_graphs(strategy):  # those of the input, too
+        batches = iter(batches)
     with contextlib.closing(reporter), user_errors(records.files):
         run_training(
-            strategy, variables, update, recipe, iter(batches), checkpoints, reporter,
+            strategy, variables, update, recipe, batches, checkpoints, reporter,
             lambda ids: describe_images(records.files, ids), evaluate_at,
         )  # fmt: skip
     if not is_chief:
