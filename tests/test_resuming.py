@@ -115,6 +115,8 @@ def assert_same_weights(found, expected):
             np.testing.assert_allclose(values[name], value, rtol=0, atol=1e-5, err_msg=name)
 
 
+# tests/training/test_checkpoints.py shows it of a run that stopped, without a process.
+@pytest.mark.thorough
 def test_a_run_that_was_killed_is_the_undisturbed_one(config, whole, tmp_path):
     """It goes on from step 4 and does what came after it again."""
     workdir = tmp_path / "run"

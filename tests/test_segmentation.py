@@ -108,6 +108,8 @@ def test_pictures_get_masks_overlays_and_shares(workdir, tmp_path):
     assert (tmp_path / "out" / "overlays" / "street.png").exists()
 
 
+# tests/inference/test_segmenter.py shows it of the pixels of single pictures.
+@pytest.mark.thorough
 def test_an_exported_file_has_the_networks_miou(workdir, strategy, tmp_path, capsys):
     config = replace(run_config(workdir, None, None, []), export={"format": "litert"})
     exported = workflows.export(config, workdir, "", str(tmp_path / "m.tflite"))

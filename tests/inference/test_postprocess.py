@@ -314,7 +314,7 @@ def assert_equal_to_reference(mode, outputs, anchors, figures, image, target):
     np.testing.assert_allclose(boxes * scale, at(figures[f"{mode}/boxes"])[:count], atol=1e-4)
 
 
-@pytest.mark.parametrize("target", [*TARGETS, "xla"])
+@pytest.mark.parametrize("target", [*TARGETS, pytest.param("xla", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("mode", REFERENCE_MODES)
 def test_detections_equal_the_reference(golden, mode, target):
     # The file keeps the 973 of 2907 anchors that score at least as much as the last detection; the

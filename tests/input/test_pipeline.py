@@ -413,7 +413,7 @@ def test_a_batch_without_any_readable_image_is_blank(tmp_path):
 
 
 def test_stopping_early_reports_no_image(dataset, capfd):
-    for _ in range(4):
+    for _ in range(2):
         batches(dataset, 1)
     assert "Skipped" not in capfd.readouterr().err
 
@@ -481,7 +481,9 @@ def test_evaluation_keeps_the_order_and_marks_what_fills_up(files, pngs):
     np.testing.assert_array_equal(values[:13], 10 * (index[:13] + 1))
 
 
-@pytest.mark.parametrize(("hosts", "replicas"), [(2, 4), (3, 3), (1, 2)])
+@pytest.mark.parametrize(
+    ("hosts", "replicas"), [(2, 4), pytest.param(3, 3, marks=pytest.mark.thorough), (1, 2)]
+)
 @pytest.mark.parametrize("detect", [{}, {"flip": True, "tile": (8, 16)}])
 def test_evaluation_decodes_every_picture_once_over_all_hosts(files, hosts, replicas, detect, pngs):
     """And gives every host as many steps as the longest has: one host ends, several fill up."""

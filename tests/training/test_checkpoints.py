@@ -41,7 +41,13 @@ class Run:
         }
 
 
-@pytest.mark.parametrize("config", [small_config(), modern(small_config())], ids=["sgd", "adamw"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(small_config(), id="sgd", marks=pytest.mark.thorough),
+        pytest.param(modern(small_config()), id="adamw"),
+    ],
+)
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, config):
     whole = Run(tmp_path, config)
     whole.advance([0, 1])
