@@ -8,6 +8,7 @@ import datetime
 import gc
 import os
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import keras
@@ -138,11 +139,9 @@ def _run(
             evaluation, workdir, evaluated, variables, checkpoints, reporter, measured_on, goes_on,
             config.train.patience,
         )  # fmt: skip
-    batches = _batches(config, strategy, records, done, recipe.total_steps)
     update = TrainingStep(network, tasks_of(config), recipe)
-    with training_graphs(strategy):  # those of the input, too
-        batches = iter(batches)
     with contextlib.closing(reporter), user_errors(records.files):
+        batches = _batches(config, strategy, records, done, recipe.total_steps)
         run_training(
             strategy, variables, update, recipe, batches, checkpoints, reporter,
             lambda ids: describe_images(records.files, ids), evaluate_at,
@@ -227,10 +226,10 @@ def _fit_to_minutes(
 def _pace(config: Config, strategy: tf.distribute.Strategy, plan: _Plan) -> Pace:
     started = time.monotonic()
     network, variables = _trained(config, plan.recipe, strategy)
-    batches = _batches(config, strategy, plan.records)
     update = TrainingStep(network, tasks_of(config), plan.recipe)
     with training_graphs(strategy), user_errors(plan.records.files):
-        return measure_pace(make_inner_loop(strategy, variables, update), iter(batches), started)
+        batches = _batches(config, strategy, plan.records)
+        return measure_pace(make_inner_loop(strategy, variables, update), batches, started)
 
 
 def _steps_of_first_start(config: Config, workdir: Workdir) -> int:
@@ -245,10 +244,12 @@ def _steps_of_first_start(config: Config, workdir: Workdir) -> int:
 def _batches(
     config: Config, strategy: tf.distribute.Strategy, records: RecordSet, done: int = 0,
     total_steps: int | None = None,
-) -> tf.distribute.DistributedDataset:  # fmt: skip
-    return strategy.distribute_datasets_from_function(
+) -> Iterator[dict[str, tf.Tensor]]:  # fmt: skip
+    dataset = strategy.distribute_datasets_from_function(
         lambda context: make_train_dataset(config, records, context, done, total_steps)
     )
+    with training_graphs(strategy):  # its functions, too
+        return iter(dataset)
 
 
 def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> list[str]:
