@@ -63,3 +63,9 @@ def test_instructions_are_those_of_their_own_function_and_address(tmp_path):
 )
 def test_an_instruction_is_named_by_what_it_does(mnemonic, what):
     assert instructions.kind(mnemonic) == what
+
+
+def test_a_missing_program_is_named_with_its_package(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="no valgrind here; install the package valgrind"):
+        instructions.main("litert", "d0.tflite")

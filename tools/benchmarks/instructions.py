@@ -13,6 +13,7 @@ from __future__ import annotations
 import collections
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,10 +62,10 @@ def costs(path: str) -> Costs:
     with open(path, encoding="utf-8") as lines:
         for line in lines:
             if match := re.match(r"c?(ob|fn)=\((\d+)\)(?: (.*))?", line):
-                kind, number, name = match.groups()
-                names[kind].setdefault(number, name)
+                what, number, name = match.groups()
+                names[what].setdefault(number, name)
                 if not line.startswith("c"):
-                    place[kind] = names[kind][number]
+                    place[what] = names[what][number]
             elif line.startswith("calls="):
                 is_call = True  # the next line is what the callee took, which has lines of its own
             elif match := _COST.match(line.rstrip()):
@@ -94,6 +95,9 @@ def kind(mnemonic: str | None) -> str:
 
 def main(engine: str, file: str, python: str = sys.executable, lines: str = "12") -> None:
     """Measures and prints."""
+    for needed, package in (("valgrind", "valgrind"), ("objdump", "binutils")):
+        if not shutil.which(needed):
+            raise SystemExit(f"there is no {needed} here; install the package {package}.")
     with tempfile.TemporaryDirectory() as folder:
         target = os.path.join(folder, "callgrind")
         profile(engine, file, python, target)
@@ -103,9 +107,8 @@ def main(engine: str, file: str, python: str = sys.executable, lines: str = "12"
         functions[f"{os.path.basename(name)} {function}"] += cost
         objects[name] += cost
     most = objects.most_common(1)[0][0]
-    words = (
-        mnemonics(most) if os.path.exists(most) else {}
-    )  # what is compiled as it runs has no file
+    # What is compiled as it runs has no file.
+    words = mnemonics(most) if os.path.exists(most) else {}
     kinds = collections.Counter()
     for (name, _, address), cost in spent.items():
         kinds[kind(words.get((name, address)))] += cost
