@@ -2,10 +2,10 @@
 
 TensorFlow hands convolutions and their gradients to oneDNN, which is slower at some of them than
 TensorFlow itself (docs/speed.md). Here are the same layers by other operations: a 1 x 1 convolution
-as a product of matrices, the gradient of a depthwise filter by TensorFlow's kernel, and swish with
-a gradient that computes no second sigmoid. Only the network that a CPU trains is made of them
-(`build_network`'s `for_cpu`): compilers of other devices choose for themselves, and what is
-exported stays what Keras makes.
+as a product of matrices, with squeeze-and-excite's gate in the smaller factor; the gradient of a
+depthwise filter by TensorFlow's kernel; and swish that keeps its derivative. Only the network that
+a CPU trains is made of them (`build_network`'s `for_cpu`): compilers of other devices choose for
+themselves, and what is exported stays what Keras makes.
 
 Shapes: B images, H, W size of a feature map, C channels. Everything is channels-last.
 """
@@ -18,6 +18,12 @@ import tensorflow as tf
 
 class Conv2D(keras.layers.Conv2D):
     """A convolution; one of 1 x 1 is a product of matrices, and so are its gradients."""
+
+    def call(self, inputs: tf.Tensor, gate: tf.Tensor | None = None) -> tf.Tensor:
+        """Maps [B, H, W, C] to [B, H', W', filters]; by `gated` if there is a gate [B, 1, 1, C]."""
+        if gate is None:
+            return super().call(inputs)
+        return gated(inputs, gate, tf.convert_to_tensor(self.kernel))
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Maps [B, H, W, C] to [B, H', W', filters], without the bias."""
@@ -53,15 +59,31 @@ def pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.reshape(product, [-1, height, width, product.shape[-1]])
 
 
+def gated(x: tf.Tensor, gate: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Returns `pointwise` of x [B, H, W, C] times a gate [B, 1, 1, C], with a kernel [1, 1, C, F].
+
+    Where an image has at least as many pixels as the kernel has filters, the gate multiplies the
+    kernel instead of the image; so the gate's gradient is a sum over the kernel, too.
+    """
+    _, height, width, channels = x.shape
+    filters = kernel.shape[-1]
+    if height * width < filters:
+        return pointwise(x * gate, kernel)
+    kernels = tf.reshape(gate, [-1, channels, 1]) * tf.reshape(kernel, kernel.shape[2:])
+    product = tf.matmul(tf.reshape(x, [-1, height * width, channels]), kernels)
+    return tf.reshape(product, [-1, height, width, filters])
+
+
 @tf.custom_gradient
 def silu(x: tf.Tensor):
-    """Returns x sigmoid(x), whose derivative is y + s - y s with s = sigmoid(x) and y = x s.
+    """Returns x s with s = sigmoid(x), whose derivative is s + x s (1 - s).
 
-    The layer that follows keeps y in any case, and s takes the place of x.
+    `SigmoidGrad` is x s (1 - s) in one pass; the derivative is computed while x and s are in the
+    cache, and is all that is kept.
     """
     s = tf.sigmoid(x)
-    y = x * s
-    return y, lambda upstream: upstream * (y + (s - y * s))
+    derivative = s + tf.raw_ops.SigmoidGrad(y=s, dy=x)
+    return x * s, lambda upstream: upstream * derivative
 
 
 def depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:

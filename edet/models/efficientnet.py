@@ -158,10 +158,15 @@ def _mbconv(
     )(x)  # fmt: skip
     x = style.batch_norm(x, f"{prefix}bn")
     x = style.activate(x, f"{prefix}activation")
+    by_gate = {}
     if block.squeeze:
         squeezed = max(1, int(block.channels_in * _SQUEEZE_RATIO))
-        x = _squeeze_excite(x, squeezed, style, f"{prefix}se_")
-    x = _conv(x, block.channels_out, 1, 1, style, f"{prefix}project_conv")
+        gate = _gate(x, squeezed, style, f"{prefix}se_")
+        if style.for_cpu:
+            by_gate = {"gate": gate}
+        else:
+            x = keras.layers.Multiply(name=f"{prefix}se_excite")([x, gate])
+    x = _conv(x, block.channels_out, 1, 1, style, f"{prefix}project_conv", **by_gate)
     x = style.batch_norm(x, f"{prefix}project_bn")
     if block.stride == 1 and block.channels_in == block.channels_out:
         if drop_rate:
@@ -170,27 +175,25 @@ def _mbconv(
     return x
 
 
-def _squeeze_excite(
-    x: keras.KerasTensor, squeezed: int, style: Style, prefix: str
-) -> keras.KerasTensor:
-    """Scales each channel by a gate computed from the image's mean of all channels."""
+def _gate(x: keras.KerasTensor, squeezed: int, style: Style, prefix: str) -> keras.KerasTensor:
+    """Squeezes: returns a factor for each channel, from the image's mean of all channels."""
     channels = x.shape[-1]
     gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{prefix}squeeze")(x)
     gate = _conv(gate, squeezed, 1, 1, style, f"{prefix}reduce", use_bias=True)
     gate = style.activate(gate, f"{prefix}reduce_activation")
     gate = _conv(gate, channels, 1, 1, style, f"{prefix}expand", use_bias=True)
-    gate = keras.layers.Activation("sigmoid", name=f"{prefix}gate")(gate)
-    return keras.layers.Multiply(name=f"{prefix}excite")([x, gate])
+    return keras.layers.Activation("sigmoid", name=f"{prefix}gate")(gate)
 
 
 def _conv(
     x: keras.KerasTensor, channels: int, kernel: int, stride: int, style: Style, name: str,
-    use_bias: bool = False,
+    use_bias: bool = False, **by_gate: keras.KerasTensor,
 ) -> keras.KerasTensor:  # fmt: skip
+    """A convolution, of x times a gate where `models.cpu` does both."""
     return style.layers.Conv2D(
         channels, kernel, stride, "same", use_bias=use_bias,
         kernel_initializer=_normal(2.0 / (kernel**2 * channels)), name=name,
-    )(x)  # fmt: skip
+    )(x, **by_gate)  # fmt: skip
 
 
 def _normal(variance: float) -> keras.Initializer:

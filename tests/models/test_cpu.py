@@ -58,8 +58,26 @@ def test_pointwise_convolution_equals_tensorflows():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("filters", [15, 16], ids=["kernel multiplied", "image multiplied"])
+def test_a_gate_and_a_convolution_equal_tensorflows(filters):
+    """An image has 15 pixels."""
+    compared(
+        cpu.gated, lambda x, gate, w: tf.nn.conv2d(x * gate, w, 1, "SAME"),
+        normal(2, 3, 5, 8), normal(2, 1, 1, 8, seed=2), normal(1, 1, 8, filters, seed=1),
+    )  # fmt: skip
+
+
 def test_swish_equals_tensorflows():
     compared(cpu.silu, tf.nn.silu, 4 * normal(2, 3, 5, 8))
+
+
+def test_the_derivative_of_swish_by_hand():
+    """At 0 it is 1/2; far to the right 1, far to the left 0, and never nan."""
+    x = tf.constant([0.0, 100.0, -100.0, 1e30, -1e30])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = cpu.silu(x)
+    np.testing.assert_allclose(tape.gradient(y, x), [0.5, 1, 0, 1, 0], atol=1e-30)
 
 
 def test_a_network_for_the_cpu_is_the_same_function_of_the_same_variables():
