@@ -6,11 +6,13 @@
 
 Every contender runs in a process of its own with --threads threads, and the processes take turns,
 a few runs each, round by round: whatever else the machine does meets all of them alike. Ratios are
-of medians, to the same network exported by Keras alone, unfolded. Peers without an environment are
-left out and named. Weights are random, which does not change the time.
+of medians, to the same network exported by Keras alone, unfolded. Memory is the most that a process
+held until it was warm, its libraries included. Peers without an environment are left out and named.
+Weights are random, which does not change the time.
 
     plain          keras.export of the network as it trains: variables, batch norm, fusion weights
-    saved_model    the signature `raw` of our export
+    saved_model    the signature `raw` of our export; saved_model_c that signature alone in
+                   TensorFlow's C library, as servers run it
     litert         our float32 file; litert_int8 our int8 file
     onnx           our file in onnxruntime; onnx_openvino the same in OpenVINO
     effdet_*       effdet's model of the same name: PyTorch as it comes, channels last; its ONNX
@@ -42,6 +44,7 @@ import tensorflow as tf
 from absl import flags
 from rich.progress import track
 from rich.table import Table
+from tensorflow.core.protobuf import saved_model_pb2
 
 from edet.cli.common import run
 from edet.config.labels import detectable
@@ -52,7 +55,7 @@ from edet.export.benchmark import machine_peak
 from edet.export.litert import export_litert
 from edet.export.onnx import export_onnx
 from edet.export.saved_model import export_saved_model
-from edet.files import write_json
+from edet.files import content_of, write_json
 from edet.geometry.anchors import make_anchors
 from edet.inference.postprocess import Postprocess
 from edet.models.complexity import count_cost
@@ -94,13 +97,14 @@ def compare(options: flags.FlagValues) -> None:
         network = network_like_trained(config)
         cost = count_cost(network)["total"]
         contenders = _export(network, config, folder) + _peers(config, folder)
-        times = _measure(contenders, _nms(config, options.batch), options)
+        times, memory = _measure(contenders, _nms(config, options.batch), options)
     base = statistics.median(times["plain"])
     rows = {
         name: {
             "milliseconds": statistics.median(values),
             "least": min(values),
             "ratio": statistics.median(values) / base,
+            "peak_mib": memory.get(name),
         }
         for name, values in times.items()
     }
@@ -157,9 +161,14 @@ def _export(network: keras.Model, config: Config, folder: str) -> list[Contender
     plain = os.path.join(folder, "plain")
     archive.write_out(plain, verbose=False)
     saved_model = export_saved_model(network, config, os.path.join(folder, "saved_model"))
+    one = dataclasses.replace(config.export, signatures="raw")
+    raw = export_saved_model(
+        network, dataclasses.replace(config, export=one), os.path.join(folder, "raw")
+    )
     contenders = [
         Contender("plain", "tensorflow", plain),
         Contender("saved_model", "tensorflow", saved_model),
+        Contender("saved_model_c", "tensorflow_c", raw_in_c(raw)),
         Contender("total", "tensorflow_total", saved_model),
     ]
     rng = np.random.default_rng(0)
@@ -175,6 +184,17 @@ def _export(network: keras.Model, config: Config, folder: str) -> list[Contender
     if os.path.exists(PEERS):
         contenders.append(Contender("onnx_openvino", "openvino", onnx, PEERS))
     return contenders
+
+
+def raw_in_c(folder: str) -> str:
+    """Writes what `CSession` takes to run a SavedModel's signature `raw`; returns the file."""
+    content = content_of(os.path.join(folder, "saved_model.pb"))
+    signature = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].signature_def["raw"]
+    (given,) = (info.name for info in signature.inputs.values())
+    taken = [signature.outputs[name].name for name in sorted(signature.outputs)]
+    path = f"{folder}.json"
+    write_json(path, {"folder": folder, "given": given, "taken": taken})
+    return path
 
 
 def _randomize(network: keras.Model) -> None:
@@ -221,11 +241,13 @@ def _peers(config: Config, folder: str) -> list[Contender]:
 
 def _measure(
     contenders: list[Contender], nms: Callable[[], object], options: flags.FlagValues
-) -> dict[str, list[float]]:
-    """Returns the milliseconds of every run of every contender, in rounds."""
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Returns the milliseconds of every run of every contender, in rounds, and their memory."""
     times: dict[str, list[float]] = {contender.name: [] for contender in contenders} | {"nms": []}
     with contextlib.ExitStack() as stack:
-        workers = {c.name: stack.enter_context(_worker(c, options)) for c in contenders}
+        started = {c.name: stack.enter_context(_worker(c, options)) for c in contenders}
+        memory = {name: mib for name, (_, _, mib) in started.items()}
+        workers = {name: pipes for name, (*pipes, _) in started.items()}
         for _ in track(range(options.rounds), "measuring", console=Console(stderr=True)):
             for name, (questions, answers) in workers.items():
                 print(options.runs, file=questions, flush=True)
@@ -235,12 +257,12 @@ def _measure(
                 nms()
                 if run_number >= 2:  # this process has been idle
                     times["nms"].append(1000 * (time.perf_counter() - start))
-    return times
+    return times, memory
 
 
 @contextlib.contextmanager
-def _worker(contender: Contender, options: flags.FlagValues) -> Iterator[tuple[IO, IO]]:
-    """Starts a contender's process; gives its stdin and stdout once it is warm."""
+def _worker(contender: Contender, options: flags.FlagValues) -> Iterator[tuple[IO, IO, float]]:
+    """Starts a contender's process; gives its stdin, stdout and peak in MiB once it is warm."""
     command = [
         contender.python, _WORKER, contender.engine, str(options.threads), str(options.batch),
         contender.path,
@@ -251,11 +273,11 @@ def _worker(contender: Contender, options: flags.FlagValues) -> Iterator[tuple[I
             start_new_session=True,  # it ends with its stdin, not by the terminal's Ctrl-C
         )  # fmt: skip
         try:
-            if process.stdout.readline().strip() != "ready":
+            if not (memory := process.stdout.readline()):
                 process.wait()
                 log.seek(0)
                 raise UserError(f"cannot measure {contender.name}: {log.read()[-300:]}")
-            yield process.stdin, process.stdout
+            yield process.stdin, process.stdout, json.loads(memory)
         finally:
             process.stdin.close()
             process.wait()
@@ -270,12 +292,13 @@ def _table(summary: dict) -> Table:
         "threads",
         caption=f"arithmetic alone, at the speed of a large matrix product: {arithmetic:.1f} ms",
     )
-    for heading in ("contender", "median ms", "least ms", "of plain"):
+    for heading in ("contender", "median ms", "least ms", "of plain", "peak MiB"):
         table.add_column(heading, justify="left" if heading == "contender" else "right")
     for name, row in summary["rows"].items():
         table.add_row(
-            name, f"{row['milliseconds']:.1f}", f"{row['least']:.1f}", f"{row['ratio']:.2f}"
-        )
+            name, f"{row['milliseconds']:.1f}", f"{row['least']:.1f}", f"{row['ratio']:.2f}",
+            f"{row['peak_mib']:.0f}" if row["peak_mib"] else "",
+        )  # fmt: skip
     return table
 
 

@@ -1,8 +1,9 @@
 """Runs one network when told to, and says how long it took: the other half of compare_speed.
 
 A process of its own for each contender, in whatever environment has its library; so nothing of
-edet is imported here. Reads from stdin how many runs to do, one number a line, and answers each
-with the times of the runs in milliseconds as JSON.
+edet is imported here. Says first what memory it took until it was warm, in MiB; then reads from
+stdin how many runs to do, one number a line, and answers each with the times of the runs in
+milliseconds as JSON.
 
     python tools/speed_worker.py <engine> <threads> <batch> <path>
     python tools/speed_worker.py export <effdet or ultralytics> <its model> <ONNX file to write>
@@ -33,6 +34,16 @@ def _tensorflow(path: str, threads: int, batch: int):
     ((name, spec),) = run.structured_input_signature[1].items()
     pixels = tf.random.stateless_normal([batch, *spec.shape[1:]], [0, 0])
     return lambda: [output.numpy() for output in run(**{name: pixels}).values()]
+
+
+def _tensorflow_c(path: str, threads: int, batch: int):
+    """A SavedModel in TensorFlow's C library; `path` is JSON of what `CSession` takes."""
+    from c_session import CSession
+
+    with open(path, encoding="utf-8") as file:
+        session = CSession(**json.load(file), threads=threads)
+    pixels = np.random.default_rng(0).normal(size=(batch, *session.shape[1:])).astype(np.float32)
+    return lambda: session(pixels)
 
 
 def _pictures(batch: int):
@@ -133,6 +144,7 @@ def _export_effdet(name: str, path: str) -> None:
 
 ENGINES = {
     "tensorflow": _tensorflow,
+    "tensorflow_c": _tensorflow_c,
     "tensorflow_total": _tensorflow_total,
     "litert": _litert,
     "onnxruntime": _onnxruntime,
@@ -141,8 +153,15 @@ ENGINES = {
 }
 
 
+def _peak_mib() -> float:
+    """The most memory that this process has held; getrusage would count its parent's."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        (line,) = (line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
 def main() -> None:
-    """Loads, warms up, says "ready", then measures whenever a number comes in."""
+    """Loads, warms up, says what memory that took in MiB, then measures at every number."""
     if sys.argv[1] == "export":
         {"effdet": _export_effdet, "ultralytics": _export_ultralytics}[sys.argv[2]](*sys.argv[3:])
         return
@@ -152,7 +171,7 @@ def main() -> None:
     run = ENGINES[engine](path, threads, batch)
     for _ in range(3):
         run()
-    print("ready", file=answers, flush=True)
+    print(json.dumps(_peak_mib()), file=answers, flush=True)
     for line in sys.stdin:
         times = []
         for _ in range(2):  # others have had the processor and its caches
