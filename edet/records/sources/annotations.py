@@ -6,6 +6,8 @@ Here classes get the ids of the set, pictures their files, and boxes their corne
 
 from __future__ import annotations
 
+import dataclasses
+import posixpath
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -39,6 +41,7 @@ class AnnotatedImage(NamedTuple):
     objects: list[AnnotatedObject]
     height: int = -1  # pixels, as annotated; -1 where the file does not say
     width: int = -1
+    base: str | None = None  # the folder that the name starts from; None: `Annotations.base`
 
 
 @dataclass
@@ -96,15 +99,13 @@ class Annotations:
         boxes = to_yxyx(self.boxes(), self.box_format)
         _check_names(labels, self.where)
         ids = class_ids(self, labels)
-        examples, missing, seen = [], [], set()
+        examples, missing = [], []
+        seen: dict[str, str] = {}  # {source id: path}
+        ids_of: dict[str, str] = {}  # {path: the source id that it has first}
+        self.claim(folder)
         end = 0
         for image in self.images:
             start, end = end, end + len(image.objects)
-            if image.source_id in seen:
-                what = "dropped: image id is given twice"
-                self.tally.image_problem(image.name, what, image.source_id)
-                continue
-            seen.add(image.source_id)
             try:
                 image.source_id.encode()  # refuses half of a letter ("\\ud83d")
                 path = self.picture(image, folder)
@@ -113,6 +114,17 @@ class Annotations:
                 what = "dropped: image missing or unreadable"
                 self.tally.image_problem(image.name, what, missing[-1])
                 continue
+            if seen.get(image.source_id, path) != path:  # two files number their pictures alike
+                own = posixpath.relpath(path, folder.root)
+                image = image._replace(source_id=own)
+            if image.source_id in seen:
+                what = "dropped: image id is given twice"
+                self.tally.image_problem(image.name, what, image.source_id)
+                continue
+            seen[image.source_id] = path
+            if (other := ids_of.setdefault(path, image.source_id)) != image.source_id:
+                what = "given under two ids (both written; are the objects of one missing?)"
+                self.tally.image_problem(image.name, what, f"{other} and {image.source_id}")
             examples.append(self._example(image, path, boxes[start:end], ids, labels))
         if missing and not examples:
             raise UserError(f"{self.where}: no picture was found; the first: {missing[0]}.")
@@ -122,7 +134,14 @@ class Annotations:
         """Returns the path of a picture; raises what `Folder.find` does."""
         if not folder.files:  # it is said by picture when the shards are written
             return folder.path(image.name)
-        return folder.find(image.name, self.base, self.split)
+        return folder.find(image.name, self._base(image), self.split)
+
+    def claim(self, folder: Folder) -> None:
+        """Tells the folder which pictures are named as they are written; see `Folder.claim`."""
+        folder.claim((self._base(image), image.name) for image in self.images)
+
+    def _base(self, image: AnnotatedImage) -> str:
+        return self.base if image.base is None else image.base
 
     def example_set(self, examples: list[Example], labels: dict[int, str]) -> ExampleSet:
         """Returns the set of these examples."""
@@ -177,7 +196,28 @@ def examples_of(
         labels, notes = common_labels(parts, keep_unused)
         for note in notes:
             logging.warning("%s", note)
+    for part in parts:
+        part.claim(folder)
     return [part.examples(labels, folder) for part in parts]
+
+
+def joined(parts: Sequence[Annotations]) -> Annotations:
+    """Returns the annotations of several files of one split as one, classes matched by name."""
+    first, *others = parts
+    if not others:
+        return first
+    has_ids = any(part.labels for part in parts)
+    labels = common_labels(parts, keep_unused=True)[0] if has_ids else {}
+    images = []
+    for part in parts:
+        ids = class_ids(part, labels) if has_ids else {}
+        for image in part.images:
+            objects = [o._replace(label=ids.get(o.label, o.label)) for o in image.objects]
+            base = part.base if image.base is None else image.base
+            images.append(image._replace(objects=objects, base=base))
+    for part in others:
+        first.tally.add(part.tally)
+    return dataclasses.replace(first, images=images, labels=labels)
 
 
 def _check_names(labels: dict[int, str], where: str) -> None:

@@ -103,18 +103,45 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     """
     where = folder.path(files[0])
     found = Annotations(where, [], "xyxy", base=posixpath.dirname(files[0]), split=split)
+    pictures: dict[tuple[str, str], AnnotatedImage] = {}  # several files may tell of one
     for file in files:
+        base = posixpath.dirname(file)
         layout = _layout(folder.head(file))
         if layout is None:
             raise UserError(f"{folder.path(file)} has no columns of boxes; see docs/data.md.")
         found.labels |= {} if layout.has_header else _class_ids(folder)
         ids = {name: class_id for class_id, name in found.labels.items()}
         see = functools.partial(_seen, layout=layout, ids=ids)
-        for name, rows in _rows(folder.path(file), layout, file, found.tally).items():
+        by_name = _rows(folder.path(file), layout, file, found.tally)
+        sized = not _is_of_boxes(by_name, layout)
+        for name, rows in by_name.items():
             objects = read_objects(name, filter(_has_box(layout), rows), see, found.tally)
-            cells = [rows[0][layout.columns[k]] if k in layout.columns else "" for k in _SIDES]
-            found.images.append(AnnotatedImage(name, name, objects, *map(pixels, cells)))
+            sides = _SIDES if sized else ()
+            cells = [rows[0][layout.columns[k]] for k in sides if k in layout.columns]
+            size = map(pixels, cells if len(cells) == len(_SIDES) else ("", ""))
+            image = AnnotatedImage(name, name, objects, *size, base=base)
+            before = pictures.setdefault((base, name), image)
+            if before is not image:
+                before.objects.extend(objects)
+    found.images = list(pictures.values())
     return found
+
+
+def _is_of_boxes(pictures: dict[str, list[list[str]]], layout: _Layout) -> bool:
+    """Whether the columns width and height are those of every box, not of its picture."""
+    if not layout.columns.keys() >= set(_SIDES):
+        return False
+    rows = [row for rows in pictures.values() for row in filter(_has_box(layout), rows)]
+    try:
+        return bool(rows) and all(_has_sides(row, layout) for row in rows)
+    except ValueError:
+        return False
+
+
+def _has_sides(row: list[str], layout: _Layout) -> bool:
+    columns = [layout.columns[key] for key in (*_CORNERS, *reversed(_SIDES))]
+    xmin, ymin, xmax, ymax, width, height = _corners([row[k] for k in columns], layout.delimiter)
+    return abs(xmax - xmin - width) <= 1 and abs(ymax - ymin - height) <= 1
 
 
 def _rows(path: str, layout: _Layout, file: str, tally: Tally) -> dict[str, list[list[str]]]:

@@ -7,6 +7,7 @@ height] in pixels; where an annotation has an outline alone, its bounds are its 
 from __future__ import annotations
 
 import math
+import posixpath
 import re
 from collections import defaultdict
 from typing import Any
@@ -20,14 +21,16 @@ from edet.records.sources.annotations import (
     AnnotatedObject,
     Annotations,
     examples_of,
+    joined,
 )  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
-from edet.records.sources.folder import Folder, usual_split
+from edet.records.sources.folder import Folder, by_split
 from edet.records.sources.shapes import WRONG
 
 _UNREADABLE = "dropped: bbox of four numbers, class or iscrowd missing or unreadable"
 _LIST = re.compile(r'"(images|categories|annotations)"\s*:\s*\[')
 _FIRST = re.compile(r'\s*\{\s*"(info|licenses)"')  # what COCO's own files begin with
+_OTHER_TASKS = ("captions", "keypoints", "panoptic", "stuff", "image_info")  # COCO's own names
 _NAMES = ("file_name", "coco_url", "flickr_url", "filename", "path")  # LVIS has a coco_url alone
 
 
@@ -52,13 +55,19 @@ def read_coco(
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
-    """Returns {split: its one instances file} of a folder; {} where there is none."""
-    found = [name for name in folder.matching("*.json") if _is_instances(folder, name)]
-    by_split: dict[str, tuple[str, ...]] = {}
-    for name in found:
-        # The larger names are those of keypoints and captions of the same pictures.
-        by_split.setdefault(usual_split(name), (name,))
-    return by_split
+    """Returns {split: its instances files} of a folder; {} where there is none.
+
+    Captions, key points and lists of the same pictures are left out where a split has instances.
+    """
+    found = by_split(name for name in folder.matching("*.json") if _is_instances(folder, name))
+    return {split: _best(names) for split, names in found.items()}
+
+
+def _best(names: tuple[str, ...]) -> tuple[str, ...]:
+    lasts = {name: posixpath.basename(name).lower() for name in names}
+    named = [name for name in names if "instances" in lasts[name]]
+    others = [name for name in names if not any(word in lasts[name] for word in _OTHER_TASKS)]
+    return tuple(named or others or names[:1])
 
 
 def _is_instances(folder: Folder, name: str) -> bool:
@@ -66,6 +75,8 @@ def _is_instances(folder: Folder, name: str) -> bool:
     if _FIRST.match(head) and not _LIST.search(head):  # a licence for each of many pictures
         head = folder.head(name, 2**24)
     lists = set(_LIST.findall(head))
+    if lists == {"categories"} and len(head) < 65536:  # which is all of it
+        return False
     is_labelled = '"image_id"' in head and '"category_id"' in head
     is_outlined = "annotations" in lists and '"segmentation"' in head  # which may be all of it
     is_known = bool(lists & {"images", "categories"}) or is_labelled or is_outlined
@@ -74,9 +85,12 @@ def _is_instances(folder: Folder, name: str) -> bool:
 
 def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     """Returns the annotations of one split that `splits` has found."""
-    found = read_annotations(folder.path(files[0]))
-    found.base, found.split = files[0].rpartition("/")[0], split
-    return found
+    parts = []
+    for file in files:
+        part = read_annotations(folder.path(file))
+        part.base, part.split = posixpath.dirname(file), split
+        parts.append(part)
+    return joined(parts)
 
 
 def read_annotations(path: str) -> Annotations:
@@ -87,6 +101,8 @@ def read_annotations(path: str) -> Annotations:
             f"{path} has no images and categories; give a COCO instances file, such as "
             "instances_train2017.json."
         )
+    if data.get("annotations") and not data["categories"]:
+        raise UserError(f"{path} has annotations but no categories; add the names of the classes.")
     tally = Tally()
     try:
         labels = _labels(data["categories"], path)
@@ -104,7 +120,7 @@ def read_annotations(path: str) -> Annotations:
 
 
 def _image(key: str, item: dict[str, Any], things: list[AnnotatedObject]) -> AnnotatedImage:
-    height, width = (int(item.get(side) or -1) for side in ("height", "width"))
+    height, width = (int(float(item.get(side) or -1)) for side in ("height", "width"))
     return AnnotatedImage(_file_name(item), key, things, height, width)
 
 

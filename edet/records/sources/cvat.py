@@ -1,7 +1,8 @@
 """Reads CVAT XML 1.1: pictures ("CVAT for images") and, where its frames lie there, a video.
 
 Classes have names alone. Shapes are turned clockwise about their centre. Frames of a video are
-found by the number in the picture's name (frame_000012.png), as CVAT saves them.
+found by the number in the picture's name (frame_000012.png), as CVAT saves them; those of a task of
+pictures, exported as a video, by their order.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from edet.records.sources.xml_text import XML_ERRORS, xml_root
 _SHAPES = ("box", "polygon", "ellipse", "mask", "cuboid", "polyline", "points", "skeleton")
 _SUBSET = re.compile(r"""<image\s[^>]*\ssubset\s*=\s*["']([^"']*)["']""")
 _CORNER = re.compile(r"x(\w+)")  # of a cuboid: xtl1, xbl1, ...
+_FRAME = re.compile(r"frame_\d+$")
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 _NO_FRAME = "dropped: in a frame whose picture is not there"
 
@@ -89,7 +91,8 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
             shapes = [_Shape(shape, shape.get("label")) for shape in image if shape.tag in _SHAPES]
             objects = read_objects(name, shapes, _seen, found.tally)
             size = pixels(image.get("height")), pixels(image.get("width"))
-            found.images.append(AnnotatedImage(name, name, objects, *size))
+            base = posixpath.dirname(file)
+            found.images.append(AnnotatedImage(name, name, objects, *size, base=base))
         if root.find("track") is not None:
             _read_video(root, file, folder, found)
     return found
@@ -105,12 +108,7 @@ def _read_video(root: Element, file: str, folder: Folder, found: Annotations) ->
                     _Shape(shape, track.get("label"))
                 )
     start, stop = (_number(root.findtext(f".//{end}_frame")) for end in ("start", "stop"))
-    below = posixpath.dirname(file)
-    pictures: dict[int, str] = {}
-    for name in folder.pictures:
-        number = _LAST_NUMBER.search(posixpath.splitext(posixpath.basename(name))[0])
-        if number and (not below or name.startswith(f"{below}/")):
-            pictures.setdefault(int(number[1]), name)
+    pictures = _frames(root, file, folder)
     size = [pixels(root.findtext(f".//original_size/{side}")) for side in ("height", "width")]
     inside = range(max(start, 0), (stop if stop >= 0 else max(by_frame, default=0)) + 1)
     for frame in sorted({*by_frame, *(number for number in pictures if number in inside)}):
@@ -121,7 +119,34 @@ def _read_video(root: Element, file: str, folder: Folder, found: Annotations) ->
             continue
         name = pictures[frame]
         objects = read_objects(name, shapes, _seen, found.tally)
-        found.images.append(AnnotatedImage(name, name, objects, *size))
+        found.images.append(AnnotatedImage(name, name, objects, *size, base=""))
+
+
+def _frames(root: Element, file: str, folder: Folder) -> dict[int, str]:
+    """Returns {frame: its picture} of a video, or of a task of pictures exported like one.
+
+    A video's pictures have the frame in their names; of a task's pictures it is the place in their
+    order, which only all of them together tell.
+    """
+    below = posixpath.dirname(file)
+    stem = posixpath.splitext(file)[0]
+    inside = [name for name in folder.pictures if name.startswith(f"{stem}/")]
+    names = inside or [n for n in folder.pictures if not below or n.startswith(f"{below}/")]
+    stems = {name: posixpath.splitext(posixpath.basename(name))[0] for name in names}
+    if root.findtext(".//mode") == "annotation" and not all(map(_FRAME.match, stems.values())):
+        size = _number(root.findtext(".//size"))
+        if len(names) != size:
+            raise UserError(
+                f"{folder.path(file)} counts its pictures by their order, and {len(names)} are in "
+                f"the folder instead of {size}; put exactly these there, or export the task as "
+                "CVAT for images."
+            )
+        return dict(enumerate(names))
+    pictures: dict[int, str] = {}
+    for name, last in stems.items():
+        if number := _LAST_NUMBER.search(last):
+            pictures.setdefault(int(number[1]), name)
+    return pictures
 
 
 def _number(value: str | None) -> int:

@@ -21,8 +21,8 @@ from edet.files import PICTURE_ENDINGS, decoded, failure
 _PICTURES = (*PICTURE_ENDINGS, ".tif", ".tiff", ".avif", ".jfif", ".ppm", ".pgm")
 _SPLITS = {
     "train": ("train", "training", "trn"),
-    "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
+    "val": ("val", "valid", "validation", "validate", "eval", "evaluation", "dev"),
 }
 _LEFT_OUT = ("__MACOSX",)
 _TRIED = 20  # files of a folder with one for each picture, by which it is recognised
@@ -42,7 +42,8 @@ class Folder:
     def __init__(self, root: str):
         self.root = os.path.expanduser(root)
         self.only = ""
-        self._meant: dict[str, str] = {}  # {file found by likeness: the name that means it}
+        # {picture: the base and the name that mean it}
+        self._meant: dict[str, tuple[str, str]] = {}
 
     @functools.cached_property
     def files(self) -> list[str]:
@@ -129,33 +130,55 @@ class Folder:
         Raises:
           LookupError: there is none, or several; its text says so and names the nearest.
         """
-        for reading in readings(name):
-            for path in (posixpath.join(base, reading), reading):
-                if posixpath.normpath(path) in self._known:
-                    return posixpath.normpath(path)
+        if path := self._as_written(name, base):
+            return path
         if os.path.isabs(name) or "../" in name or name.startswith("gs://"):
             for path in (posixpath.join(base, name), name):
                 if tf.io.gfile.exists(self.path(path)):
                     return path
-        found = self._alike(name)
+        found = self._alike(name, base)
         if len(found) > 1:
             of_split = [file for file in found if usual_split(posixpath.dirname(file)) == split]
             found = [f for f in of_split if base and f.startswith(f"{base}/")] or of_split or found
         if len(found) != 1:
             raise LookupError(self._missing(name, found))
-        if (other := self._meant.setdefault(found[0], name)) != name:
+        _, other = meant = self._meant.setdefault(found[0], (base, name))
+        if meant != (base, name):
             raise LookupError(f"{found[0]} is the only candidate, and that of {other} too")
         return found[0]
 
-    def _alike(self, name: str) -> list[str]:
-        """The files of the same last part that share the most folders before it."""
+    def claim(self, names: Iterable[tuple[str, str]]) -> None:
+        """Keeps the pictures that some names mean as they are written from being found by likeness.
+
+        Args:
+          names: the base and the name of each, as of `locate`.
+        """
+        for base, name in names:
+            if path := self._as_written(name, base):
+                self._meant.setdefault(path, (base, name))
+
+    def _as_written(self, name: str, base: str) -> str:
+        """Returns the file that a name means as it stands; "" if there is none."""
+        paths = (path for r in readings(name) for path in (posixpath.join(base, r), r))
+        return next((p for p in map(posixpath.normpath, paths) if p in self._known), "")
+
+    def _alike(self, name: str, base: str) -> list[str]:
+        """The files of the same last part that share the most folders before it, then the root's.
+
+        So "day1/labels/0" means day1/pictures/0.jpg, not day2/pictures/0.jpg.
+        """
         for reading in readings(name):
             *folders, last = _key(reading).strip("/").split("/")
             for key in dict.fromkeys((last, _PREFIX.sub("", last))):
                 stem = posixpath.splitext(key)[0] if key.endswith(_PICTURES) else key
                 found = self._by_name.get(key) or self._by_name.get(stem)
                 if found:
-                    shared = [_shared_end(folders, _key(file).split("/")[:-1]) for file in found]
+                    whole = [part for part in _key(base).split("/") if part] + folders
+                    others = [_key(file).split("/")[:-1] for file in found]
+                    shared = [
+                        (_shared(folders[::-1], other[::-1]), _shared(whole, other))
+                        for other in others
+                    ]
                     return [f for f, n in zip(found, shared, strict=True) if n == max(shared)]
         return []
 
@@ -169,11 +192,15 @@ class Folder:
 
 
 def usual_split(path: str) -> str:
-    """Returns "train", "val" or "test" where a path has a usual word for it, otherwise ""."""
-    words = re.split(r"[^a-z]+", path.lower())
-    for split, names in _SPLITS.items():
-        if any(word in names for word in words):
-            return split
+    """Returns "train", "val" or "test" where a path has a usual word for it, otherwise "".
+
+    The last part that has one counts: "training_data/val/0.jpg" is of val.
+    """
+    for part in reversed(path.lower().split("/")):
+        words = set(re.split(r"[^a-z]+", part))
+        for split, names in _SPLITS.items():
+            if words.intersection(names):
+                return split
     return ""
 
 
@@ -254,7 +281,7 @@ def readings(name: str) -> Iterator[str]:
         yield unquote(parse_qs(parts.query).get("d", [parts.path])[0])
 
 
-def _shared_end(first: list[str], second: list[str]) -> int:
-    """The number of folders, from the file upwards, that two paths share."""
-    pairs = zip(reversed(first), reversed(second), strict=False)
+def _shared(first: list[str], second: list[str]) -> int:
+    """The number of parts that two lists begin with alike."""
+    pairs = zip(first, second, strict=False)
     return next((k for k, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))

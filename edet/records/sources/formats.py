@@ -27,9 +27,11 @@ from edet.records.sources import (
 from edet.records.sources.annotations import AnnotatedImage, Annotations, common_labels
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder
+from edet.records.sources.shapes import NO_FILE
 from edet.records.sources.split import divide
 
 Splits = dict[str, tuple[str, ...]]
+_REST = "rest"
 _ORDER = {"train": 0, "": 1, "trainval": 2, "val": 3, "test": 4}
 
 
@@ -93,8 +95,15 @@ def open_folder(
     parts = {split: FORMATS[name].read(folder, split, files) for split, files in found.items()}
     counts = ", ".join(f"{k or 'all'} {len(part.images):,}" for k, part in parts.items())
     log(f"{data} is a set of the format {name}: {counts} pictures.")
-    if "" in parts and "train" not in parts and len(parts) > 1:
-        parts["train"] = parts.pop("")
+    if all(len(part.images) == part.tally.images[NO_FILE] > 0 for part in parts.values()):
+        raise UserError(
+            f"{data} is a set of the format {name}, but not one of its pictures has labels; are "
+            "their files there?"
+        )
+    if "" in parts and len(parts) > 1:
+        _name_rest(parts, log)
+    for part in parts.values():
+        part.claim(folder)
     if "val" in parts and _same_pictures(parts["val"], parts.get("train"), folder):
         log(f"{parts['val'].where}: the split val is the split train; AP of it would mean nothing.")
         if val_share:
@@ -113,6 +122,21 @@ def open_folder(
         for note in notes:
             log(note)
     return {split: parts[split].examples(labels, folder) for split in ordered}
+
+
+def _name_rest(parts: dict[str, Annotations], log: Callable[[str], None]) -> None:
+    """Gives what is of no split beside others a name: "train" where there is none of that name."""
+    whole = parts.pop("")
+    if "train" not in parts:
+        parts["train"] = whole
+    elif whole.images:
+        parts[_REST] = whole
+        log(
+            f"{len(whole.images):,} pictures, such as {whole.images[0].name}, are of no split that "
+            f"edet knows by its name; they are the split {_REST!r}, which no training takes."
+        )
+    else:
+        parts["train"].tally.add(whole.tally)
 
 
 def _same_pictures(first: Annotations, second: Annotations | None, folder: Folder) -> bool:
@@ -140,7 +164,10 @@ def recognise(data: str, format_name: str = "auto") -> tuple[Folder, str, Splits
     is_file = tf.io.gfile.exists(data) and not tf.io.gfile.isdir(data)
     folder = Folder(os.path.dirname(data) or ".") if is_file else Folder(data)
     if is_file:
-        folder.only = os.path.basename(data)
+        room = os.path.basename(folder.root).lower()
+        if not folder.pictures and room in ("annotations", "labels"):  # as COCO's folders lie
+            folder = Folder(os.path.dirname(folder.root) or ".")
+        folder.only = os.path.relpath(data, folder.root).replace(os.sep, "/")
     if not folder.files:
         raise UserError(f"{data} is missing or empty; give the folder of a data set.")
     names = list(FORMATS) if format_name == "auto" else [format_name]

@@ -12,7 +12,7 @@ import posixpath
 
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
-from edet.records.sources.folder import Folder, by_split, source_ids
+from edet.records.sources.folder import Folder, by_split, source_ids, usual_split
 from edet.records.sources.shapes import NO_FILE, Seen, read_files, read_objects, text
 
 _LABELS = ("label_2", "labels", "label")
@@ -22,8 +22,29 @@ _DONT_CARE = "dropped: DontCare region (of no class)"
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
-    """Returns {split: its text files} of a folder; {} where there is none."""
-    return by_split(folder.alike(folder.matching("*.txt"), _is_kitti), posixpath.dirname)
+    """Returns {split: its text files} of a folder; {} where there is none.
+
+    Lists of names in ImageSets tell the splits, otherwise the folders do.
+    """
+    texts = folder.alike(folder.matching("*.txt"), _is_kitti)
+    listed = {
+        split: tuple(text for text in texts if _stem(text) in names)
+        for split, names in (_listed(folder) if texts else {}).items()
+    }
+    return {k: v for k, v in listed.items() if v} or by_split(texts, posixpath.dirname)
+
+
+def _listed(folder: Folder) -> dict[str, set[str]]:
+    """Returns {split: the names in its list}."""
+    return {
+        split: set(read_text(folder.path(name), "the split").split())
+        for name in folder.matching("*imagesets/*.txt", beside=True)
+        if (split := usual_split(_stem(name))) and _stem(name).isalpha()
+    }
+
+
+def _stem(name: str) -> str:
+    return posixpath.splitext(posixpath.basename(name))[0]
 
 
 def _is_kitti(head: str) -> bool:
@@ -51,7 +72,17 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     for file, content in texts.items():
         lines = [line for line in content.splitlines() if line.strip()]
         entries[by_stem.get(stems[file], f"{stems[file]}.png")] = file, lines
-    without = set(by_stem) - set(stems.values())
+    labelled = {  # of every split
+        posixpath.join(rooms[below], posixpath.basename(name)[:-4])
+        for name in folder.matching("*.txt")
+        if (below := posixpath.dirname(name)) in rooms
+    }
+    listed = _listed(folder).get(split)
+    without = {
+        stem
+        for stem in set(by_stem) - labelled
+        if listed is None or posixpath.basename(stem) in listed
+    }
     for stem in sorted(stem for stem in without if posixpath.dirname(stem) in rooms.values()):
         found.tally.image_problem(by_stem[stem], NO_FILE)
         entries[by_stem[stem]] = by_stem[stem], []

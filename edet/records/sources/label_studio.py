@@ -61,7 +61,8 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     """
     where = folder.path(files[0])
     found = Annotations(where, [], "xyxy", base=posixpath.dirname(files[0]), split=split)
-    tasks: dict[str, tuple[str, list[dict[str, Any]]]] = {}  # {id: name of the picture, regions}
+    # {(id, folder of its file, name) of a picture: its regions}; two projects may have equal ids
+    tasks: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for file in files:
         data = read_json(folder.path(file), "Label Studio export")
         if not isinstance(data, list):
@@ -77,16 +78,17 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
                 what = "dropped: task without an annotation that was not cancelled"
                 found.tally.image_problem(name, what)
                 continue
-            if others or source_id in tasks:
+            key = source_id, posixpath.dirname(file), name
+            if others or key in tasks:
                 found.tally.image_problem(name, _OTHERS, f"{others or 1} more")
-            tasks[source_id] = name, regions
-    shapes = [region for _, regions in tasks.values() for region in regions]
+            tasks[key] = regions
+    shapes = [region for regions in tasks.values() for region in regions]
     found.relative = bool(shapes) and not any(_size(region)[0] > 0 for region in shapes)
-    for source_id, (name, regions) in tasks.items():
+    for (source_id, base, name), regions in tasks.items():
         see = functools.partial(_seen, relative=found.relative)
         objects = read_objects(name, regions, see, found.tally)
         size = next((_size(region) for region in regions if _size(region)[0] > 0), (-1, -1))
-        found.images.append(AnnotatedImage(name, source_id, objects, *size))
+        found.images.append(AnnotatedImage(name, source_id, objects, *size, base=base))
     return found
 
 

@@ -69,6 +69,7 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     own = {posixpath.dirname(name) for name in entries if name in pictures}
     for name in folder.pictures:
         without = name not in entries and posixpath.splitext(name)[0] not in stems
+        without = without and not folder.only
         if without and posixpath.dirname(name) in own:
             found.tally.image_problem(name, NO_FILE)
             entries[name] = [], -1, -1

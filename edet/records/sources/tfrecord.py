@@ -36,9 +36,7 @@ _FILES = tuple(
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its files} of a folder; {} where there is none, or of another schema."""
     names = folder.matching(*_FILES)
-    if names and not _has_pictures(folder.path(names[0])):
-        return {}
-    return by_split(names)
+    return by_split(names) if any(_has_pictures(folder.path(name)) for name in names[:20]) else {}
 
 
 def _has_pictures(file: str) -> bool:
@@ -145,6 +143,14 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> RecordAnnotation
 def _label_map(folder: Folder, split: str, files: tuple[str, ...]) -> dict[int, str]:
     """Returns the classes of the label_map.pbtxt beside the records, or of the only split."""
     names = folder.matching("*.pbtxt", beside=True)
+    folders = set(map(posixpath.dirname, files))
+    own = {n: read_labels(folder.path(n)) for n in names if posixpath.dirname(n) in folders}
+    for name, labels in own.items():
+        if labels != next(iter(own.values())):
+            raise UserError(
+                f"{folder.path(next(iter(own)))} and {folder.path(name)} number the classes "
+                "differently; make records of one folder at a time."
+            )
     beside = [n for n in names if posixpath.dirname(n) == posixpath.dirname(files[0])]
     others = [n for n in names if usual_split(n) in (split, "")]
     return read_labels(folder.path((beside or others)[0])) if beside or others else {}

@@ -34,19 +34,14 @@ from edet.records.sources.shapes import (
 )  # fmt: skip
 
 _USUAL = ("class", "label", "category", "class_name", "label_id", "type", "object")
+_KINDS = ("project", "json", "csv")  # one set may be saved in several ways: the first is taken
 _COLUMNS = ("filename", "region_shape_attributes", "region_attributes")
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
-    """Returns {split: its files} of a folder; {} where there is none.
-
-    Where one set was saved in several ways, the JSONs are taken, and of these the project.
-    """
-    kinds: dict[str, list[str]] = {"project": [], "json": [], "csv": []}
-    for name in folder.matching("*.json", "*.csv"):
-        if kind := _kind(folder.head(name)):
-            kinds[kind].append(name)
-    return by_split(next(filter(None, kinds.values()), []))
+    """Returns {split: its files} of a folder, projects first; {} where there is none."""
+    kinds = {name: _kind(folder.head(name)) for name in folder.matching("*.json", "*.csv")}
+    return by_split(name for kind in _KINDS for name, own in kinds.items() if own == kind)
 
 
 def _kind(head: str) -> str:
@@ -86,14 +81,19 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
         (_read_csv if name.lower().endswith(".csv") else _read_json)(folder.path(name), found.tally)
         for name in files
     ]
-    pictures = [picture for one in sets for picture in one.pictures]
-    key = _class_attribute([region for _, regions in pictures for region in regions], where)
+    kinds: dict[tuple[str, str], str] = {}  # {folder and name of a picture: of its first file}
+    kept = []
+    for file, one in zip(files, sets, strict=True):
+        base, kind = posixpath.dirname(file), _kind(folder.head(file))
+        new = [item for item in one.pictures if kinds.setdefault((base, item[0]), kind) == kind]
+        kept += [(base, name, regions) for name, regions in new]
+    key = _class_attribute([region for *_, regions in kept for region in regions], where)
     for one in sets:
         found.labels |= _ids(one.options.get(key, {}))
     see = functools.partial(_seen, key=key, labels=found.labels)
-    for name, regions in pictures:
+    for base, name, regions in kept:
         objects = read_objects(name, regions, see, found.tally)
-        found.images.append(AnnotatedImage(name, name, objects))
+        found.images.append(AnnotatedImage(name, name, objects, base=base))
     return found
 
 

@@ -1,6 +1,7 @@
 """Reads a Pascal VOC folder: Annotations/*.xml, JPEGImages/, ImageSets/Main/<split>.txt.
 
-Folders below these two, and sets of pictures with an xml beside each, are read too.
+Folders below these two, several such sets in one folder, and sets of pictures with an xml beside
+each are read too; of an object that has a polygon or a turned box instead, the bounds.
 
 Coordinates stay as the xml has them. VOC's own files count pixels from 1 and include the last
 one, which would be [ymin - 1, xmin - 1, ymax, xmax] here; the tools that write VOC xml today
@@ -11,7 +12,7 @@ too, so that AP can be compared; at worst a box is one pixel short at its upper 
 from __future__ import annotations
 
 import concurrent.futures
-import glob
+import math
 import posixpath
 import re
 from dataclasses import dataclass
@@ -27,11 +28,12 @@ from edet.records.sources.annotations import (
     examples_of,
 )  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
-from edet.records.sources.folder import Folder, by_split
-from edet.records.sources.shapes import BAD_FILE, NO_FILE
+from edet.records.sources.folder import Folder, by_split, is_picture, usual_split
+from edet.records.sources.shapes import BAD_FILE, NO_FILE, bounds, rotated_bounds
 from edet.records.sources.xml_text import XML_ERRORS, xml_root
 
 _ROOMS = ("annotations", "jpegimages", "images")
+_LISTS = "imagesets/"
 _SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -83,11 +85,24 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     xmls = folder.matching("*.xml")
     if not folder.alike(xmls, is_voc):
         return {}
-    names = (posixpath.basename(name)[:-4] for name in folder.matching("*imagesets/main/*.txt"))
-    if listed := [name for name in names if name in ("train", "val", "test", "trainval")]:
+    listed = dict.fromkeys(split for name in _lists(folder) if (split := _split_of(name)))
+    if listed:
         whole = {"trainval"} if "train" in listed else set()
-        return {name: tuple(xmls) for name in listed if name not in whole}
+        return {split: tuple(xmls) for split in listed if split not in whole}
     return by_split(xmls, posixpath.dirname)
+
+
+def _lists(folder: Folder) -> list[str]:
+    """The files that list pictures for detection: of ImageSets/Main, else of ImageSets."""
+    beside = folder.matching(f"*{_LISTS}*.txt", beside=True)
+    names = [name for name in beside if name.lower().rpartition("/")[0].endswith("imagesets/main")]
+    return names or [n for n in beside if n.lower().rpartition("/")[0].endswith("imagesets")]
+
+
+def _split_of(name: str) -> str:
+    """The split that a list is of by its name; "" for others, such as "cat_train.txt"."""
+    stem = posixpath.basename(name)[:-4].lower()
+    return "trainval" if stem == "trainval" else usual_split(stem) if stem.isalpha() else ""
 
 
 def is_voc(head: str) -> bool:
@@ -110,20 +125,27 @@ def read(
       skip_difficult: leaves out the boxes that are marked as difficult.
     """
     xmls = {_key(name): name for name in files}
-    lists = folder.matching(f"*imagesets/main/{glob.escape(split.lower())}.txt") if split else []
-    if split and not lists and folder.matching("*imagesets/main/*.txt"):
+    every = _lists(folder) if split else []
+    lists = [n for n in every if _is_named(n, split)] or [n for n in every if _split_of(n) == split]
+    if every and not lists:
         lists = [f"ImageSets/Main/{split}.txt"]  # reading it says that it is missing
-    pictures = {_key(name): name for name in reversed(folder.pictures)}
-    keys = _read_split(folder.path(lists[0]), set(xmls) | set(pictures)) if lists else sorted(xmls)
+    # Where several pictures have a key, one beside the annotations is a mask: it comes last.
+    pictures: dict[str, str] = {}
+    for name in sorted(folder.pictures, key=lambda name: "annotations/" in name.lower()):
+        pictures.setdefault(_key(name), name)
+    known = set(xmls) | set(pictures)
+    listed = [_read_split(folder, name, known) for name in lists]
+    keys = list(dict.fromkeys(key for part in listed for key in part)) if lists else sorted(xmls)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         paths = {key: folder.path(xmls[key]) for key in keys if key in xmls}
         parsed = dict(zip(paths, pool.map(_try_parse, paths.values()), strict=True))
     found = Annotations(folder.root, [], "xyxy", split=split)
     named = {k: _picture(folder, k, parsed.get(k), pictures, split) for k in keys}
-    if not lists:  # pictures without an xml lie in the same folders as those that have one
-        own = {posixpath.dirname(name) for name in named.values()}
+    if not lists and not folder.only:  # those without an xml lie where those with one do
+        taken = set(named.values())
+        own = {posixpath.dirname(name) for name in taken}
         rest = {key: name for key, name in pictures.items() if posixpath.dirname(name) in own}
-        named |= {k: rest[k] for k in sorted(rest) if rest[k] not in set(named.values())}
+        named |= {k: rest[k] for k in sorted(rest) if rest[k] not in taken}
     for key, name in named.items():
         annotation = parsed.get(key) or _without_xml(key, pictures, found.tally)
         if isinstance(annotation, str):
@@ -152,24 +174,35 @@ def _picture(
 
 
 def _key(name: str) -> str:
-    """Returns how lists name a file: below Annotations or JPEGImages, without ending."""
+    """Returns a file's path without Annotations or JPEGImages and without ending."""
     stem = posixpath.splitext(name)[0]
     parts = stem.split("/")
     for k, part in enumerate(parts[:-1]):
         if part.lower() in _ROOMS:
-            return "/".join(parts[k + 1 :])
+            return "/".join([*parts[:k], *parts[k + 1 :]])
     return stem
 
 
-def _read_split(path: str, known: set[str]) -> list[str]:
-    lines = read_text(path, "the split").splitlines()
+def _is_named(name: str, split: str) -> bool:
+    return posixpath.basename(name)[:-4].lower() == split.lower()
+
+
+def _read_split(folder: Folder, name: str, known: set[str]) -> list[str]:
+    """Returns the keys that a list names, from the folder that ImageSets lies in."""
+    lines = read_text(folder.path(name), "the split").splitlines()
     names = [line.strip() for line in lines if line.strip()]
+    base = name[: max(name.lower().find(_LISTS), 0)]
     # The files of one class ("cat_train.txt") have a second column, which is not for detection.
-    # Names may hold spaces, and end in what looks like that column ("blood cell 1").
-    stems = [name if name in known else _SECOND_COLUMN.sub("", name) for name in names]
-    if not stems:
-        raise UserError(f"{path} names no image; choose another split.")
-    return list(dict.fromkeys(stems))
+    # Names may hold spaces, and end in what looks like that column ("blood cell 1"); or in .jpg.
+    keys = []
+    for line in names:
+        ways = (line, _SECOND_COLUMN.sub("", line))
+        stems = [*ways, *(posixpath.splitext(way)[0] for way in ways if is_picture(way))]
+        found = [base + stem for stem in stems if base + stem in known]
+        keys.append(found[0] if found else base + stems[-1])
+    if not keys:
+        raise UserError(f"{folder.path(name)} names no image; choose another split.")
+    return keys
 
 
 def _without_xml(key: str, pictures: dict[str, str], tally: Tally) -> _Annotation | str:
@@ -187,16 +220,30 @@ def _try_parse(path: str) -> _Annotation | str:
         return str(error)
 
 
-def _parse(root: Element) -> _Annotation:
-    def number(element: Element, path: str) -> float:
-        return float(element.findtext(path, "nan"))
+def _number(element: Element, path: str) -> float:
+    return float(element.findtext(path, "nan"))
 
-    size = [number(root, f"size/{side}") for side in ("height", "width")]
+
+def _corners(item: Element) -> tuple[float, ...] | None:
+    """Returns the box of an object, or the bounds of what other tools write instead of one.
+
+    Not of the object's parts, which have boxes of their own.
+    """
+    if (box := item.find("bndbox")) is not None:
+        return tuple(_number(box, corner) for corner in _CORNERS)
+    if (turned := item.find("robndbox")) is not None:  # of roLabelImg, in radians
+        x, y, w, h, angle = (_number(turned, key) for key in ("cx", "cy", "w", "h", "angle"))
+        return rotated_bounds((x - w / 2, y - h / 2, x + w / 2, y + h / 2), math.degrees(angle))
+    points = [(_number(pt, "x"), _number(pt, "y")) for pt in item.findall("polygon/pt")]
+    return bounds(points) if points else None
+
+
+def _parse(root: Element) -> _Annotation:
+    size = [_number(root, f"size/{side}") for side in ("height", "width")]
     height, width = (int(side) if side > 0 else -1 for side in size)
     objects = []
     for item in root.iter("object"):
-        box = item.find("bndbox")  # Not of the item's parts, which have boxes of their own.
-        corners = None if box is None else tuple(number(box, corner) for corner in _CORNERS)
+        corners = _corners(item)
         name = item.findtext("name", "").strip()
         is_difficult = item.findtext("difficult", "0").strip() == "1"
         objects.append((name, corners, is_difficult, _is_crowd(item)))

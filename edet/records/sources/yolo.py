@@ -1,8 +1,10 @@
 """Reads a YOLO set of Ultralytics or Roboflow: data.yaml, pictures, and a text file for each.
 
 A line is `class x y width height`, centre and sides as shares of the picture, or `class x y x y
-...`, an outline, whose bounds are taken. A picture without a text file, or with an empty one, has
-no objects. Classes are numbered from 0 in the order of data.yaml, and keep these ids.
+...`, an outline, whose bounds are taken; key points behind a box, as data.yaml's kpt_shape counts
+them, a confidence and the number of a track are left out. A picture without a text file, or with an
+empty one, has no objects. Classes are numbered from 0 in the order of data.yaml, and keep these
+ids; where folders have lists of names that differ, classes are matched by name.
 """
 
 from __future__ import annotations
@@ -13,35 +15,60 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from absl import logging
+
 from edet.config.yaml_text import parse_yaml
 from edet.errors import UserError
 from edet.files import read_text
-from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
+from edet.records.sources.annotations import (
+    AnnotatedImage,
+    AnnotatedObject,
+    Annotations,
+    joined,
+)  # fmt: skip
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, by_split, source_ids
+from edet.records.sources.folder import Folder, by_split, source_ids, usual_split
 from edet.records.sources.shapes import BAD_FILE, NO_FILE, OUTLINE
 
 _KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 # A key of YAML may be in quotes, in braces, and before a space.
 _NAMES = re.compile(r"""\bnames["']?\s*:""")
 _OTHERS = re.compile(r"""\b(train|val|valid|validation|test|nc)["']?\s*:""")
-_NAME_LISTS = ("*classes.txt", "*obj.names", "*labels/labels.txt")
+_NO_PICTURE = "dropped: labels of a picture that is not there"
+_NAME_LISTS = ("*classes.txt", "*obj.names", "*_darknet.labels", "*labels/labels.txt")
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its pictures} of a folder; {} where it is no YOLO set."""
     name, data = _data_yaml(folder) or ("", {})
-    named = {
-        split: _pictures(folder, name, data, data[key])
-        for split, keys in _KEYS.items()
-        for key in keys
-        if data.get(key)
-    }
+    named, missing = {}, []
+    for split, keys in _KEYS.items():
+        for key in keys:
+            if data.get(key):
+                named[split] = _pictures(folder, name, data, data[key])
+                missing += [] if named[split] else [f"{key}: {data[key]}"]
     if any(named.values()):
+        for place in missing:
+            logging.warning("%s: no picture is at %s.", folder.path(name), place)
         return {split: pictures for split, pictures in named.items() if pictures}
-    if not data and not folder.matching(*_NAME_LISTS):
+    if not data and not _has_labels(folder):
         return {}
     return by_split(folder.pictures, posixpath.dirname)
+
+
+def _has_labels(folder: Folder) -> bool:
+    """Whether there are names of classes and a label; other formats come with such names too."""
+    lists = folder.matching(*_NAME_LISTS, beside=True)
+    texts = folder.matching("*.txt", beside=True)
+    return bool(lists) and bool(folder.alike(sorted(set(texts) - set(lists)), _is_label))
+
+
+def _is_label(head: str) -> bool:
+    try:
+        values = [float(word) for word in head.strip().partition("\n")[0].split()]
+    except ValueError:
+        return False
+    return len(values) >= 5 and values[0].is_integer() and max(map(abs, values[1:5])) <= 1.5
 
 
 def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
@@ -50,59 +77,125 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
     Raises:
       UserError: data.yaml does not say what the classes are called.
     """
-    labels = _names(folder)
-    found = Annotations(folder.root, [], "cxcywh", relative=True, labels=labels, split=split)
-    texts = _label_files(folder, files, split)
+    tally = Tally()
+    texts = _label_files(folder, files, split, tally)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        read_one = [
-            pool.submit(read_text, folder.path(texts[picture]), "labels")
-            if texts[picture]
-            else None
-            for picture in files
-        ]
-    for picture, source_id, future in zip(files, source_ids(files), read_one, strict=True):
+        futures = {
+            picture: pool.submit(read_text, folder.path(text), "labels")
+            for picture, text in texts.items()
+            if text
+        }
+    names = _names(folder)
+    key_points = _key_points(folder)
+    parts: dict[str, Annotations] = {}  # {list of names: the pictures that it counts for}
+    for picture, source_id in zip(files, source_ids(files), strict=True):
+        place, labels = _nearest(names, picture)
+        part = parts.setdefault(
+            place, Annotations(folder.root, [], "cxcywh", True, labels, Tally(), split=split)
+        )
         try:
-            text = future.result() if future else ""
+            text = futures[picture].result() if picture in futures else ""
         except UserError as error:
-            found.tally.image_problem(picture, BAD_FILE, str(error))
+            tally.image_problem(picture, BAD_FILE, str(error))
             continue
-        if future is None:
-            found.tally.image_problem(picture, NO_FILE)
-        lines = text.splitlines()
-        objects = [_object(line, picture, found.tally) for line in lines if line.strip()]
-        found.images.append(AnnotatedImage(picture, source_id, [o for o in objects if o]))
+        if picture not in futures:
+            tally.image_problem(picture, NO_FILE)
+        lines = (line for line in text.splitlines() if line.strip())
+        objects = [_object(line, picture, tally, key_points) for line in lines]
+        part.images.append(AnnotatedImage(picture, source_id, [o for o in objects if o]))
+    found = joined(list(parts.values()))
+    found.tally.add(tally)
     return found
 
 
 def _data_yaml(folder: Folder) -> tuple[str, dict[str, Any]] | None:
     """Returns the name and the values of the file that describes the set; None without one."""
+    found: list[tuple[str, dict[str, Any]]] = []
     names = folder.matching("data.yaml", "*.yaml", "*.yml")
     for name in sorted(names, key=lambda name: (name.count("/"), not name.endswith("data.yaml"))):
         head = folder.head(name, 2**20)  # thousands of names may come first
         if all(key.search(head) for key in (_NAMES, _OTHERS)):
             data = parse_yaml(read_text(folder.path(name), "the YOLO set"), folder.path(name))
             if isinstance(data, dict) and isinstance(data.get("names"), (list, dict)):
-                return name, data
+                found.append((name, data))
+    beside = [other for other in found[1:] if other[0].count("/") == found[0][0].count("/")]
+    for name, data in beside:
+        if data["names"] != found[0][1]["names"] and posixpath.basename(name) == "data.yaml":
+            raise UserError(
+                f"{folder.path(found[0][0])} and {folder.path(name)} are two sets of different "
+                "classes; give one of their folders."
+            )
+    return found[0] if found else _darknet(folder)
+
+
+def _darknet(folder: Folder) -> tuple[str, dict[str, Any]] | None:
+    """Returns Darknet's description of a set, obj.data, as if it were a data.yaml without names."""
+    for name in folder.matching("*.data", beside=True):
+        lines = (line.partition("=") for line in folder.head(name).splitlines())
+        values = {key.strip(): value.strip() for key, _, value in lines}
+        if {"train", "names"} <= values.keys():
+            return name, {key: values[key] for key in ("train", "valid", "test") if key in values}
     return None
 
 
-def _names(folder: Folder) -> dict[int, str]:
+def _names(folder: Folder) -> dict[str, dict[int, str]]:
+    """Returns {file: the names of its classes}: of data.yaml, or of each list of names."""
     found = _data_yaml(folder)
-    if found:
+    if found and "names" in found[1]:
         names = found[1]["names"]
-        pairs = names.items() if isinstance(names, Mapping) else enumerate(names)
+        pairs = list(names.items() if isinstance(names, Mapping) else enumerate(names))
+        if wrong := [name for _, name in pairs if type(name) not in (str, int)]:
+            raise UserError(
+                f"{folder.path(found[0])}: among the names is {wrong[0]!r}, which YAML takes for "
+                "something else than text; put it in quotes."
+            )
         try:
-            return {int(class_id): str(name) for class_id, name in pairs}
+            return {found[0]: {int(class_id): str(name) for class_id, name in pairs}}
         except (TypeError, ValueError) as error:
             raise UserError(
                 f"{folder.path(found[0])}: names must be a list, or a map of whole numbers to "
                 f"text ({error})."
             ) from error
-    lists = folder.matching(*_NAME_LISTS)
-    lines = read_text(folder.path(lists[0]), "the classes").splitlines() if lists else []
-    if not lines:
-        raise UserError(f"{folder.root} has no data.yaml with the names of the classes; add one.")
-    return dict(enumerate(line.strip() for line in lines if line.strip()))
+    lists = folder.matching(*_NAME_LISTS, beside=True)
+    if names := {file: listed for file in lists if (listed := _listed(folder.path(file)))}:
+        return names
+    raise UserError(f"{folder.root} has no data.yaml with the names of the classes; add one.")
+
+
+def _listed(path: str) -> dict[int, str]:
+    """Returns the names of a list, numbered by their lines."""
+    lines = [line.strip() for line in read_text(path, "the classes").rstrip().splitlines()]
+    if "" in lines:
+        raise UserError(
+            f"{path}: line {lines.index('') + 1} is empty, and classes are counted by lines; "
+            "delete it, or name the class."
+        )
+    return dict(enumerate(lines))
+
+
+def _nearest(names: dict[str, dict[int, str]], picture: str) -> tuple[str, dict[int, str]]:
+    """Returns the list that shares most folders with a picture, and its names."""
+    if len(names) == 1:
+        return next(iter(names.items()))
+    folders = posixpath.dirname(picture).split("/")
+
+    def shared(file: str) -> tuple[int, int]:
+        own = [part for part in posixpath.dirname(file).split("/") if part]
+        pairs = list(zip(own, folders, strict=False))
+        same = next((k for k, (a, b) in enumerate(pairs) if a != b), len(pairs))
+        return same, -len(own)
+
+    return max(names.items(), key=lambda item: shared(item[0]))
+
+
+def _key_points(folder: Folder) -> int:
+    """The numbers that follow a box of a set for poses; 0 for any other."""
+    _, data = _data_yaml(folder) or ("", {})
+    try:
+        count, numbers = map(int, data.get("kpt_shape") or (0, 0))
+    except (TypeError, ValueError):
+        return 0
+    return count * numbers
 
 
 def _pictures(folder: Folder, name: str, data: dict[str, Any], value: Any) -> tuple[str, ...]:
@@ -118,13 +211,21 @@ def _pictures(folder: Folder, name: str, data: dict[str, Any], value: Any) -> tu
         for path in (_inside(posixpath.join(base, place)), *ends):
             if path.endswith(".txt") and path in folder.files:
                 lines = read_text(folder.path(path), "the split").splitlines()
-                found += [_inside(line.strip()) for line in lines if line.strip()]
+                found += [_listed_picture(folder, line.strip()) for line in lines if line.strip()]
                 break
             below = [p for p in folder.pictures if p.startswith(f"{path}/" if path else "")]
             if below:
                 found += below
                 break
     return tuple(dict.fromkeys(found))
+
+
+def _listed_picture(folder: Folder, line: str) -> str:
+    """Returns the picture of a line, whose path may be absolute and of another machine."""
+    try:
+        return folder.locate(_inside(line))
+    except LookupError:
+        return _inside(line)  # which is said when it is looked for again
 
 
 def _inside(path: str) -> str:
@@ -135,9 +236,11 @@ def _inside(path: str) -> str:
     return "" if path in (".", "..") else path
 
 
-def _label_files(folder: Folder, pictures: Sequence[str], split: str) -> dict[str, str]:
+def _label_files(
+    folder: Folder, pictures: Sequence[str], split: str, tally: Tally
+) -> dict[str, str]:
     """Returns {picture: its text file, "" if none}: in labels/ for images/, beside it, or alike."""
-    texts = {name: name for name in folder.matching("*.txt")}
+    texts = {name: name for name in folder.matching("*.txt", beside=True)}
     found = {}
     for picture in pictures:
         stem = posixpath.splitext(picture)[0]
@@ -145,24 +248,39 @@ def _label_files(folder: Folder, pictures: Sequence[str], split: str) -> dict[st
         moved = f"{before}/labels/{after}.txt".lstrip("/")
         found[picture] = texts.pop(moved, "") or texts.pop(f"{stem}.txt", "")
     without = {picture for picture, text in found.items() if not text}
-    for text in texts if without else ():  # whose names tools have changed
+    for text in texts:  # whose names tools have changed
+        of_split = usual_split(posixpath.dirname(text))
+        if of_split not in ("", split) or (not without and of_split != split):
+            continue
         try:
             picture = folder.locate(posixpath.splitext(text)[0], split=split)
-        except LookupError:
+        except LookupError as error:
+            if of_split == split and _is_label(folder.head(text)):
+                tally.image_problem(text, _NO_PICTURE, str(error))
             continue
         if picture in without:
             found[picture] = text
     return found
 
 
-def _object(line: str, picture: str, tally: Tally) -> AnnotatedObject | None:
-    """Returns one line as an object; a line that is none is reported."""
+def _object(line: str, picture: str, tally: Tally, key_points: int = 0) -> AnnotatedObject | None:
+    """Returns one line as an object; a line that is none is reported.
+
+    Args:
+      line: of a label file.
+      picture: named in reports.
+      tally: that takes them.
+      key_points: the numbers of key points behind each box.
+    """
     try:
         values = [float(word) for word in line.split()]
         if not values or not values[0].is_integer():
             raise ValueError("the class is no whole number")
         label, numbers = int(values[0]), values[1:]
-        if len(numbers) in (4, 5):  # 5: a confidence behind
+        if key_points and len(numbers) >= 4 + key_points:
+            del numbers[4 : 4 + key_points]
+        is_track = len(numbers) == 6 and numbers[5] > 1 and numbers[5].is_integer()
+        if len(numbers) in (4, 5) or is_track:  # a confidence, and the number of a track behind
             return AnnotatedObject(label, tuple(numbers[:4]))
         if len(numbers) < 6 or len(numbers) % 2:
             raise ValueError(f"{len(values)} numbers")

@@ -71,9 +71,11 @@ def test_a_drop_down_of_numbers_in_a_project_gives_the_ids(tmp_path):
     metadata = entries(region({"class": "17"}), region({"class": "5"}), region({"class": "0"}))
     metadata["damaged"] = {"filename": "b.jpg"}
     project = {"_via_settings": {}, "_via_img_metadata": metadata, "_via_attributes": attributes}
-    files = {"project.json": json.dumps(project), "export.csv": as_csv()}  # the same set again
-    source = read(make(tmp_path, files, "a.jpg"), "via")[""]
+    # The same set again, with a picture that is not in the project.
+    files = {"project.json": json.dumps(project), "export.csv": as_csv(region({"class": "17"}))}
+    source = read(make(tmp_path, files, "a.jpg empty.jpg"), "via")[""]
     assert source.labels == {0: "cat", 17: "dog"}
+    assert objects(source)["empty.jpg"] == []
     assert [name for name, *_ in objects(source)["a.jpg"]] == ["dog", "cat"]
     assert source.tally.boxes == {DAMAGED: 1} and source.tally.images == {BAD_IMAGE: 1}
 

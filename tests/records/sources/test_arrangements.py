@@ -1,0 +1,347 @@
+"""Sets that lie unusually in their folders: every box stays with its own picture and class.
+
+A case has a box of its own for each picture, told by its left side, so that one that is given to
+another picture shows.
+"""
+
+import json
+import os
+
+import pytest
+
+from edet.errors import UserError
+from edet.records.sources.formats import open_folder
+from tests.records.sources.small_folders import make
+
+PICTURE = "<filename>{name}</filename><size><width>100</width><height>80</height></size>"
+
+
+def voc(left: int, name: str = "") -> str:
+    corners = f"<xmin>{left}</xmin><ymin>10</ymin><xmax>{left + 20}</xmax><ymax>30</ymax>"
+    thing = f"<object><name>cat</name><bndbox>{corners}</bndbox></object>"
+    return f"<annotation>{PICTURE.format(name=name)}{thing}</annotation>"
+
+
+def coco(boxes: dict[str, int], categories: tuple[str, ...] = ("cat",)) -> str:
+    """Of {file name: left side}; ids count from 1, the class is the first category."""
+    images = [
+        {"id": i, "file_name": name, "width": 100, "height": 80}
+        for i, name in enumerate(boxes, start=1)
+    ]
+    annotations = [
+        {"id": i, "image_id": i, "category_id": 1, "bbox": [left, 10, 20, 20]}
+        for i, left in enumerate(boxes.values(), start=1)
+    ]
+    names = [{"id": i, "name": name} for i, name in enumerate(categories, start=1)]
+    return json.dumps({"images": images, "annotations": annotations, "categories": names})
+
+
+def cvat(name: str, left: int) -> str:
+    box = f'<box label="cat" xtl="{left}" ytl="10" xbr="{left + 20}" ybr="30"/>'
+    image = f'<image id="0" name="{name}" width="100" height="80">{box}</image>'
+    return f"<annotations>{image}</annotations>"
+
+
+def track(mode: str, size: int, lefts: list[int]) -> str:
+    """A video of a box that moves, as CVAT exports a task for video."""
+    task = f"<task><size>{size}</size><mode>{mode}</mode></task>"
+    boxes = "".join(
+        f'<box frame="{k}" xtl="{left}" ytl="10" xbr="{left + 20}" ybr="30" outside="0"/>'
+        for k, left in enumerate(lefts)
+    )
+    return f'<annotations><meta>{task}</meta><track label="cat">{boxes}</track></annotations>'
+
+
+def label_studio(task_id: int, name: str, left: int) -> str:
+    value = {"x": left, "y": 10, "width": 20, "height": 20, "rectanglelabels": ["cat"]}
+    size = {"original_width": 100, "original_height": 80}
+    annotation = {"result": [{"value": value, "type": "rectanglelabels", **size}]}
+    return json.dumps([{"id": task_id, "data": {"image": name}, "annotations": [annotation]}])
+
+
+def yolo(left: int, class_id: int = 0) -> str:
+    """A box of 20 pixels of 100."""
+    return f"{class_id} {(left + 10) / 100} 0.5 0.2 0.2\n"
+
+
+CSV = "filename,class,xmin,ymin,xmax,ymax\n"
+KITTI = "Car 0 0 0 {} 10 {} 30 0 0 0 0 0 0 0\n"
+YAML = "train: images/train\nval: images/val\nnames: [cat, dog]\n"
+
+CASES = {  # {name: (format, files, pictures without content, {split: {picture: [left sides]}})}
+    "VOC, two cameras": (
+        "voc",
+        {"cam1/Annotations/1.xml": voc(10), "cam2/Annotations/1.xml": voc(50)},
+        "cam1/JPEGImages/1.jpg cam2/JPEGImages/1.jpg",
+        {"": {"cam1/JPEGImages/1.jpg": [10], "cam2/JPEGImages/1.jpg": [50]}},
+    ),
+    "VOC, a folder for each split": (
+        "voc",
+        {"train/annotations/1.xml": voc(10), "test/annotations/1.xml": voc(50)},
+        "train/images/1.png test/images/1.png",
+        {"train": {"train/images/1.png": [10]}, "test": {"test/images/1.png": [50]}},
+    ),
+    "VOC, two years with lists": (
+        "voc",
+        {
+            f"VOC{year}/{name}": content
+            for year, left in ((2007, 10), (2012, 50))
+            for name, content in (
+                (f"Annotations/{left}.xml", voc(left)), ("ImageSets/Main/train.txt", f"{left}\n"),
+            )
+        },
+        "VOC2007/JPEGImages/10.jpg VOC2012/JPEGImages/50.jpg",
+        {"train": {"VOC2007/JPEGImages/10.jpg": [10], "VOC2012/JPEGImages/50.jpg": [50]}},
+    ),
+    "VOC, lists of other names with endings": (
+        "voc",
+        {
+            "Annotations/a.xml": voc(10), "Annotations/b.xml": voc(50),
+            "ImageSets/Train.txt": "a.jpg\n", "ImageSets/Validation.txt": "b.jpg\n",
+        },
+        "JPEGImages/a.jpg JPEGImages/b.jpg",
+        {"train": {"JPEGImages/a.jpg": [10]}, "val": {"JPEGImages/b.jpg": [50]}},
+    ),
+    "VOC, masks beside the annotations": (
+        "voc", {"annotations/a.xml": voc(10)}, "annotations/a.png images/a.jpg",
+        {"": {"images/a.jpg": [10]}},
+    ),
+    "COCO, a folder that is not unpacked": (
+        "coco", {"a.json": coco({"cam1/0.jpg": 10, "cam2/0.jpg": 50})}, "cam1/0.jpg",
+        {"": {"cam1/0.jpg": [10]}},
+    ),
+    "COCO, two tasks": (
+        "coco",
+        {"t1/a.json": coco({"0.jpg": 10}), "t2/a.json": coco({"0.jpg": 50}, ("cat", "dog"))},
+        "t1/0.jpg t2/0.jpg",
+        {"": {"t1/0.jpg": [10], "t2/0.jpg": [50]}},
+    ),
+    "COCO, its own annotations": (
+        "coco",
+        {
+            "annotations/captions_train2017.json": coco({"1.jpg": 50}),
+            "annotations/instances_train2017.json": coco({"1.jpg": 10}),
+            "annotations/person_keypoints_train2017.json": coco({"1.jpg": 50}),
+            "annotations/categories.json": json.dumps({"categories": [{"id": 1, "name": "a"}]}),
+        },
+        "train2017/1.jpg",
+        {"train": {"train2017/1.jpg": [10]}},
+    ),
+    "COCO, classes.txt beside it": (
+        "coco", {"a.json": coco({"0.jpg": 10}), "classes.txt": "cat\n"}, "0.jpg",
+        {"": {"0.jpg": [10]}},
+    ),
+    "CVAT, two tasks": (
+        "cvat", {"t1/a.xml": cvat("0.jpg", 10), "t2/a.xml": cvat("0.jpg", 50)},
+        "t1/0.jpg t2/0.jpg",
+        {"": {"t1/0.jpg": [10], "t2/0.jpg": [50]}},
+    ),
+    "CVAT, pictures exported as a video": (
+        "cvat", {"annotations.xml": track("annotation", 2, [10, 50])},
+        "images/000001.jpg images/000002.jpg",
+        {"": {"images/000001.jpg": [10], "images/000002.jpg": [50]}},
+    ),
+    "CVAT, two videos": (
+        "cvat",
+        {f"v{k}.xml": track("interpolation", 1, [left]) for k, left in ((1, 10), (2, 50))},
+        "v1/frame_000000.png v2/frame_000000.png",
+        {"": {"v1/frame_000000.png": [10], "v2/frame_000000.png": [50]}},
+    ),
+    "Label Studio, two projects of equal ids": (
+        "label_studio",
+        {"anna.json": label_studio(1, "a.jpg", 10), "bob.json": label_studio(1, "b.jpg", 50)},
+        "a.jpg b.jpg",
+        {"": {"a.jpg": [10], "b.jpg": [50]}},
+    ),
+    "CSV, a file for each class": (
+        "csv",
+        {
+            "cars.csv": f"{CSV}a.jpg,car,10,10,30,30\n",
+            "men.csv": f"{CSV}a.jpg,man,50,10,70,30\n",
+        },
+        "a.jpg",
+        {"": {"a.jpg": [10, 50]}},
+    ),
+    "CSV, the folder of a name missing": (
+        "csv", {"a.csv": f"{CSV}0.jpg,car,10,10,30,30\nnight/0.jpg,car,50,10,70,30\n"}, "0.jpg",
+        {"": {"0.jpg": [10]}},
+    ),
+    "KITTI, lists": (
+        "kitti",
+        {
+            "training/label_2/1.txt": KITTI.format(10, 30),
+            "training/label_2/2.txt": KITTI.format(50, 70),
+            "ImageSets/train.txt": "1\n", "ImageSets/val.txt": "2\n3\n",
+        },
+        "training/image_2/1.png training/image_2/2.png training/image_2/3.png",
+        {
+            "train": {"training/image_2/1.png": [10]},
+            "val": {"training/image_2/2.png": [50], "training/image_2/3.png": []},
+        },
+    ),
+    "KITTI, a picture missing": (
+        "kitti",
+        {"a/label_2/1.txt": KITTI.format(10, 30), "b/label_2/1.txt": KITTI.format(50, 70)},
+        "a/image_2/1.png",
+        {"": {"a/image_2/1.png": [10]}},
+    ),
+    "LabelMe, pictures in a folder beside": (
+        "labelme",
+        {
+            f"{day}/ann/a.json": json.dumps(
+                {"version": "5", "imagePath": "a.jpg", "imageWidth": 100, "imageHeight": 80,
+                 "shapes": [{"label": "cat", "shape_type": "rectangle",
+                             "points": [[left, 10], [left + 20, 30]]}]}
+            )
+            for day, left in (("day1", 10), ("day2", 50))
+        },
+        "day1/img/a.jpg day2/img/a.jpg",
+        {"": {"day1/img/a.jpg": [10], "day2/img/a.jpg": [50]}},
+    ),
+    "YOLO, folders of other names": (
+        "yolo",
+        {
+            "data.yaml": "train: train_images\nval: val_images\nnames: [cat]\n",
+            "train_labels/1.txt": yolo(10), "val_labels/1.txt": yolo(50),
+        },
+        "train_images/1.jpg val_images/1.jpg",
+        {"train": {"train_images/1.jpg": [10]}, "val": {"val_images/1.jpg": [50]}},
+    ),
+    "YOLO, lists of another machine": (
+        "yolo",
+        {
+            "data.yaml": "train: train.txt\nval: val.txt\nnames: [cat]\n",
+            "train.txt": "/home/me/set/images/0.jpg\n", "val.txt": "C:\\set\\images\\1.jpg\n",
+            "labels/0.txt": yolo(10), "labels/1.txt": yolo(50),
+        },
+        "images/0.jpg images/1.jpg",
+        {"train": {"images/0.jpg": [10]}, "val": {"images/1.jpg": [50]}},
+    ),
+    "YOLO, Darknet's description": (
+        "yolo",
+        {
+            "obj.data": "train = data/train.txt\nvalid=data/valid.txt\nnames = data/obj.names\n",
+            "data/obj.names": "cat\n", "data/train.txt": "data/obj/0.jpg\n",
+            "data/valid.txt": "data/obj/1.jpg\n",
+            "data/obj/0.txt": yolo(10), "data/obj/1.txt": yolo(50),
+        },
+        "data/obj/0.jpg data/obj/1.jpg",
+        {"train": {"data/obj/0.jpg": [10]}, "val": {"data/obj/1.jpg": [50]}},
+    ),
+    "YOLO, a word of splits above": (
+        "yolo",
+        {"training/classes.txt": "cat\n", "training/val/0.txt": yolo(10)}, "training/val/0.jpg",
+        {"val": {"training/val/0.jpg": [10]}},
+    ),
+    "YOLO, key points and a track": (
+        "yolo",
+        {
+            "data.yaml": f"{YAML}kpt_shape: [4, 2]\n",
+            "labels/train/0.txt": f"{yolo(10).strip()} .65 .65 .75 .65 .75 .75 .65 .75\n",
+            "labels/train/1.txt": f"{yolo(50).strip()} 0.9 7\n",
+        },
+        "images/train/0.jpg images/train/1.jpg",
+        {"train": {"images/train/0.jpg": [10], "images/train/1.jpg": [50]}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_box_stays_with_its_picture(tmp_path, name):
+    format_name, files, pictures, expected = CASES[name]
+    folder = make(tmp_path, files, pictures)
+    sentences = []
+    found = open_folder(folder.root, log=sentences.append)
+    assert f"of the format {format_name}:" in sentences[0]
+    scale = {"yolo": 100}.get(format_name, 1)
+    assert {
+        split: {
+            os.path.relpath(example.image, folder.root): [
+                round(left * scale) for left in example.boxes[:, 1].tolist()
+            ]
+            for example in source.examples
+        }
+        for split, source in found.items()
+    } == expected
+
+
+def test_lists_of_names_that_differ_count_for_their_own_folders(tmp_path):
+    files = {
+        "train/classes.txt": "cat\ndog\n", "train/a.txt": yolo(10, 0),
+        "val/classes.txt": "dog\ncat\n", "val/b.txt": yolo(10, 0),
+    }  # fmt: skip
+    found = open_folder(make(tmp_path, files, "train/a.jpg val/b.jpg").root)
+    names = {
+        split: [source.labels[k] for e in source.examples for k in e.class_ids.tolist()]
+        for split, source in found.items()
+    }
+    assert names == {"train": ["cat"], "val": ["dog"]}
+
+
+def test_one_picture_under_two_ids_is_told(tmp_path):
+    text = coco({"a.jpg": 10, "./a.jpg": 50})
+    (source,) = open_folder(make(tmp_path, {"a.json": text}, "a.jpg").root).values()
+    assert len(source.examples) == 2
+    ((what, count),) = source.tally.images.items()
+    assert "two ids" in what and count == 1
+
+
+def test_what_is_of_no_split_has_a_name_beside_those_that_are(tmp_path):
+    files = {f"{name}/{name}.xml": voc(10) for name in ("bus", "train")}
+    sentences = []
+    folder = make(tmp_path, files, "bus/bus.jpg train/train.jpg")
+    found = open_folder(folder.root, log=sentences.append)
+    assert {split: len(source) for split, source in found.items()} == {"train": 1, "rest": 1}
+    assert any("such as bus/bus.jpg, are of no split" in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "pictures"),
+    [
+        ("data.yaml", {"data.yaml": YAML, "labels/train/0.txt": yolo(10)}, "images/train/0.jpg"),
+        ("annotations/a.json", {"annotations/a.json": coco({"0.jpg": 10})}, "train/0.jpg"),
+        ("a.xml", {"a.xml": voc(10), "b.xml": voc(50)}, "a.jpg b.jpg"),
+    ],
+)  # fmt: skip
+def test_one_annotation_file_is_read_with_its_pictures_alone(tmp_path, name, files, pictures):
+    folder = make(tmp_path, files, pictures)
+    (source,) = open_folder(os.path.join(folder.root, name)).values()
+    assert [len(example.boxes) for example in source.examples] == [1]
+
+
+@pytest.mark.parametrize(
+    ("files", "pictures", "words"),
+    [
+        ({"data.yaml": YAML}, "images/train/0.jpg", "not one of its pictures has labels"),
+        (
+            {"classes.txt": "cat\n\ndog\n", "0.txt": yolo(10)}, "0.jpg",
+            "classes.txt: line 2 is empty",
+        ),
+        (
+            {"data.yaml": YAML.replace("dog", "yes"), "labels/train/0.txt": yolo(10)},
+            "images/train/0.jpg", "among the names is True",
+        ),
+        (
+            {f"{k}/data.yaml": f"train: images\nnames: [{k}]\n" for k in ("a", "b")},
+            "a/images/0.jpg b/images/0.jpg", "two sets of different classes",
+        ),
+        (
+            {"a.xml": track("annotation", 3, [10])}, "1.jpg 2.jpg",
+            "2 are in the folder instead of 3",
+        ),
+        (
+            {"a.json": coco({"0.jpg": 10}, ())}, "0.jpg", "has annotations but no categories",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_known_is_refused_in_a_sentence(tmp_path, files, pictures, words):
+    with pytest.raises(UserError, match=words):
+        open_folder(make(tmp_path, files, pictures).root)
+
+
+def test_labels_and_places_without_pictures_are_named(tmp_path, caplog):
+    files = {"data.yaml": YAML, "labels/train/0.txt": yolo(10), "labels/train/1.txt": yolo(50)}
+    found = open_folder(make(tmp_path, files, "images/train/0.jpg").root)
+    (problem,) = found["train"].tally.problems
+    assert problem["file"] == "labels/train/1.txt" and problem["what"].startswith("dropped")
+    assert "no picture is at val: images/val" in caplog.text
