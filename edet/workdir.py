@@ -33,8 +33,8 @@ class Workdir:
         where no run is named; such a Workdir is false.
     """
 
-    def __init__(self, path: str):
-        self.path = path
+    def __init__(self, path: str | os.PathLike):
+        self.path = os.fspath(path)
         at = self.at
         self.config_file = at("config.yaml")  # the resolved configuration
         self.recipe_file = at("recipe.json")  # the run's numbers

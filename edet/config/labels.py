@@ -36,6 +36,11 @@ NAMED_LABELS: dict[str, dict[int, str]] = {
 }
 
 
+def tidy_name(name: str) -> str:
+    """Returns a name on one line: a line break in it is drawn, listed and counted as two."""
+    return " ".join(name.split())
+
+
 def distinct_names(labels: dict[int, str]) -> dict[int, str]:
     """Returns a name of its own for each id: where one is empty or twice there, the id is added."""
     names = list(labels.values())
@@ -73,7 +78,7 @@ def read_labels(value: Any) -> dict[int, str]:
                 f"label {class_id} of {source} is {name!r}, which YAML does not take for text; "
                 "write it in quotes."
             )
-    return {class_id: name or "" for class_id, name in value.items()}
+    return {class_id: tidy_name(name or "") for class_id, name in value.items()}
 
 
 def read_mask_labels(value: Any) -> dict[int, str]:

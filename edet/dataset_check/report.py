@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
-from edet.config.labels import labels_of
+from edet.config.labels import labels_of, tidy_name
 from edet.config.schema import Config
 from edet.dataset_check.anchor_recall import (
     image_scales,
@@ -141,7 +141,7 @@ def name_clashes(class_names: Mapping[int, set[str]], labels: Mapping[int, str])
         for class_id, texts in sorted(class_names.items())
         for text in sorted(texts - {""})
         # Labels that nobody has given are named after their ids.
-        if labels.get(class_id, text) not in (text, f"class {class_id}")
+        if labels.get(class_id, text) not in (text, tidy_name(text), f"class {class_id}")
     ]
     if not clashes:
         return ""

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from edet.config.loading import load_config
+from edet.config.loading import differences, load_config
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.export.litert import LiteRTFile
@@ -34,12 +34,14 @@ class ExportedFile(Protocol):
         """Runs one image, float32 [1, h, w, 3], fitted pixels in 0-255."""
 
 
+# What is done around a file, not in it.
+_OUTSIDE = ("model.white_level", "model.name", "detect.draw_threshold")
 _TYPES = {".tflite": LiteRTFile, ".onnx": ONNXFile}
 
 
 def is_exported(weights: str) -> bool:
     """Returns whether weights are a file or SavedModel for `load_exported`."""
-    return os.path.splitext(weights)[1] in _TYPES or bool(find_saved_model(weights))
+    return os.path.splitext(weights)[1].lower() in _TYPES or bool(find_saved_model(weights))
 
 
 def exported_config(path: str, overrides: Sequence[str] = ()) -> Config:
@@ -63,13 +65,32 @@ def load_exported(path: str, config: Config | None = None) -> Predictor:
       UserError: the file cannot be read, was not written by edet, or its runtime is not installed.
     """
     file, own = open_exported(path), exported_config(path)
-    config = dataclasses.replace(config, model=own.model) if config else own
+    if config:  # how the values of 16 bits are read is decided outside of the file
+        model = dataclasses.replace(own.model, white_level=config.model.white_level)
+        config = dataclasses.replace(config, model=model)
+    config = config or own
     if own.model.detects and not config.detect.looks_once:
         raise UserError(
             f"{path} looks at a picture once, but detect.flip or detect.tile is set; add "
             "--set detect.flip=false --set detect.tile=[0,0]."
         )
     return Predictor(functools.partial(_run, file), heads_of(config), config.model)
+
+
+def ignored_settings(path: str, config: Config) -> str:
+    """Says which settings of a configuration a file does otherwise; "" if none.
+
+    Args:
+      path: as of `load_exported`.
+      config: what was asked for.
+    """
+    file, own = open_exported(path), exported_config(path)
+    sections = ["model"] + ["detect"] * ("num_detections" in file.outputs)
+    return ", ".join(
+        f"{key} {value!r} (not {other!r})"
+        for key, value, other in differences(own, config)
+        if key.partition(".")[0] in sections and key not in _OUTSIDE
+    )
 
 
 def exported_contents(path: str) -> Iterator[bytes]:
@@ -98,7 +119,7 @@ def _open(path: str, *version: int) -> ExportedFile:
     """`version` tells a file from another that is written in its place later."""
     if is_saved_model := find_saved_model(path):
         return SavedModelFolder(is_saved_model)
-    return _TYPES[os.path.splitext(path)[1]](content_of(path), path, os.cpu_count() or 1)
+    return _TYPES[os.path.splitext(path)[1].lower()](content_of(path), path, os.cpu_count() or 1)
 
 
 def _run(file: ExportedFile, pixels: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -33,8 +33,9 @@ from edet.export.portable import (
     outputs_of,
     postprocess_of,
     settings,
+    write_description,
 )
-from edet.files import encoded, reason, write_bytes, write_json
+from edet.files import encoded, reason, write_bytes
 
 SIGNATURE = "serving_default"
 NOT_INSTALLED = "LiteRT needs ai-edge-litert; install it with: pip install 'edet[litert]'."
@@ -92,8 +93,8 @@ def export_litert(
         files[mediapipe.LABELS] = encoded(mediapipe.label_file(config.model), path)
     _store(model, stored, schema)
     content = bytes(tools.convert_object_to_bytearray(model))
+    write_description(path, description)
     write_bytes(path, _with_files(content, files))
-    write_json(path.removesuffix(".tflite") + ".json", description)
     return path
 
 

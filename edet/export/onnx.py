@@ -23,8 +23,9 @@ from edet.export.portable import (
     outputs_of,
     postprocess_of,
     settings,
+    write_description,
 )
-from edet.files import reason, write_bytes, write_json
+from edet.files import reason, write_bytes
 
 OPSET = 18  # of April 2023; every runtime of the last years has it
 _NOT_INSTALLED = (
@@ -76,8 +77,8 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
     description = metadata(config, "float32", "float32")
     for key, text in ((METADATA, json.dumps(description)), (SETTINGS, settings(config))):
         model.metadata_props.add(key=key, value=text)
+    write_description(path, description)
     write_bytes(path, model.SerializeToString())
-    write_json(path.removesuffix(".onnx") + ".json", description)
     return path
 
 

@@ -98,10 +98,16 @@ class SavedModelFolder:
             raise UserError(
                 f"{folder} has no assets.extra/edet.json: it was not written by --mode=export."
             )
-        config = json.loads(read_text(metadata, "metadata"))["config"]
-        for section in (config["model"], config["model"]["segmentation"]):
-            section["labels"] = {int(key): name for key, name in section["labels"].items()}
-        sections = {name: config[name] for name in ("model", "detect")}
+        try:
+            config = json.loads(read_text(metadata, "metadata"))["config"]
+            for section in (config["model"], config["model"]["segmentation"]):
+                section["labels"] = {int(key): name for key, name in section["labels"].items()}
+            sections = {name: config[name] for name in ("model", "detect", "export")}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{metadata} is damaged ({type(error).__name__}: {error}); export the model again."
+            ) from error
+        del sections["export"]
         self.settings = yaml.safe_dump(sections, sort_keys=False)
         if config["export"].get("signatures") == "images":
             raise UserError(

@@ -35,7 +35,7 @@ class SignatureSession:
             content = file.read()
         try:
             (meta,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
-        except DecodeError as error:
+        except (DecodeError, ValueError) as error:
             raise ValueError("saved_model.pb is damaged") from error
         if name not in meta.signature_def:
             raise ValueError(f"it has no signature {name!r}")

@@ -21,7 +21,7 @@ import tensorflow as tf
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.export.litert import export_litert
-from edet.files import content_of, reason, write_bytes
+from edet.files import content_of, read_text, reason, write_bytes
 
 MODEL = "model.tflite"
 RUNTIME = "2.5.3"  # of @litertjs/core and the @litertjs/wasm-utils that it is released with
@@ -51,6 +51,9 @@ def export_web(
     """
     if not config.model.detects:
         raise UserError("export.format=web draws boxes, and model.heads has no detection.")
+    index = os.path.join(folder, "index.html")
+    if tf.io.gfile.exists(index) and "detect.js" not in read_text(index, "the page"):
+        raise UserError(f"{index} is not of edet and would be replaced; name another --output.")
     runtime = _files_of_runtime(config.export.litert_js) if config.export.litert_js else {}
     try:
         tf.io.gfile.makedirs(folder)
@@ -62,7 +65,7 @@ def export_web(
     page = importlib.resources.files("edet.export") / "page"
     write_bytes(os.path.join(folder, "detect.js"), (page / "detect.js").read_bytes())
     text = (page / "index.html").read_text("utf-8")
-    write_bytes(os.path.join(folder, "index.html"), _filled(text, config).encode())
+    write_bytes(index, _filled(text, config).encode())
     return folder
 
 

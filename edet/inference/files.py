@@ -113,6 +113,7 @@ def predict_files(
     if found.videos and not found.pictures and not video.is_available():
         raise UserError(f"{found.videos[0]} is a video, and {video.INSTALL}.")
     writers = _writers(predictor, output, draw_threshold, draw_boxes, draw_mask)
+    _refuse_within([*found.pictures, *found.videos], output, writers)
     names = names_of_outputs(found.pictures, ".png") | names_of_outputs(found.videos, ".mp4")
     summary = {
         "images": 0, "videos": 0, "frames": 0, "failed": {}, "incomplete": {},
@@ -135,6 +136,20 @@ def predict_files(
                 error.add_note(journal.parting)
             raise
     return summary
+
+
+def _refuse_within(
+    paths: Sequence[str], output: str, writers: Sequence[DetectionWriter | MaskWriter]
+) -> None:
+    """Refuses to look at files that lie where what is found in them is written."""
+    folders = [os.path.join(output, name) for writer in writers for name in writer.folders]
+    own = {os.path.abspath(folder) if "://" not in folder else folder for folder in folders}
+    for path in paths:
+        if os.path.dirname(os.path.abspath(path) if "://" not in path else path) in own:
+            raise UserError(
+                f"{path} lies where the results are written, and would be replaced; give another "
+                "--output."
+            )
 
 
 def _writers(

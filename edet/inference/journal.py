@@ -26,7 +26,16 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from edet.errors import StorageError, UserError
-from edet.files import append_text, aside_of, failure, write_json, written_aside
+from edet.files import (
+    append_text,
+    aside_of,
+    failure,
+    list_folder,
+    read_json_or,
+    write_json,
+    write_text,
+    written_aside,
+)  # fmt: skip
 
 _VERSION = 1  # of what unfinished.jsonl holds
 _DAMAGE = (ValueError, TypeError, KeyError, AttributeError)  # no line of ours
@@ -66,10 +75,14 @@ class Entry:
             self.complaints.append(str(error))
 
 
+TITLES = ("predictions", "segmentation")  # of the lists that there may be
+
+
 class Lists(Protocol):
     """What gives a list in JSON."""
 
     title: str
+    folders: Sequence[str]  # of what is drawn
 
     def listed(self, entry: Entry, lines: Iterable[str]) -> dict:
         """Returns what the list says of a file; `lines` are its own of detections.jsonl."""
@@ -120,10 +133,32 @@ class Journal:
         self._done: list[str] = []
         self._num_lines, self._flush_at, self._is_open = 0, 0.0, False
         self._thread = ThreadPoolExecutor(1)
+        is_ours = self._is_ours()
         _check_writable(next(iter(self._lists)))
         self.kept: set[str] = set()
         self.parting = ""
         self.notice = self._read() if conditions else ""
+        self._is_marked = not is_ours  # or a run that is killed at once would be of nobody
+        if self._is_marked:
+            write_text(self._done_path, _line(self._head))
+
+    def _is_ours(self) -> bool:
+        """Whether a prediction has written here; refuses what else has names of ours."""
+        report = read_json_or(self._report_path, "result", {})
+        is_ours = isinstance(report, dict) and {"images", "failed"} <= report.keys()
+        if is_ours or tf.io.gfile.exists(self._done_path):
+            return True
+        names = (*self._lists, self._report_path, self._lines_path)
+        there = [path for path in names if tf.io.gfile.exists(path)]
+        for name in (name for one in self._lists.values() for name in one.folders):
+            path = os.path.join(self._output, name)
+            there += [path] if tf.io.gfile.isdir(path) and list_folder(path) else []
+        if there:
+            raise UserError(
+                f"{there[0]} is there, and no prediction of edet has written it; give another "
+                "--output."
+            )
+        return False
 
     def __enter__(self) -> Journal:
         return self
@@ -196,7 +231,8 @@ class Journal:
                 if not left:
                     break
         has_boxes = any(one.title == "predictions" for one in self._lists.values())
-        for path in (*self._lists, self._report_path, *[self._lines_path] * (not has_boxes)):
+        lists = [os.path.join(self._output, f"{title}.json") for title in TITLES]
+        for path in (*lists, self._report_path, *[self._lines_path] * (not has_boxes)):
             if tf.io.gfile.exists(path):
                 tf.io.gfile.remove(path)
         self._is_open = True
@@ -230,6 +266,8 @@ class Journal:
     def _finish(self, is_complete: bool) -> None:
         """Writes the lists and the report, unless a run has ended before it found anything."""
         if not (is_complete or self._is_open or self.kept):
+            if self._is_marked:
+                tf.io.gfile.remove(self._done_path)
             return
         num, summary = len(self._names), self._summary
         done = summary["images"] + summary["videos"] + len(summary["failed"])

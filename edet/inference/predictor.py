@@ -207,12 +207,20 @@ def picture_of(image: np.ndarray | tf.Tensor | bytes, place: int, white_level: i
             return decode_picture(image, white_level)
         except UserError as error:
             raise UserError(f"image {place} {error}") from error
-    image = tf.convert_to_tensor(image)
+    try:
+        image = tf.convert_to_tensor(image)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"image {place} is of the type {type(image).__name__}; it must be uint8 "
+            "[height, width, 3] in 0-255, or encoded bytes."
+        ) from error
     if image.dtype != tf.uint8 or image.shape.rank != 3 or image.shape[-1] != 3:
         raise UserError(
             f"image {place} is {image.dtype.name} {image.shape}; it must be uint8 "
             "[height, width, 3] in 0-255, or encoded bytes."
         )
+    if not all(image.shape):
+        raise UserError(f"image {place} is {image.shape} and has no pixel.")
     return image
 
 

@@ -47,6 +47,7 @@ class DetectionWriter:
     """
 
     title = "predictions"
+    folders = ("drawn",)
 
     def __init__(self, output: str, labels: dict[int, str], threshold: float, draw: DrawBoxes):
         self._folder = os.path.join(output, "drawn")
@@ -112,6 +113,7 @@ class MaskWriter:
     """
 
     title = "segmentation"
+    folders = ("masks", "overlays")
 
     def __init__(self, output: str, labels: dict[int, str], draw: DrawMask, fit: Fit):
         self._output, self._labels, self._draw, self._fit = output, labels, draw, fit

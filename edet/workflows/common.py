@@ -13,7 +13,7 @@ from edet.config.labels import class_ids, labels_of
 from edet.config.schema import Config
 from edet.dataset_check.report import name_clashes
 from edet.errors import UserError
-from edet.export.exported import exported_contents, is_exported, load_exported
+from edet.export.exported import exported_contents, ignored_settings, is_exported, load_exported
 from edet.files import find_files, read_json_or, write_json
 from edet.inference.detector import make_predictor
 from edet.inference.predictor import Predictor, of_pixels
@@ -43,21 +43,29 @@ def keep(workdir: str | Workdir, mode: str, summary: dict) -> dict:
     return summary
 
 
-def keep_figures(workdir: str | Workdir, path: str, figures: dict[str, Any]) -> None:
-    """Adds what is known of an exported file to <workdir>/models.json, {path: figures}."""
+def keep_figures(
+    workdir: str | Workdir, path: str, figures: dict[str, Any], is_new: bool = False
+) -> None:
+    """Adds what is known of an exported file to <workdir>/models.json, {path: figures}.
+
+    Of a file that `is_new` nothing else is known: the AP was that of another one in its place.
+    """
     if not workdir:
         return
     file = Workdir(str(workdir)).result_file("models")
     known = read_json_or(file, "result", {})
     name = os.path.relpath(path, str(workdir)) if "://" not in path else path
-    name = path if name.startswith("..") else name
-    write_json(file, {**known, name: {**known.get(name, {}), **figures}})
+    name = os.path.abspath(path) if name.startswith("..") else name
+    before = {} if is_new else known.get(name, {})
+    write_json(file, {**known, name: {**before, **figures}})
 
 
 def load_predictor(config: Config, weights: str) -> Predictor:
     """Returns what looks at pictures with weights of a workdir, checkpoint or exported file."""
     if is_exported(weights):
         predictor, contents = load_exported(weights, config), lambda: exported_contents(weights)
+        if ignored := ignored_settings(weights, config):
+            warn(f"{weights} keeps what it was exported with: {ignored}.")
     else:
         network = load_network(config, weights)
         predictor = make_predictor(of_pixels(network, config.model), config)

@@ -41,6 +41,8 @@ def run_config(
             if weights:
                 check_source(weights)
             where = f"{run} has no config.yaml" if run else "no --workdir is given"
+            if weights and not run:
+                where = f"{weights} brings no configuration along"
             raise UserError(f"{where}; name a model with --model or a YAML file with --config.")
     config = load_config(model, path, overrides)
     release = ZOO.get(weights or config.train.init)

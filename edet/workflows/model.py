@@ -75,7 +75,10 @@ class Model:
         Raises:
           UserError: a path matches nothing, or an array or bytes are no picture.
         """
-        look = self._look(batch_size or self.config.data.eval_batch_size)
+        size = self.config.data.eval_batch_size if batch_size is None else batch_size
+        if not isinstance(size, int) or size < 1:
+            raise UserError(f"batch_size is {size!r}; give a whole number of 1 or more.")
+        look = self._look(size)
         return predict_pictures(self.predictor, look, pictures)
 
     def evaluate(self, records: str = "", workdir: str = "") -> dict[str, Any]:
@@ -93,9 +96,9 @@ class Model:
           UserError: the records are at fault.
         """
         data = {"eval_records": records or self.config.data.eval_records}
-        return evaluate_predictor(replace(self.config, data=data), workdir, self.predictor)
+        return evaluate_predictor(replace(self.config, data=data), _path(workdir), self.predictor)
 
-    def export(self, output: str = "", pictures: Sequence[str] = (), **settings: Any) -> str:
+    def export(self, output: str = "", pictures: str | Sequence[str] = (), **settings: Any) -> str:
         """Writes a file for another runtime, as `--mode=export`.
 
             detector.export(format="litert", precision="int8", pictures=["pictures/"])
@@ -103,7 +106,7 @@ class Model:
         Args:
           output: a file, or a folder for a SavedModel; by default beside the weights if they are a
             workdir, and in the current folder otherwise.
-          pictures: files, folders and globs that int8 is calibrated with; by default
+          pictures: a file, folder or glob, or several, that int8 is calibrated with; by default
             `data.train_records`.
           **settings: of the section `export`: format, precision, outputs, calibration_images.
 
@@ -119,24 +122,36 @@ class Model:
                 nearest = "".join(difflib.get_close_matches(key, known, 1, 0.0))
                 raise UserError(f"export.{key} is no setting; the nearest is {nearest}.")
         config = replace(self.config, export=settings)
-        workdir = self.source if tf.io.gfile.isdir(self.source) else "."
-        workdir = "." if is_exported(self.source) else workdir
-        written = export(config, workdir, self.source, output, pictures)
+        is_run = tf.io.gfile.isdir(self.source) and not is_exported(self.source)
+        given = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+        if wrong := [one for one in given if not isinstance(one, str | os.PathLike)]:
+            raise UserError(
+                f"pictures has a {type(wrong[0]).__name__}; give files, folders and globs."
+            )
+        workdir = self.source if is_run else ""
+        written = export(config, workdir, self.source, _path(output), [*map(_path, given)])
         return written[config.export.format]
 
 
-def load(source: str, overrides: Sequence[str] = ()) -> Model:
+def _path(path: str | os.PathLike) -> str:
+    return os.path.expanduser(os.fspath(path))
+
+
+def load(source: str, overrides: str | Sequence[str] = ()) -> Model:
     """Loads a trained detector.
 
     Args:
       source: a workdir or checkpoint of ours, a name of the zoo, or an exported .tflite, .onnx or
         SavedModel; gs:// works.
-      overrides: "section.key=value", such as "detect.flip=true"; as `load_config`.
+      overrides: "section.key=value", such as "detect.flip=true", or several; as `load_config`.
 
     Raises:
       UserError: there are no such weights, or an override is at fault.
     """
-    source = os.path.expanduser(source)
+    source = _path(source)
+    if not source:
+        raise UserError("edet.load needs a workdir, a name of the zoo, or an exported file.")
+    overrides = [overrides] if isinstance(overrides, str) else overrides
     return Model(source, run_config("", None, None, overrides, weights=source))
 
 
@@ -163,4 +178,4 @@ def train(
     """
     if isinstance(strategy, str):
         strategy = make_strategy(strategy)
-    return train_in_workdir(config, os.path.expanduser(workdir), strategy, evaluate)
+    return train_in_workdir(config, _path(workdir), strategy, evaluate)

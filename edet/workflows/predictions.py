@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import pandas
     import supervision
 
-Picture = str | bytes | np.ndarray
+Picture = str | os.PathLike | bytes | np.ndarray
 _SURE = 0.3  # score from which on a notebook shows a detection
 
 
@@ -89,7 +90,7 @@ class Prediction:
             classes = list(self.labels.values())
             drawn = draw_boxes(drawn, self.boxes[shown], names, self.scores[shown], classes)
         if path:
-            save_png(drawn, path)
+            save_png(drawn, os.path.expanduser(path))
         return drawn
 
     def _repr_png_(self) -> bytes:
@@ -140,10 +141,20 @@ class Predictions(Sequence):
 
     def __init__(self, found: Iterator[Prediction], failed: dict[str, str]):
         self._found, self._known, self.failed = found, [], failed
+        self._stopped: BaseException | None = None
 
     def _has(self, place: float) -> bool:
         while len(self._known) <= place:
-            found = next(self._found, None)
+            if self._stopped:  # its rest cannot be had, and it must not pass for the whole
+                raise UserError(
+                    f"this prediction was stopped after {len(self._known)} pictures "
+                    f"({type(self._stopped).__name__}); call predict again."
+                ) from self._stopped
+            try:
+                found = next(self._found, None)
+            except BaseException as error:
+                self._stopped = error
+                raise
             if found is None:
                 return False
             self._known.append(found)
@@ -195,13 +206,18 @@ def predict_pictures(
       UserError: a path matches nothing (files that cannot be read are in `Predictions.failed`), or
         an array or bytes are no picture.
     """
-    is_one = isinstance(pictures, str | bytes) or getattr(pictures, "ndim", 4) == 3
+    is_one = isinstance(pictures, str | bytes | os.PathLike) or not _is_several(pictures)
     failed: dict[str, str] = {}
     pictures = [pictures] if is_one else pictures
     sources = list(_sources(predictor.model.white_level, pictures, failed))
     batches = look(itertools.chain.from_iterable(source() for source in sources))
     found = itertools.chain.from_iterable(batches)
     return Predictions(itertools.starmap(functools.partial(_prediction, predictor), found), failed)
+
+
+def _is_several(pictures: Any) -> bool:
+    """Whether something is a sequence of pictures: an array of four dimensions, or no array."""
+    return pictures.ndim != 3 if hasattr(pictures, "ndim") else hasattr(pictures, "__iter__")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,6 +235,7 @@ def _sources(
 ) -> Iterator[Callable[[], Iterator[_Frame]]]:
     """Yields what reads each source, after all of them have been looked for."""
     for place, picture in enumerate(pictures):
+        picture = os.fspath(picture) if isinstance(picture, os.PathLike) else picture
         if not isinstance(picture, str):
             image = picture_of(picture, place, white_level).numpy()
             yield lambda image=image: iter([_Frame("", None, image, lambda: image)])
@@ -236,7 +253,14 @@ def _picture_of(path: str, white_level: int, failed: dict[str, str]) -> Iterator
     except UserError as error:
         failed[path] = str(error)
         return
-    yield _Frame(path, None, image, lambda: read_picture(path, white_level).numpy())
+    yield _Frame(path, None, image, lambda: _read_again(path, white_level))
+
+
+def _read_again(path: str, white_level: int) -> np.ndarray:
+    try:
+        return read_picture(path, white_level).numpy()
+    except UserError as error:
+        raise error if path in str(error) else UserError(f"{path} {error}") from error
 
 
 def _frames_of(path: str, failed: dict[str, str]) -> Iterator[_Frame]:

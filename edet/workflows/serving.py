@@ -74,7 +74,7 @@ def predict(
         )  # fmt: skip
     frames = f", {summary['frames']} frames of {summary['videos']} videos"
     written = f"{summary['images']} pictures{frames if summary['videos'] else ''} -> {output}"
-    if workdir:
+    if workdir and "detection" in predictor.heads:
         _save_predictions(config, Workdir(workdir), output)
     keep(workdir, "predict", summary)
     console.print(written, markup=False)
@@ -113,10 +113,16 @@ def export(
             "an exported model looks at a picture once, but detect.flip or detect.tile is set; add "
             "--set detect.flip=false --set detect.tile=[0,0]."
         )
+    if output and workdir and os.path.abspath(output) == os.path.abspath(workdir):
+        raise UserError(
+            f"--output={output} is the workdir itself, whose checkpoints a model in it would hide; "
+            f"give {os.path.join(output, 'exported')}, or leave it out."
+        )
     network = load_network(config, weights or workdir)
     if wanted.format == "saved_model":
         folder = export_saved_model(network, config, output or Workdir(workdir).saved_model)
-        keep_figures(workdir, folder, {"format": "SavedModel", "bytes": _bytes_in(folder)})
+        figures = {"format": "SavedModel", "bytes": _bytes_in(folder)}
+        keep_figures(workdir, folder, figures, is_new=True)
         summary = keep(workdir, "export", {"saved_model": folder})
         console.print(f"SavedModel -> {folder}", markup=False)
         return summary
@@ -135,7 +141,7 @@ def export(
     size = tf.io.gfile.stat(path if ending else os.path.join(path, MODEL)).length
     written = f"{wanted.format} {wanted.precision} {wanted.outputs}, {size:,} bytes -> {path}"
     kind = f"{wanted.format} {wanted.precision}"
-    keep_figures(workdir, path, {"format": kind, "bytes": size})
+    keep_figures(workdir, path, {"format": kind, "bytes": size}, is_new=True)
     summary = keep(workdir, "export", {wanted.format: path, "bytes": size})
     console.print(written, markup=False)
     if wanted.format == "web":

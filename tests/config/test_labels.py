@@ -27,6 +27,12 @@ def test_without_labels_ids_count_from_one():
     assert labels_of(ModelConfig(num_classes=2)) == {1: "class 1", 2: "class 2"}
 
 
+def test_a_name_is_one_line():
+    assert read_labels({1: " bowl\n", 2: "wine\r\n glass", 3: None}) == {
+        1: "bowl", 2: "wine glass", 3: "",
+    }  # fmt: skip
+
+
 def test_voc_has_its_twenty_classes():
     assert len(NAMED_LABELS["voc"]) == 20
     assert NAMED_LABELS["voc"][15] == "person"

@@ -196,14 +196,54 @@ def test_a_full_disk_stops_with_a_sentence_and_keeps_what_is_there(pictures, tmp
 
 def test_one_output_that_cannot_be_written_is_listed_and_costs_nothing_else(pictures, tmp_path):
     """A folder lies where the drawn picture belongs."""
-    in_the_way = tmp_path / "out" / "drawn" / "4.png" / "b"
-    in_the_way.mkdir(parents=True)
+    predict([pictures], tmp_path / "out")
+    in_the_way = tmp_path / "out" / "drawn" / "4.png"
+    in_the_way.unlink()
+    (in_the_way / "b").mkdir(parents=True)
     summary = predict([pictures], tmp_path / "out")
     assert (summary["images"], summary["complete"]) == (10, True)
     assert list(summary["incomplete"]) == [str(pictures / "4.png")]
     assert "cannot write" in summary["incomplete"][str(pictures / "4.png")]
     assert len(read(tmp_path / "out")[1]) == 10
     assert len(os.listdir(tmp_path / "out" / "drawn")) == 10
+
+
+@pytest.mark.parametrize("name", ["drawn/a.png", "report.json", "predictions.json"])
+def test_files_of_others_are_not_written_over(pictures, tmp_path, name):
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("[]")
+    with pytest.raises(UserError, match="no prediction of edet has written it; give another"):
+        predict([pictures], tmp_path / "out")
+    assert path.read_text() == "[]"
+
+
+def test_pictures_that_lie_where_results_go_are_not_written_over(tmp_path):
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / "drawn" / "b.png").write_bytes(png(100))
+    with pytest.raises(UserError, match=r"drawn/b\.png lies where the results are written"):
+        predict([tmp_path / "drawn"], tmp_path)
+    assert (tmp_path / "drawn" / "b.png").read_bytes() == png(100)
+
+
+def test_a_prediction_that_is_killed_at_once_belongs_to_edet(pictures, tmp_path):
+    """It has drawn a picture and noted nothing yet."""
+    output = tmp_path / "out"
+    Journal(str(output), [results.DetectionWriter(str(output), {}, 0.0, draw_boxes)], {}, {}, {})
+    (output / "drawn").mkdir()
+    (output / "drawn" / "0.png").write_bytes(png(1))
+    assert predict([pictures], output)["images"] == 10
+    assert not (output / "unfinished.jsonl").exists()
+
+
+def test_lists_of_other_heads_do_not_outlive_a_prediction(pictures, tmp_path):
+    output = tmp_path / "out"
+    predict([pictures], output, stub({"detection": Boxes(), "segmentation": Masks()}))
+    assert (output / "segmentation.json").exists()
+    predict([pictures], output)
+    assert not (output / "segmentation.json").exists()
+    predict([pictures], output, stub({"segmentation": Masks()}))
+    assert not (output / "predictions.json").exists()
 
 
 def test_names_as_long_as_the_file_system_takes_are_written(tmp_path):

@@ -5,7 +5,12 @@ import types
 import numpy as np
 
 from edet.config.schema import Config, replace
+from edet.export.exported import is_exported
 from edet.workflows import common
+
+
+def test_the_ending_of_an_exported_file_may_be_in_capitals():
+    assert is_exported("a/MODEL.TFLITE") and is_exported("b.Onnx") and not is_exported("c.h5")
 
 
 def test_results_depend_on_every_weight_and_on_the_settings_of_model_and_detection(monkeypatch):

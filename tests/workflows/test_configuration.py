@@ -59,7 +59,7 @@ def test_weights_that_are_not_there_are_named_and_no_model_is_asked_for(tmp_path
 
 def test_weights_that_are_there_without_a_configuration_need_a_model(tmp_path):
     (tmp_path / "weights.h5").write_text("")
-    with pytest.raises(UserError, match="no --workdir is given; name a model"):
+    with pytest.raises(UserError, match="weights.h5 brings no configuration along; name a model"):
         run_config("", None, None, [], weights=str(tmp_path / "weights.h5"))
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pathlib
 import shutil
 import sys
 import types
@@ -14,6 +15,7 @@ import edet
 from edet.config.loading import save_config
 from edet.config.schema import Config, replace
 from edet.errors import UserError
+from edet.export.portable import outputs_of
 from edet.export.saved_model import export_saved_model
 from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
@@ -92,11 +94,75 @@ def test_pictures_are_looked_at_when_they_are_asked_for_and_bad_ones_are_listed(
         ("no/such/*.jpg", "matches no picture"),
         ([np.zeros((4, 4))], "image 0 is float64"),
         ([b"no picture"], "image 0 cannot be decoded"),
+        (np.zeros((0, 5, 3), "uint8"), "image 0 is .* has no pixel"),
+        (None, "image 0 is of the type NoneType"),
+        (5, "image 0 is int32"),
     ],
 )
 def test_what_is_no_picture_is_refused_at_once(model, pictures, why):
     with pytest.raises(UserError, match=why):
         model.predict(pictures)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "4"])
+def test_a_batch_is_a_whole_number_of_pictures(model, size):
+    with pytest.raises(UserError, match="batch_size is"):
+        model.predict(PIXELS, batch_size=size)
+
+
+def test_paths_and_pictures_are_taken_as_python_has_them(model, picture, tmp_path, monkeypatch):
+    (expected,) = model.predict(picture)
+    path = pathlib.Path(picture)
+    for given in (path, [path], Image.open(path), [Image.open(path)]):
+        (found,) = model.predict(given)
+        np.testing.assert_array_equal(found.scores, expected.scores)
+    assert model.predict(path)[0].path == picture
+    monkeypatch.setenv("HOME", str(tmp_path))
+    expected.draw("~/drawn.png")
+    assert (tmp_path / "drawn.png").exists()
+    path.write_bytes(b"garbage")
+    with pytest.raises(UserError, match=f"{path.name}.*decode"):
+        expected.draw()
+
+
+def test_a_stopped_prediction_never_passes_for_a_whole_one(model, monkeypatch):
+    found = model.predict([PIXELS] * 6, batch_size=2)
+    assert found[1].height == 40
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(found, "_found", map(stop, [1]))
+    with pytest.raises(KeyboardInterrupt):
+        len(found)
+    assert found[0].height == 40
+    for ask in (len, list, lambda all_: all_.to_coco(), lambda all_: all_[-1]):
+        with pytest.raises(UserError, match=r"stopped after 2 pictures \(KeyboardInterrupt\)"):
+            ask(found)
+
+
+def test_what_a_file_does_otherwise_than_it_is_asked_is_said(saved_model, capsys):
+    model = edet.load(saved_model, ["model.white_level=4095", "model.labels={1: x, 2: y, 3: z}"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "keeps what it was exported with" in said and "model.labels" in said
+    assert model.labels == {1: "a", 2: "b", 3: "c"}
+    assert "white_level" not in said and model.predictor.model.white_level == 4095
+    edet.load(saved_model, "data.eval_batch_size=3")
+    assert "keeps" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"config": {"model": 1'])
+def test_a_damaged_card_of_a_saved_model_is_named(saved_model, tmp_path, content):
+    folder = shutil.copytree(saved_model, tmp_path / "1")
+    (folder / "assets.extra" / "edet.json").write_text(content)
+    with pytest.raises(UserError, match=r"edet\.json is (damaged|no)"):
+        edet.load(str(folder))
+
+
+def test_pixels_of_a_network_with_both_heads_are_no_matter_for_mediapipe():
+    both = replace(CONFIG, model={"heads": ("detection", "segmentation")})
+    with pytest.raises(UserError, match=r"add --set model.heads=\[detection\]"):
+        outputs_of(replace(both, export={"format": "litert", "outputs": "mediapipe"}))
 
 
 def test_pictures_asked_for_one_by_one_share_a_graph(model, monkeypatch):
@@ -154,6 +220,12 @@ def test_a_workdir_predicts_as_its_network_evaluates_and_exports(network, tmp_pa
     result = model.evaluate(f"{tmp_path}/val-*", workdir=str(tmp_path))
     assert 0 <= result["metrics"]["AP"] <= 1
     assert json.loads((tmp_path / "eval.json").read_text())["metrics"] == result["metrics"]
+    with pytest.raises(UserError, match="is the workdir itself"):
+        model.export(str(tmp_path))
+    (tmp_path / "notes.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"notes\.json describes no model file"):
+        model.export(tmp_path / "notes.tflite", format="litert", outputs="network")
+    assert not (tmp_path / "notes.tflite").exists()
     path = str(tmp_path / "efficientdet-d0-boxes-float32.tflite")
     with (
         owned(f"{path}.lock", path, "an export", "wait"),
@@ -164,5 +236,12 @@ def test_a_workdir_predicts_as_its_network_evaluates_and_exports(network, tmp_pa
     assert not (tmp_path / f"{path}.lock").exists()
     again = edet.load(path).predict(picture)[0]
     np.testing.assert_allclose(again.scores, expected[expected > 0], atol=1e-4)
+    models = tmp_path / "models.json"
+    known = json.loads(models.read_text())
+    known["efficientdet-d0-boxes-float32.tflite"]["AP"] = 0.5
+    models.write_text(json.dumps(known))
+    model.export(path, format="litert", outputs="boxes", precision="float16")  # another file
+    again = json.loads(models.read_text())["efficientdet-d0-boxes-float32.tflite"]
+    assert again["format"] == "litert float16" and "AP" not in again
     with pytest.raises(UserError, match=r"export\.presision.*precision"):
         model.export(presision="int8")

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from edet.config.labels import tidy_name
 from edet.errors import UserError
 from edet.files import reason
 from edet.records.schema import Example, box_areas
@@ -102,7 +103,6 @@ class Annotations:
         examples, missing = [], []
         seen: dict[str, str] = {}  # {source id: path}
         ids_of: dict[str, str] = {}  # {path: the source id that it has first}
-        self.claim(folder)
         end = 0
         for image in self.images:
             start, end = end, end + len(image.objects)
@@ -136,8 +136,16 @@ class Annotations:
             return folder.path(image.name)
         return folder.find(image.name, self._base(image), self.split)
 
-    def claim(self, folder: Folder) -> None:
-        """Tells the folder which pictures are named as they are written; see `Folder.claim`."""
+    def settle(self, folder: Folder) -> None:
+        """Makes names of classes one line, and keeps pictures that are named as they are written.
+
+        To be done with all splits, before anything is matched by name or found by likeness.
+        """
+        self.labels = {class_id: tidy_name(name) for class_id, name in self.labels.items()}
+        for image in self.images:
+            for k, thing in enumerate(image.objects):
+                if isinstance(thing.label, str) and thing.label != tidy_name(thing.label):
+                    image.objects[k] = thing._replace(label=tidy_name(thing.label))
         folder.claim((self._base(image), image.name) for image in self.images)
 
     def _base(self, image: AnnotatedImage) -> str:
@@ -192,12 +200,12 @@ def examples_of(
       labels: {id: name}; None takes the files' own.
       keep_unused: keeps classes that no box has.
     """
+    for part in parts:
+        part.settle(folder)
     if labels is None:
         labels, notes = common_labels(parts, keep_unused)
         for note in notes:
             logging.warning("%s", note)
-    for part in parts:
-        part.claim(folder)
     return [part.examples(labels, folder) for part in parts]
 
 

@@ -103,7 +103,7 @@ def open_folder(
     if "" in parts and len(parts) > 1:
         _name_rest(parts, log)
     for part in parts.values():
-        part.claim(folder)
+        part.settle(folder)
     if "val" in parts and _same_pictures(parts["val"], parts.get("train"), folder):
         log(f"{parts['val'].where}: the split val is the split train; AP of it would mean nothing.")
         if val_share:

@@ -286,6 +286,16 @@ def test_one_picture_under_two_ids_is_told(tmp_path):
     assert "two ids" in what and count == 1
 
 
+def test_names_of_classes_are_one_line(tmp_path):
+    """A list has ids, a CSV names alone."""
+    folders = [tmp_path / name for name in ("a", "b")]
+    make(folders[0], {"a.json": coco({"0.jpg": 10}, ("big\n cat ",))}, "0.jpg")
+    make(folders[1], {"a.csv": f'{CSV}0.jpg,"big\ncat",10,10,30,30\n'}, "0.jpg")
+    for folder in folders:
+        (source,) = open_folder(str(folder)).values()
+        assert list(source.labels.values()) == ["big cat"] and len(source.examples[0].boxes) == 1
+
+
 def test_what_is_of_no_split_has_a_name_beside_those_that_are(tmp_path):
     files = {f"{name}/{name}.xml": voc(10) for name in ("bus", "train")}
     sentences = []
