@@ -216,8 +216,8 @@ def predict_pictures(
 
 
 def _is_several(pictures: Any) -> bool:
-    """Whether something is a sequence of pictures: an array of four dimensions, or no array."""
-    return pictures.ndim != 3 if hasattr(pictures, "ndim") else hasattr(pictures, "__iter__")
+    """Whether something is a sequence of pictures: no array of one."""
+    return pictures.ndim not in (2, 3) if hasattr(pictures, "ndim") else hasattr(pictures, "__iter__")
 
 
 @dataclasses.dataclass(frozen=True)

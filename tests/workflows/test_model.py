@@ -95,6 +95,7 @@ def test_pictures_are_looked_at_when_they_are_asked_for_and_bad_ones_are_listed(
         ([np.zeros((4, 4))], "image 0 is float64"),
         ([b"no picture"], "image 0 cannot be decoded"),
         (np.zeros((0, 5, 3), "uint8"), "image 0 is .* has no pixel"),
+        (np.zeros((4, 6), "uint8"), r"image 0 is uint8 \(4, 6\); it must be"),
         (None, "image 0 is of the type NoneType"),
         (5, "image 0 is int32"),
     ],
