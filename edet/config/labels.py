@@ -38,7 +38,8 @@ NAMED_LABELS: dict[str, dict[int, str]] = {
 
 def tidy_name(name: str) -> str:
     """Returns a name on one line: a line break in it is drawn, listed and counted as two."""
-    return " ".join(name.split())
+    lines = name.splitlines()
+    return name if lines == [name] else " ".join(line.strip() for line in lines)
 
 
 def distinct_names(labels: dict[int, str]) -> dict[int, str]:

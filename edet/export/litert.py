@@ -27,15 +27,15 @@ from edet.export import mediapipe
 from edet.export.portable import (
     METADATA,
     SETTINGS,
+    description_of,
     image_spec,
     metadata,
     network_of,
     outputs_of,
     postprocess_of,
     settings,
-    write_description,
 )
-from edet.files import encoded, reason, write_bytes
+from edet.files import encoded, reason, write_bytes, write_json
 
 SIGNATURE = "serving_default"
 NOT_INSTALLED = "LiteRT needs ai-edge-litert; install it with: pip install 'edet[litert]'."
@@ -93,8 +93,9 @@ def export_litert(
         files[mediapipe.LABELS] = encoded(mediapipe.label_file(config.model), path)
     _store(model, stored, schema)
     content = bytes(tools.convert_object_to_bytearray(model))
-    write_description(path, description)
+    beside = description_of(path)
     write_bytes(path, _with_files(content, files))
+    write_json(beside, description)
     return path
 
 

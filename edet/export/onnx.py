@@ -17,15 +17,15 @@ from edet.errors import UserError
 from edet.export.portable import (
     METADATA,
     SETTINGS,
+    description_of,
     image_spec,
     metadata,
     network_of,
     outputs_of,
     postprocess_of,
     settings,
-    write_description,
 )
-from edet.files import reason, write_bytes
+from edet.files import reason, write_bytes, write_json
 
 OPSET = 18  # of April 2023; every runtime of the last years has it
 _NOT_INSTALLED = (
@@ -77,8 +77,9 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
     description = metadata(config, "float32", "float32")
     for key, text in ((METADATA, json.dumps(description)), (SETTINGS, settings(config))):
         model.metadata_props.add(key=key, value=text)
-    write_description(path, description)
+    beside = description_of(path)
     write_bytes(path, model.SerializeToString())
+    write_json(beside, description)
     return path
 
 

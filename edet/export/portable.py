@@ -12,7 +12,6 @@ A file takes one image at a time.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +25,7 @@ from edet.config.sizes import as_dict
 from edet.errors import UserError
 from edet.export import mediapipe
 from edet.export.fold import fold
-from edet.files import read_json_or, write_json
+from edet.files import read_json_or
 from edet.geometry.anchors import feature_sizes
 from edet.image.letterbox import center_images
 from edet.inference.postprocess import Postprocess
@@ -169,24 +168,24 @@ def kept_classes(config: Config) -> list[int]:
     return list(itertools.compress(range(config.model.num_classes), detectable(config.model)))
 
 
-def write_description(path: str, description: dict[str, Any]) -> None:
-    """Writes <stem>.json beside a model file that is to be written; <file>.json where another model
-    has that stem already.
+def description_of(path: str) -> str:
+    """Returns where the description of a model file that is to be written belongs.
+
+    It is <stem>.json, or <file>.json where another model has that stem already.
 
     Raises:
       UserError: a file of that name is no description of a model.
     """
-    stem, ending = os.path.splitext(path)
-    exists = tf.io.gfile.exists
-    others = (stem + other for other in (".tflite", ".onnx") if other != ending)
+    stem, exists = path.removesuffix(".tflite").removesuffix(".onnx"), tf.io.gfile.exists
+    others = (stem + other for other in (".tflite", ".onnx") if stem + other != path)
     is_second = exists(f"{path}.json") or (not exists(path) and any(map(exists, others)))
     beside = f"{path if is_second else stem}.json"
-    before = read_json_or(beside, "description", description)
+    before = read_json_or(beside, "description", {"model": "", "outputs": {}})
     if not (isinstance(before, dict) and {"model", "outputs"} <= before.keys()):
         raise UserError(
             f"{beside} describes no model file and would be replaced; name another --output."
         )
-    write_json(beside, description)
+    return beside
 
 
 def metadata(config: Config, precision: str, input_type: str) -> dict[str, Any]:

@@ -144,7 +144,9 @@ class Journal:
 
     def _is_ours(self) -> bool:
         """Whether a prediction has written here; refuses what else has names of ours."""
-        report = read_json_or(self._report_path, "result", {})
+        report = None
+        with contextlib.suppress(UserError):  # no JSON is not ours either
+            report = read_json_or(self._report_path, "result", {})
         is_ours = isinstance(report, dict) and {"images", "failed"} <= report.keys()
         if is_ours or tf.io.gfile.exists(self._done_path):
             return True
@@ -152,7 +154,8 @@ class Journal:
         there = [path for path in names if tf.io.gfile.exists(path)]
         for name in (name for one in self._lists.values() for name in one.folders):
             path = os.path.join(self._output, name)
-            there += [path] if tf.io.gfile.isdir(path) and list_folder(path) else []
+            names = list_folder(path) if tf.io.gfile.isdir(path) else []
+            there += [path] if any(not name.startswith(".") for name in names) else []
         if there:
             raise UserError(
                 f"{there[0]} is there, and no prediction of edet has written it; give another "
@@ -184,7 +187,9 @@ class Journal:
         if not tf.io.gfile.exists(self._done_path):
             return ""
         others: list[str] = []
+        is_empty = False
         with contextlib.suppress(*_DAMAGE):  # damaged from there on
+            is_empty = len([*itertools.islice(_whole_lines(self._done_path), 2)]) == 1
             head = json.loads(next(_whole_lines(self._done_path), "{}"))
             others = [key for key in self._head if head.get(key) != self._head[key]]
             for entry, lines in self._stored() if not others else ():
@@ -195,6 +200,8 @@ class Journal:
                 if entry.is_whole and known == (entry.name, entry.version):
                     self.kept.add(entry.file)
                     self._count(entry)
+        if is_empty:
+            return ""  # it was killed before it found anything
         why = f"with other {' and '.join(others)} " if others else ""
         left = f"{self._output} holds what a prediction {why}had found when it was stopped"
         if not self.kept:

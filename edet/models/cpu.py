@@ -23,6 +23,8 @@ class Conv2D(keras.layers.Conv2D):
         """Maps [B, H, W, C] to [B, H', W', filters]; by `gated` if there is a gate [B, 1, 1, C]."""
         if gate is None:
             return super().call(inputs)
+        if self.use_bias or (self.kernel_size, self.strides) != ((1, 1), (1, 1)):
+            raise ValueError("a gate is for a convolution of 1 x 1 without bias")
         return gated(inputs, gate, tf.convert_to_tensor(self.kernel))
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

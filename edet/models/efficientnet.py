@@ -158,15 +158,13 @@ def _mbconv(
     )(x)  # fmt: skip
     x = style.batch_norm(x, f"{prefix}bn")
     x = style.activate(x, f"{prefix}activation")
-    by_gate = {}
+    gate = None
     if block.squeeze:
         squeezed = max(1, int(block.channels_in * _SQUEEZE_RATIO))
         gate = _gate(x, squeezed, style, f"{prefix}se_")
-        if style.for_cpu:
-            by_gate = {"gate": gate}
-        else:
-            x = keras.layers.Multiply(name=f"{prefix}se_excite")([x, gate])
-    x = _conv(x, block.channels_out, 1, 1, style, f"{prefix}project_conv", **by_gate)
+        if not style.for_cpu:
+            x, gate = keras.layers.Multiply(name=f"{prefix}se_excite")([x, gate]), None
+    x = _conv(x, block.channels_out, 1, 1, style, f"{prefix}project_conv", gate=gate)
     x = style.batch_norm(x, f"{prefix}project_bn")
     if block.stride == 1 and block.channels_in == block.channels_out:
         if drop_rate:
@@ -176,7 +174,7 @@ def _mbconv(
 
 
 def _gate(x: keras.KerasTensor, squeezed: int, style: Style, prefix: str) -> keras.KerasTensor:
-    """Squeezes: returns a factor for each channel, from the image's mean of all channels."""
+    """Returns a factor for each channel, from the means of all channels over the image."""
     channels = x.shape[-1]
     gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{prefix}squeeze")(x)
     gate = _conv(gate, squeezed, 1, 1, style, f"{prefix}reduce", use_bias=True)
@@ -187,13 +185,13 @@ def _gate(x: keras.KerasTensor, squeezed: int, style: Style, prefix: str) -> ker
 
 def _conv(
     x: keras.KerasTensor, channels: int, kernel: int, stride: int, style: Style, name: str,
-    use_bias: bool = False, **by_gate: keras.KerasTensor,
+    use_bias: bool = False, gate: keras.KerasTensor | None = None,
 ) -> keras.KerasTensor:  # fmt: skip
     """A convolution, of x times a gate where `models.cpu` does both."""
     return style.layers.Conv2D(
         channels, kernel, stride, "same", use_bias=use_bias,
         kernel_initializer=_normal(2.0 / (kernel**2 * channels)), name=name,
-    )(x, **by_gate)  # fmt: skip
+    )(x, **({} if gate is None else {"gate": gate}))  # fmt: skip
 
 
 def _normal(variance: float) -> keras.Initializer:

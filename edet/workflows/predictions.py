@@ -217,7 +217,9 @@ def predict_pictures(
 
 def _is_several(pictures: Any) -> bool:
     """Whether something is a sequence of pictures: no array of one."""
-    return pictures.ndim not in (2, 3) if hasattr(pictures, "ndim") else hasattr(pictures, "__iter__")
+    return (
+        pictures.ndim not in (2, 3) if hasattr(pictures, "ndim") else hasattr(pictures, "__iter__")
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
         (["--mode", "train_and_eval"], "AMD64", None, "1"),
         (["--mode=train"], "x86_64", "0", "0"),
         (["--mode=eval"], "x86_64", None, None),
-        (["--mode=predict", "train.jpg"], "x86_64", None, None),
+        (["--mode=predict", "train", "train.jpg", "--output=train"], "x86_64", None, None),
         (["--mode=train"], "aarch64", None, None),
         ([], "x86_64", None, None),
     ],

@@ -216,12 +216,25 @@ def joined(parts: Sequence[Annotations]) -> Annotations:
         return first
     has_ids = any(part.labels for part in parts)
     labels = common_labels(parts, keep_unused=True)[0] if has_ids else {}
-    images = []
+    images, files = [], {}  # {picture as it is named: the part that names it first}
     for part in parts:
         ids = class_ids(part, labels) if has_ids else {}
         for image in part.images:
-            objects = [o._replace(label=ids.get(o.label, o.label)) for o in image.objects]
             base = part.base if image.base is None else image.base
+            place = posixpath.normpath(posixpath.join(base, image.name))
+            if files.setdefault(place, part) is not part:
+                what = "dropped: picture that another file has too"
+                part.tally.image_problem(image.name, what, part.where)
+                continue
+            # A number that its own file does not name is no class of another file.
+            objects = (
+                [
+                    o._replace(label=ids.get(o.label, o.label if isinstance(o.label, str) else -1))
+                    for o in image.objects
+                ]
+                if has_ids
+                else image.objects
+            )
             images.append(image._replace(objects=objects, base=base))
     for part in others:
         first.tally.add(part.tally)

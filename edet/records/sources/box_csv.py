@@ -38,6 +38,7 @@ _NAMES = {
 }  # fmt: skip
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _SIDES = ("height", "width")
+_TWICE = "dropped: box that another file has too"
 _TRIED = 20  # rows, all of which must be of the layout
 _NEEDED = ("name", "class", *_CORNERS)
 _RETINANET = {key: k for k, key in enumerate(("name", *_CORNERS, "class"))}
@@ -122,7 +123,9 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
             image = AnnotatedImage(name, name, objects, *size, base=base)
             before = pictures.setdefault((base, name), image)
             if before is not image:
-                before.objects.extend(objects)
+                new = [one for one in objects if one not in before.objects]
+                found.tally.box_problem(name, _TWICE, len(objects) - len(new))
+                before.objects.extend(new)
     found.images = list(pictures.values())
     return found
 

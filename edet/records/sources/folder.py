@@ -28,7 +28,7 @@ _LEFT_OUT = ("__MACOSX",)
 _TRIED = 20  # files of a folder with one for each picture, by which it is recognised
 _ROOMS = ("images", "image_2", "data")  # of pictures, beside that of their annotations
 # What tools put before a picture's own name: Label Studio's "1a2b3c4d-street.jpg".
-_PREFIX = re.compile(r"^[0-9a-f]{6,}-(?=.)")
+PREFIX = re.compile(r"^[0-9a-f]{6,}-(?=.)")
 
 
 class Folder:
@@ -42,6 +42,7 @@ class Folder:
     def __init__(self, root: str):
         self.root = os.path.expanduser(root)
         self.only = ""
+        self._misses = 0
         # {picture: the base and the name that mean it}
         self._meant: dict[str, tuple[str, str]] = {}
 
@@ -130,7 +131,7 @@ class Folder:
         Raises:
           LookupError: there is none, or several; its text says so and names the nearest.
         """
-        if path := self._as_written(name, base):
+        if path := self.as_written(name, base):
             return path
         if os.path.isabs(name) or "../" in name or name.startswith("gs://"):
             for path in (posixpath.join(base, name), name):
@@ -142,8 +143,9 @@ class Folder:
             found = [f for f in of_split if base and f.startswith(f"{base}/")] or of_split or found
         if len(found) != 1:
             raise LookupError(self._missing(name, found))
-        _, other = meant = self._meant.setdefault(found[0], (base, name))
-        if meant != (base, name):
+        own, other = self._meant.setdefault(found[0], (base, name))
+        is_shared = other == name and not (own and found[0].startswith(f"{own}/"))
+        if (own, other) != (base, name) and not is_shared:
             raise LookupError(f"{found[0]} is the only candidate, and that of {other} too")
         return found[0]
 
@@ -154,10 +156,10 @@ class Folder:
           names: the base and the name of each, as of `locate`.
         """
         for base, name in names:
-            if path := self._as_written(name, base):
+            if path := self.as_written(name, base):
                 self._meant.setdefault(path, (base, name))
 
-    def _as_written(self, name: str, base: str) -> str:
+    def as_written(self, name: str, base: str) -> str:
         """Returns the file that a name means as it stands; "" if there is none."""
         paths = (path for r in readings(name) for path in (posixpath.join(base, r), r))
         return next((p for p in map(posixpath.normpath, paths) if p in self._known), "")
@@ -169,7 +171,7 @@ class Folder:
         """
         for reading in readings(name):
             *folders, last = _key(reading).strip("/").split("/")
-            for key in dict.fromkeys((last, _PREFIX.sub("", last))):
+            for key in dict.fromkeys((last, PREFIX.sub("", last))):
                 stem = posixpath.splitext(key)[0] if key.endswith(_PICTURES) else key
                 found = self._by_name.get(key) or self._by_name.get(stem)
                 if found:
@@ -185,8 +187,11 @@ class Folder:
     def _missing(self, name: str, found: list[str]) -> str:
         if found:
             return f"{name} may be {found[0]} or {found[1]} in {self.root}"
-        last = {posixpath.basename(file): file for file in self.pictures}
-        near = difflib.get_close_matches(posixpath.basename(name), list(last)[:20_000], 1, 0.5)
+        self._misses += 1  # looking for the nearest takes seconds where there are many
+        last: dict[str, str] = {}
+        if self._misses <= _TRIED:
+            last = {posixpath.basename(file): file for file in self.pictures[:20_000]}
+        near = difflib.get_close_matches(posixpath.basename(name), last, 1, 0.5) if last else []
         nearest = f"; the nearest name is {last[near[0]]}" if near else ""
         return f"{name} is not in {self.root}{nearest}"
 
@@ -194,12 +199,13 @@ class Folder:
 def usual_split(path: str) -> str:
     """Returns "train", "val" or "test" where a path has a usual word for it, otherwise "".
 
-    The last part that has one counts: "training_data/val/0.jpg" is of val.
+    The last part that is such a word counts, as in "training_data/val2017/test_01.jpg"; without one
+    the last that has one.
     """
-    for part in reversed(path.lower().split("/")):
-        words = set(re.split(r"[^a-z]+", part))
+    parts = [re.findall(r"[a-z]+", part) for part in reversed(path.lower().split("/"))]
+    for words in [*(part for part in parts if len(part) == 1), *parts]:
         for split, names in _SPLITS.items():
-            if words.intersection(names):
+            if set(words).intersection(names):
                 return split
     return ""
 

@@ -98,7 +98,7 @@ def open_folder(
     if all(len(part.images) == part.tally.images[NO_FILE] > 0 for part in parts.values()):
         raise UserError(
             f"{data} is a set of the format {name}, but not one of its pictures has labels; are "
-            "their files there?"
+            "their files there? (One that is empty makes its picture one without objects.)"
         )
     if "" in parts and len(parts) > 1:
         _name_rest(parts, log)

@@ -28,10 +28,16 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """
     texts = folder.alike(folder.matching("*.txt"), _is_kitti)
     listed = {
-        split: tuple(text for text in texts if _stem(text) in names)
+        split: tuple(t for t in texts if _stem(t) in names and _may_be_of(split, t))
         for split, names in (_listed(folder) if texts else {}).items()
     }
     return {k: v for k, v in listed.items() if v} or by_split(texts, posixpath.dirname)
+
+
+def _may_be_of(split: str, text: str) -> bool:
+    """Whether a label may be of a list: those of training/ are of train and val, never of test."""
+    own = usual_split(posixpath.dirname(text))
+    return own in ("", split) or (own, split) == ("train", "val")
 
 
 def _listed(folder: Folder) -> dict[str, set[str]]:

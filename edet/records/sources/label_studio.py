@@ -14,7 +14,7 @@ from typing import Any
 from edet.errors import UserError
 from edet.files import read_json
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
-from edet.records.sources.folder import Folder, by_split, is_picture, readings
+from edet.records.sources.folder import PREFIX, Folder, by_split, is_picture, readings
 from edet.records.sources.shapes import (
     BAD_IMAGE,
     NO_BOX,
@@ -61,8 +61,8 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     """
     where = folder.path(files[0])
     found = Annotations(where, [], "xyxy", base=posixpath.dirname(files[0]), split=split)
-    # {(id, folder of its file, name) of a picture: its regions}; two projects may have equal ids
-    tasks: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    # {(id, picture): folder of its file, name, regions}; two projects may have equal ids
+    tasks: dict[tuple[str, str], tuple[str, str, list[dict[str, Any]]]] = {}
     for file in files:
         data = read_json(folder.path(file), "Label Studio export")
         if not isinstance(data, list):
@@ -78,13 +78,15 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
                 what = "dropped: task without an annotation that was not cancelled"
                 found.tally.image_problem(name, what)
                 continue
-            key = source_id, posixpath.dirname(file), name
+            base = posixpath.dirname(file)
+            place = folder.as_written(name, base) or PREFIX.sub("", posixpath.basename(name))
+            key = source_id, place
             if others or key in tasks:
                 found.tally.image_problem(name, _OTHERS, f"{others or 1} more")
-            tasks[key] = regions
-    shapes = [region for regions in tasks.values() for region in regions]
+            tasks[key] = base, name, regions
+    shapes = [region for *_, regions in tasks.values() for region in regions]
     found.relative = bool(shapes) and not any(_size(region)[0] > 0 for region in shapes)
-    for (source_id, base, name), regions in tasks.items():
+    for (source_id, _), (base, name, regions) in tasks.items():
         see = functools.partial(_seen, relative=found.relative)
         objects = read_objects(name, regions, see, found.tally)
         size = next((_size(region) for region in regions if _size(region)[0] > 0), (-1, -1))

@@ -140,6 +140,7 @@ def read(
         paths = {key: folder.path(xmls[key]) for key in keys if key in xmls}
         parsed = dict(zip(paths, pool.map(_try_parse, paths.values()), strict=True))
     found = Annotations(folder.root, [], "xyxy", split=split)
+    folder.claim(("", pictures[key]) for key in keys if key in pictures)
     named = {k: _picture(folder, k, parsed.get(k), pictures, split) for k in keys}
     if not lists and not folder.only:  # those without an xml lie where those with one do
         taken = set(named.values())
@@ -165,7 +166,7 @@ def _picture(
     if key in pictures:
         return pictures[key]
     within = annotation.filename if isinstance(annotation, _Annotation) else ""
-    for name in filter(None, (within, key)):
+    for name in filter(None, (key, within)):
         try:
             return folder.locate(name, split=split)
         except LookupError:

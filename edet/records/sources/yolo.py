@@ -89,7 +89,7 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
     key_points = _key_points(folder)
     parts: dict[str, Annotations] = {}  # {list of names: the pictures that it counts for}
     for picture, source_id in zip(files, source_ids(files), strict=True):
-        place, labels = _nearest(names, picture)
+        place, labels = _nearest(names, texts[picture] or picture)
         part = parts.setdefault(
             place, Annotations(folder.root, [], "cxcywh", True, labels, Tally(), split=split)
         )
@@ -120,7 +120,10 @@ def _data_yaml(folder: Folder) -> tuple[str, dict[str, Any]] | None:
                 found.append((name, data))
     beside = [other for other in found[1:] if other[0].count("/") == found[0][0].count("/")]
     for name, data in beside:
-        if data["names"] != found[0][1]["names"] and posixpath.basename(name) == "data.yaml":
+        if posixpath.basename(name) != "data.yaml":
+            continue
+        logging.warning("%s is another set and left out.", folder.path(name))
+        if _pairs(data) != _pairs(found[0][1]):
             raise UserError(
                 f"{folder.path(found[0][0])} and {folder.path(name)} are two sets of different "
                 "classes; give one of their folders."
@@ -138,12 +141,17 @@ def _darknet(folder: Folder) -> tuple[str, dict[str, Any]] | None:
     return None
 
 
+def _pairs(data: dict[str, Any]) -> list[tuple[Any, Any]]:
+    """The ids and names of a data.yaml, which has a list or a map of them."""
+    names = data["names"]
+    return list(names.items() if isinstance(names, Mapping) else enumerate(names))
+
+
 def _names(folder: Folder) -> dict[str, dict[int, str]]:
     """Returns {file: the names of its classes}: of data.yaml, or of each list of names."""
     found = _data_yaml(folder)
     if found and "names" in found[1]:
-        names = found[1]["names"]
-        pairs = list(names.items() if isinstance(names, Mapping) else enumerate(names))
+        pairs = _pairs(found[1])
         if wrong := [name for _, name in pairs if type(name) not in (str, int)]:
             raise UserError(
                 f"{folder.path(found[0])}: among the names is {wrong[0]!r}, which YAML takes for "
@@ -173,11 +181,11 @@ def _listed(path: str) -> dict[int, str]:
     return dict(enumerate(lines))
 
 
-def _nearest(names: dict[str, dict[int, str]], picture: str) -> tuple[str, dict[int, str]]:
-    """Returns the list that shares most folders with a picture, and its names."""
+def _nearest(names: dict[str, dict[int, str]], file: str) -> tuple[str, dict[int, str]]:
+    """Returns the list that shares most folders with a file, and its names."""
     if len(names) == 1:
         return next(iter(names.items()))
-    folders = posixpath.dirname(picture).split("/")
+    folders = posixpath.dirname(file).split("/")
 
     def shared(file: str) -> tuple[int, int]:
         own = [part for part in posixpath.dirname(file).split("/") if part]

@@ -355,3 +355,93 @@ def test_labels_and_places_without_pictures_are_named(tmp_path, caplog):
     (problem,) = found["train"].tally.problems
     assert problem["file"] == "labels/train/1.txt" and problem["what"].startswith("dropped")
     assert "no picture is at val: images/val" in caplog.text
+
+
+def boxes_by_picture(source) -> dict[str, list[float]]:
+    return {
+        os.path.basename(example.image): example.boxes[:, 1].tolist() for example in source.examples
+    }
+
+
+def test_splits_may_share_pictures_each_with_a_file_in_its_own_folder(tmp_path):
+    files = {f"{split}/labels.json": coco({"1.jpg": 10}) for split in ("train", "val")}
+    found = open_folder(make(tmp_path, files, "images/1.jpg").root)
+    assert {k: boxes_by_picture(v) for k, v in found.items()} == {
+        "train": {"1.jpg": [10]}, "val": {"1.jpg": [10]},
+    }  # fmt: skip
+
+
+def test_a_file_that_is_there_twice_gives_nothing_twice(tmp_path):
+    """COCO's copy has other ids, the CSV's the same rows and one more."""
+    copy = {"a.json": coco({"1.jpg": 10, "2.jpg": 50}), "b.json": coco({"2.jpg": 50, "1.jpg": 10})}
+    rows = f"{CSV}1.jpg,car,10,10,30,30\n"
+    more = {"a.csv": rows, "b.csv": f"{rows}1.jpg,car,50,10,70,30\n"}
+    for name, files, pictures, expected in (
+        ("coco", copy, "1.jpg 2.jpg", {"1.jpg": [10], "2.jpg": [50]}),
+        ("csv", more, "1.jpg", {"1.jpg": [10, 50]}),
+    ):
+        (source,) = open_folder(make(tmp_path / name, files, pictures).root).values()
+        assert boxes_by_picture(source) == expected
+        problems = source.tally.images + source.tally.boxes
+        assert sum(n for what, n in problems.items() if "another file has too" in what) in (1, 2)
+
+
+def test_the_newer_export_of_one_project_counts(tmp_path):
+    files = {
+        "old/p.json": label_studio(7, "/data/upload/1/0aaaaaaa-a.jpg", 10),
+        "new/p.json": label_studio(7, "/data/upload/1/0bbbbbbb-a.jpg", 50),
+    }
+    (source,) = open_folder(make(tmp_path, files, "a.jpg").root).values()
+    assert len(source.examples) == 1
+    assert any("other annotations of the same picture" in what for what in source.tally.images)
+
+
+def test_the_name_of_an_xml_is_nearer_than_the_one_in_it(tmp_path):
+    """Photos were renamed, and their xmls with them."""
+    files = {"x/Annotations/a.xml": voc(10, "b.jpg"), "x/Annotations/b.xml": voc(50, "a.jpg")}
+    (source,) = open_folder(
+        make(tmp_path, files, "JPEGImages/a.jpg JPEGImages/b.jpg").root
+    ).values()
+    assert boxes_by_picture(source) == {"a.jpg": [10], "b.jpg": [50]}
+
+
+def test_labels_of_kittis_training_folder_are_never_a_test_list_s(tmp_path):
+    files = {
+        "training/label_2/0.txt": KITTI.format(10, 30),
+        "training/label_2/1.txt": KITTI.format(50, 70),
+        "ImageSets/train.txt": "0\n", "ImageSets/val.txt": "1\n", "ImageSets/test.txt": "0\n1\n",
+    }  # fmt: skip
+    pictures = "training/image_2/0.png training/image_2/1.png testing/image_2/0.png"
+    found = open_folder(make(tmp_path, files, pictures).root)
+    assert {k: boxes_by_picture(v) for k, v in found.items()} == {
+        "train": {"0.png": [10]}, "val": {"1.png": [50]},
+    }  # fmt: skip
+
+
+def test_a_number_that_no_category_has_is_no_class_of_another_file(tmp_path):
+    other = json.loads(coco({"b.jpg": 50}, ("cow",)))
+    other["annotations"][0]["category_id"] = 2
+    files = {"a.json": coco({"a.jpg": 10}, ("cat", "dog")), "b.json": json.dumps(other)}
+    (source,) = open_folder(make(tmp_path, files, "a.jpg b.jpg").root).values()
+    assert boxes_by_picture(source) == {"a.jpg": [10], "b.jpg": []}
+    assert source.tally.boxes == {"dropped: class not in the labels": 1}
+
+
+def test_lists_of_names_beside_the_labels_count_for_these(tmp_path):
+    files = {
+        "labels/train/classes.txt": "cat\ndog\n", "labels/train/a.txt": yolo(10),
+        "labels/val/classes.txt": "dog\ncat\n", "labels/val/b.txt": yolo(10),
+    }  # fmt: skip
+    found = open_folder(make(tmp_path, files, "images/train/a.jpg images/val/b.jpg").root)
+    names = {k: v.labels[int(v.examples[0].class_ids[0])] for k, v in found.items()}
+    assert names == {"train": "cat", "val": "dog"}
+
+
+def test_missing_pictures_cost_no_more_than_those_that_are_there(tmp_path, monkeypatch):
+    """Looking for the nearest name goes through all of them."""
+    asked = []
+    monkeypatch.setattr("difflib.get_close_matches", lambda *_: asked.append(1) or [])
+    names = {f"{k:03}.jpg": 10 for k in range(100)}
+    with pytest.raises(UserError, match="no picture was found"):
+        open_folder(make(tmp_path, {"a.json": coco(names)}, "other.jpg").root)
+    assert len(asked) == 20
