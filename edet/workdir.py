@@ -15,7 +15,7 @@ from edet.checkpoint_files import CheckpointFolder, find_damage
 from edet.config.loading import differences, load_config, save_config
 from edet.config.schema import Config
 from edet.errors import UserError
-from edet.files import write_json
+from edet.files import read_text, write_json
 from edet.ownership import owned
 from edet.step_log import read_steps
 
@@ -101,6 +101,11 @@ class Workdir:
 
     def config(self, overrides: Sequence[str] = ()) -> Config:
         """Returns the run's configuration; raises what `load_config` does."""
+        if not read_text(self.config_file, "configuration").strip():
+            raise UserError(
+                f"{self.config_file} is empty; write the run's settings into it again, or delete "
+                "it and start with the same --model or --config."
+            )
         return load_config(path=self.config_file, overrides=overrides)
 
     def checkpoint(self, prefer: str = "best") -> str | None:
@@ -171,14 +176,14 @@ class Workdir:
         if not self:
             raise UserError("training needs --workdir, the folder that it writes to.")
         notes = []
-        if self.has_config():
+        if self.has_config() and self.checkpoint("last"):  # else nothing has been trained yet
             changed = differences(self.config(), config)
-            clashes = [c for c in changed if c[0].startswith("model.") or c[0] == "train.freeze"]
-            if clashes:
+            kept = ("train.freeze", "train.optimizer")
+            if clashes := [c for c in changed if c[0].startswith("model.") or c[0] in kept]:
                 key, old, new = clashes[0]
                 raise UserError(
-                    f"{self} holds a run of another model: {key} was {old}, now it is {new}; use "
-                    "another --workdir, or the same model."
+                    f"{self} holds another run: {key} was {old}, now it is {new}; use "
+                    "another --workdir, or the same."
                 )
             notes = [f"{key} was {old}, now it is {new}" for key, old, new in changed]
         save_config(config, self.config_file)

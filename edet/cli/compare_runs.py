@@ -26,6 +26,8 @@ def compare_runs(options: flags.FlagValues, runs: list[str]) -> None:
     """
     if len(runs) != 2:
         raise UserError(f"give two workdirs to compare, such as runs/a runs/b; here are {runs}.")
+    if not options.output.endswith(".html"):
+        raise UserError(f"--output={options.output} is a page; end its name in .html.")
     write_text(options.output, compare(*runs))
     print(f"{options.output} shows {runs[0]} and {runs[1]}")
 

@@ -55,6 +55,8 @@ def make_mosaics(options: flags.FlagValues) -> None:
       UserError: there are no records, one cannot be read, or too few have the same size.
     """
     files = find_files(options.records, "--records")
+    if own := [file for file in files if file.startswith(f"{options.output}-")]:
+        raise UserError(f"--output={options.output} would replace {own[0]}; give another name.")
     num_records = check_records(files, every_record=False).num_records
     pictures = rich.progress.track(open_records(files), "Reading", num_records, transient=True)
     waiting: dict[tuple[int, int], list[_Picture]] = defaultdict(list)  # by height and width

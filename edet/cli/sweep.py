@@ -97,7 +97,14 @@ def read_sweep(path: str) -> Sweep:
     fields = _checked(parse_yaml(read_text(find_config(path), "sweep"), path), Sweep, path)
     points = tuple(Point(**_checked(point, Point, path)) for point in fields["points"])
     labels = [point.label for point in points]
-    if not points or len(set(labels)) != len(labels) or any(os.sep in each for each in labels):
+    seeds = fields.get("seeds", Sweep.seeds)
+    if not seeds or len(set(seeds)) != len(seeds) or any(type(seed) is not int for seed in seeds):
+        raise UserError(f"{path}: seeds is {list(seeds)}; give whole numbers, each once.")
+    for settings in (fields.get("set", ()), *(point.set for point in points)):
+        if wrong := [setting for setting in settings if not isinstance(setting, str)]:
+            raise UserError(f"{path}: {wrong[0]!r} is no setting; write it as section.key=value.")
+    is_folder = [os.sep not in label and label not in ("", ".", "..") for label in labels]
+    if not points or len(set(labels)) != len(labels) or not all(is_folder):
         raise UserError(f"{path}: points need names of their own without {os.sep!r}, not {labels}.")
     return Sweep(**fields | {"points": points})
 
@@ -134,8 +141,9 @@ def sweep(options: flags.FlagValues) -> None:
     plan = read_sweep(options.sweep)
     jobs = _jobs(plan, options)
     done = [job for job in jobs if tf.io.gfile.exists(Workdir(job.workdir).result_file(_MODE))]
-    for job in done:  # all of them before hours of training
-        _refuse_another(job)
+    for job in jobs:  # all of them before hours of training
+        if Workdir(job.workdir).has_config():
+            _refuse_another(job)
     found: dict[str, list[dict[str, float]]] = {point.label: [] for point in plan.points}
     for job in track(jobs, plan.title, console=Console(stderr=True)):
         if job not in done:
@@ -171,7 +179,7 @@ def _jobs(plan: Sweep, options: flags.FlagValues) -> list[Job]:
 
 
 def _refuse_another(job: Job) -> None:
-    """Refuses a finished training whose settings are not those that the sweep has now.
+    """Refuses a training, finished or stopped, whose settings are not those that the sweep has now.
 
     Both are what edet makes of a YAML, settings and released weights, before a run resolves any
     of them, so that a sweep given again meets itself.

@@ -37,8 +37,9 @@ def _read_number(value: Any) -> Any:
     return value
 
 
-# Strict: neither true nor 1.0 is a whole number, and true is no number. 2^63: TensorFlow's int64.
-Count = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
+# Strict: neither true nor 1.0 is a whole number, and true is no number. 2^63: TensorFlow's int64;
+# 2^31: more things than memory holds.
+Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
 WholeNumber = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Number = Annotated[float, Field(strict=True), BeforeValidator(_read_number)]
 Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_read_number)]
@@ -131,14 +132,14 @@ def _demand(kind: str, context: dict[str, Any], field: Any) -> str:
         length = len(typing.get_args(field.annotation))
         several = Ellipsis in typing.get_args(field.annotation)
         return "must be a list" if several else f"must be a list of {length} values"
-    if context.get("lt", 0) >= 2**32:
+    if context.get("lt", 0) >= 2**31:
         return f"must be below 2^{context['lt'].bit_length() - 1}"
     limits = dict(context)
     for bound in field.metadata:
         limits |= {key: getattr(bound, key) for key in _BOUNDS if hasattr(bound, key)}
     low = limits.get("ge", limits.get("gt"))
     high = limits.get("le", limits.get("lt"))
-    if low is not None and (high is None or high >= 2**32):
+    if low is not None and (high is None or high >= 2**31):
         if low == 0:
             return "must be positive" if "gt" in limits else "must not be negative"
         return f"must be at least {low}"

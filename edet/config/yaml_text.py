@@ -52,6 +52,11 @@ for _kind in ("int", "float"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
 
 
+# What PyYAML raises for a date such as 2024-02-31, a tag such as !!bool before another value, and
+# thousands of brackets.
+_NO_VALUE = (ValueError, KeyError, IndexError, AttributeError, RecursionError)
+
+
 def parse_yaml(text: str, what: str) -> Any:
     """Returns what a YAML text holds.
 
@@ -67,5 +72,5 @@ def parse_yaml(text: str, what: str) -> Any:
         return yaml.load(text, _Loader)
     except ConfigError as error:
         raise ConfigError(f"{what} {error}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-02-31
+    except (yaml.YAMLError, *_NO_VALUE) as error:
         raise ConfigError(f"{what} is not YAML: {' '.join(str(error).split())}") from error

@@ -154,7 +154,8 @@ def _matched(
     if pairs:
         rows, matched = np.array([pair.split("_") for pair in pairs], np.int64).T - 1
         objects[rows] = matched
-    objects[is_crowd[objects] & (objects >= 0)] = -1
+    is_hit = objects >= 0
+    objects[is_hit] = np.where(is_crowd[objects[is_hit]], -1, objects[is_hit])
     groups = found.images.astype(np.int64)
     if use_classes:
         groups = groups * (1 + found.classes.max(initial=0)) + found.classes

@@ -8,6 +8,7 @@ bundle has 1.2 MB, Vega's 0.8 MB, and a browser takes longer to start either tha
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.resources
 import json
@@ -19,6 +20,7 @@ import jinja2
 import markupsafe
 import tensorflow as tf
 
+from edet.errors import UserError
 from edet.files import read_json_or, read_text, write_text
 from edet.report.sections import SECTIONS
 from edet.report.thumbnails import Read, strips_of
@@ -46,9 +48,11 @@ def save_section(
 
 
 def pictures_of(workdir: Workdir, name: str) -> Any:
-    """Returns what a section's thumbnails were made of, None if there are none."""
+    """Returns what a section's thumbnails were made of, None if there are none or are damaged."""
     path = workdir.report_file(f"{name}-pictures")
-    return read_json_or(path, "thumbnails", {"of": None})["of"]
+    with contextlib.suppress(UserError, KeyError, TypeError):  # they are made again
+        return read_json_or(path, "thumbnails", {"of": None})["of"]
+    return None
 
 
 def _compact(value: Any) -> str:

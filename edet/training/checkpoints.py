@@ -6,6 +6,7 @@ highest AP. Should the newest be damaged, the one before is taken.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -168,7 +169,11 @@ class Checkpoints:
         return self._best.at(step)
 
     def _read_best(self) -> dict | None:
-        return read_json_or(self._best_file, "best result", None)
+        """Returns what best.json says; one that is damaged says nothing."""
+        with contextlib.suppress(UserError):
+            best = read_json_or(self._best_file, "best result", None)
+            return best if isinstance(best, dict) and "step" in best else None
+        return None
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:

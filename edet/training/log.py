@@ -120,7 +120,8 @@ class Reporter:
                 )  # fmt: skip
 
     def _line(self, step: int, means: dict[str, float], rate: float) -> str:
-        left = round((self.total_steps - step) * self.batch_size / _usual_rate(self._rates))
+        seconds = (self.total_steps - step) * self.batch_size / _usual_rate(self._rates)
+        left = round(min(seconds, 1e10))  # of 1e30 epochs there is no length of time
         terms = f"class {means['class_loss']:.4f} box {means['box_loss']:.5f} "
         if means["segmentation_loss"]:  # a network without detection has no other
             terms = f"{terms if means['class_loss'] else ''}pixel {means['segmentation_loss']:.4f} "

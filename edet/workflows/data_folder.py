@@ -42,11 +42,23 @@ def records_of(data: str, workdir: str) -> list[str]:
         raise UserError(f"--data={data} needs --workdir, beside which its records are written.")
     run = Workdir(workdir)
     files = _stamp(data, run)
-    if run.has_records() and read_json(run.records_source, "the source").get("files") == files:
-        return _settings(run)
+    if run.has_records():
+        before = read_json(run.records_source, "the source")
+        if before.get("files") == files:
+            return _settings(run)
+        if run.has_config() and _absolute(before.get("data", "")) != _absolute(data):
+            raise UserError(
+                f"{run} was trained on {before.get('data')}, of which it keeps the records; use "
+                f"another --workdir for {data}, or make records of it with create_tfrecords and "
+                "name them by --set data.eval_records."
+            )
     _write(open_folder(data, val_share=VAL_SHARE, log=_say), run, data)
     write_json(run.records_source, {"data": data, "files": files})
     return _settings(run)
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(os.path.expanduser(path))
 
 
 def _say(sentence: str) -> None:

@@ -265,13 +265,15 @@ def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> list[str]:
 def _note_start(workdir: Workdir, step: int, changed: list[str], memory: ExpectedMemory) -> None:
     """Adds this start of the run to those before it."""
     path = workdir.starts_file
-    starts = read_json_or(path, "log", [])
+    starts = []
+    with contextlib.suppress(UserError):  # a damaged log is no reason not to train
+        starts = read_json_or(path, "log", [])
     start = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(" ", "minutes"),
         "step": step, "changed": changed,
         "expected_memory": dataclasses.asdict(memory),
     }  # fmt: skip
-    write_json(path, [*starts, start])
+    write_json(path, [*(starts if isinstance(starts, list) else []), start])
 
 
 def refuse_fewer_steps(workdir: Workdir, wanted: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from edet.errors import UserError
 from edet.report.page import write_page
 from edet.step_log import StepLog
 from edet.training.checkpoints import Checkpoints
@@ -78,7 +79,10 @@ class Validation:
         metrics = {name: f"{value:.6f}" for name, value in summary.metrics.items()}
         self._log.add([{"step": step} | metrics | {_CONDITIONS: self._crc32}])
         self._reporter.evaluation(step, summary.metrics, summary.page)
-        write_page(self._workdir)
+        try:
+            write_page(self._workdir)
+        except UserError as error:  # another mode's file is damaged; no reason to end a training
+            warn(f"the page is not written: {error}")
         best = "  (best so far)" if is_best else ""
         console.print(f"step {step}  {summary.sentence}{best}")
 

@@ -67,6 +67,12 @@ def test_too_few_pictures_are_a_sentence(tool, capsys):
     assert "no 9 of its 5 pictures have the same size" in capsys.readouterr().err
 
 
+def test_the_records_that_are_read_are_not_written_over(tool, tmp_path, capsys):
+    (tmp_path / "out-00000-of-00001.tfrecord").write_bytes(b"")
+    assert tool([picture(k) for k in range(4)], f"--records={tmp_path}/*.tfrecord") == 2
+    assert "would replace" in capsys.readouterr().err
+
+
 def test_a_damaged_picture_is_named(tool, capsys):
     broken = Example(b"\x89PNG\r\n\x1a\nno", "seven", [], [], 40, 60)
     assert tool([picture(1), broken]) == 2

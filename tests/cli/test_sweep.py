@@ -134,6 +134,18 @@ def test_a_finished_training_of_another_sweep_is_refused_before_anything_is_trai
     assert len(trainings.commands) == 4
 
 
+def test_a_stopped_training_of_another_sweep_is_refused_as_a_finished_one(
+    trainings, options, tmp_path
+):
+    sweep(options)
+    (stopped,) = tmp_path.glob("**/low/seed0")
+    (stopped / "train_and_eval.json").unlink()
+    (tmp_path / "plan.yaml").write_text(PLAN.replace("rate=0.1", "rate=0.2"))
+    with pytest.raises(UserError, match="was trained with"):
+        sweep(options)
+    assert len(trainings.commands) == 4
+
+
 def test_points_of_two_lines_may_share_their_names(trainings, options, tmp_path, monkeypatch):
     drawn, draw = [], Axes.errorbar
     monkeypatch.setattr(Axes, "errorbar", lambda *a, **k: drawn.append((a[1], k)) or draw(*a, **k))
@@ -183,6 +195,11 @@ def test_finished_trainings_are_taken_as_they_are_after_a_failure(trainings, opt
         ("{title: a, config: b, points: [{name: y, line: x}, {name: x y}]}", "points need names"),
         ("{title: a, config: b, points: [3]}", "3 should be fields among name, config, line, set"),
         ("{title: a, config: b, points: {name: x}}", "it must be a list"),
+        ("{title: a, config: b, points: [{name: ..}]}", "points need names"),
+        ("{title: a, config: b, points: [{name: x}], seeds: []}", "each once"),
+        ("{title: a, config: b, points: [{name: x}], seeds: [0, 0]}", "each once"),
+        ("{title: a, config: b, points: [{name: x}], seeds: [a]}", "whole numbers"),
+        ("{title: a, config: b, points: [{name: x}], set: [5]}", "5 is no setting"),
     ],
 )
 def test_a_plan_that_cannot_be_is_named_with_its_file(plan, message, tmp_path):

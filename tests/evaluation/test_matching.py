@@ -22,6 +22,14 @@ def test_a_crowd_region_and_what_lies_on_it_match_nothing_and_a_class_only_its_o
     assert matches.any_object_of.tolist() == [1, -1, -1]  # the dog scores more than the cat
 
 
+def test_pictures_without_any_object_match_nothing():
+    evaluator = CocoEvaluator([truth(7, [], [])], LABELS)
+    arrays = [np.array(column)[None] for column in ([[0, 0, 9, 9]], [0.5], [2])]
+    evaluator.add([7], *arrays, [1])
+    matches = match(evaluator.dataset, evaluator.detections)
+    assert matches.object_of.tolist() == [-1] and matches.counts.tolist() == [True]
+
+
 def test_confusion_matrix_by_hand():
     boxes = [[0, 0, 50, 50], [0, 100, 50, 150], [0, 200, 50, 250], [200, 200, 400, 400]]
     rows = [

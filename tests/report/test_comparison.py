@@ -57,6 +57,9 @@ def test_the_page_shows_both_and_begins_where_they_differ_most(page, runs, tmp_p
 def test_what_cannot_be_compared_is_named(runs, tmp_path):
     folder, *_ = runs
     options = parsed(compare_runs.define_flags, [f"--output={tmp_path / 'c.html'}"])
+    mine = parsed(compare_runs.define_flags, [f"--output={folder / 'a' / 'config.yaml'}"])
+    with pytest.raises(UserError, match="end its name in .html"):
+        compare_runs.compare_runs(mine, [str(folder / "a"), str(folder / "a")])
     with pytest.raises(UserError, match="give two workdirs"):
         compare_runs.compare_runs(options, [str(folder / "a")])
     with pytest.raises(UserError, match="Run --mode=eval --workdir=.*empty first"):

@@ -465,3 +465,13 @@ def test_only_the_chief_writes(tmp_path):
     others.save()
     assert not others.save_if_best(0.5)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null"])
+def test_a_damaged_score_of_the_best_is_none(tmp_path, content):
+    run = Run(tmp_path)
+    run.checkpoints.save_if_best(0.5)
+    assert run.checkpoints.best()["AP"] == 0.5
+    (tmp_path / "best" / "best.json").write_text(content)
+    assert run.checkpoints.best() is None
+    assert run.checkpoints.save_if_best(0.25)

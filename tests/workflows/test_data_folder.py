@@ -1,6 +1,7 @@
 """A folder is enough: records beside the run, made once, and the settings that name them."""
 
 import os
+import shutil
 
 import pytest
 from PIL import Image
@@ -53,6 +54,19 @@ def test_the_settings_train_on_the_folder_and_a_second_call_makes_nothing(yolo, 
     (yolo / "labels" / "a0x.txt").write_text("1 0.5 0.5 0.5 0.5\n")
     records_of(str(yolo), str(tmp_path / "run"))
     assert "format yolo" in capsys.readouterr().out
+
+
+def test_records_of_a_run_are_never_replaced_by_those_of_another_set(yolo, tmp_path):
+    other, run = tmp_path / "other", tmp_path / "run"
+    shutil.copytree(yolo, other)
+    records_of(str(yolo), str(run))
+    (run / "config.yaml").write_text("model: {name: efficientdet-d0}\n")  # it was trained
+    before = {path: path.read_bytes() for path in (run / "records").iterdir()}
+    with pytest.raises(UserError, match=r"run was trained on .*/set, of which .* for .*/other"):
+        records_of(str(other), str(run))
+    assert {path: path.read_bytes() for path in before} == before
+    (yolo / "labels" / "a0x.txt").write_text("1 0.5 0.5 0.5 0.5\n")  # the same set has grown
+    records_of(str(yolo), str(run))
 
 
 def test_a_set_without_pictures_to_train_on_is_refused(yolo, tmp_path):
