@@ -103,21 +103,8 @@ def export(
     Raises:
       UserError: settings or pictures are at fault, or another export writes there.
     """
-    if is_exported(weights):
-        raise UserError(f"{weights} is exported already; give --weights what it was made of.")
+    _check_export(config, workdir, weights, output, inputs)
     wanted = config.export
-    if inputs and wanted.precision != "int8":
-        raise UserError(f"{inputs[0]!r} is not a flag; only an int8 export takes pictures.")
-    if not config.detect.looks_once:
-        raise UserError(
-            "an exported model looks at a picture once, but detect.flip or detect.tile is set; add "
-            "--set detect.flip=false --set detect.tile=[0,0]."
-        )
-    if output and workdir and os.path.abspath(output) == os.path.abspath(workdir):
-        raise UserError(
-            f"--output={output} is the workdir itself, whose checkpoints a model in it would hide; "
-            f"give {os.path.join(output, 'exported')}, or leave it out."
-        )
     network = load_network(config, weights or workdir)
     if wanted.format == "saved_model":
         folder = export_saved_model(network, config, output or Workdir(workdir).saved_model)
@@ -152,6 +139,26 @@ def export(
             "export.precision=int8 is as small and faster."
         )
     return summary
+
+
+def _check_export(
+    config: Config, workdir: str, weights: str, output: str, inputs: Sequence[str]
+) -> None:
+    """Refuses what cannot be exported, with the arguments of `export`."""
+    if is_exported(weights):
+        raise UserError(f"{weights} is exported already; give --weights what it was made of.")
+    if inputs and config.export.precision != "int8":
+        raise UserError(f"{inputs[0]!r} is not a flag; only an int8 export takes pictures.")
+    if not config.detect.looks_once:
+        raise UserError(
+            "an exported model looks at a picture once, but detect.flip or detect.tile is set; add "
+            "--set detect.flip=false --set detect.tile=[0,0]."
+        )
+    if output and workdir and os.path.abspath(output) == os.path.abspath(workdir):
+        raise UserError(
+            f"--output={output} is the workdir itself, whose checkpoints a model in it would hide; "
+            f"give {os.path.join(output, 'exported')}, or leave it out."
+        )
 
 
 def _save_predictions(config: Config, workdir: Workdir, output: str) -> None:
