@@ -10,6 +10,7 @@ ids; where folders have lists of names that differ, classes are matched by name.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
@@ -108,6 +109,7 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
     return found
 
 
+@functools.lru_cache(maxsize=1)
 def _data_yaml(folder: Folder) -> tuple[str, dict[str, Any]] | None:
     """Returns the name and the values of the file that describes the set; None without one."""
     found: list[tuple[str, dict[str, Any]]] = []
