@@ -226,16 +226,13 @@ def joined(parts: Sequence[Annotations]) -> Annotations:
                 what = "dropped: picture that another file has too"
                 part.tally.image_problem(image.name, what, part.where)
                 continue
-            # A number that its own file does not name is no class of another file.
-            objects = (
-                [
+            if has_ids:  # a number that its own file does not name is no class of another file
+                objects = [
                     o._replace(label=ids.get(o.label, o.label if isinstance(o.label, str) else -1))
                     for o in image.objects
                 ]
-                if has_ids
-                else image.objects
-            )
-            images.append(image._replace(objects=objects, base=base))
+                image = image._replace(objects=objects)
+            images.append(image._replace(base=base))
     for part in others:
         first.tally.add(part.tally)
     return dataclasses.replace(first, images=images, labels=labels)
