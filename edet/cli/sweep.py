@@ -142,7 +142,7 @@ def sweep(options: flags.FlagValues) -> None:
     jobs = _jobs(plan, options)
     done = [job for job in jobs if tf.io.gfile.exists(Workdir(job.workdir).result_file(_MODE))]
     for job in jobs:  # all of them before hours of training
-        if Workdir(job.workdir).has_config():
+        if job in done or Workdir(job.workdir).has_config():
             _refuse_another(job)
     found: dict[str, list[dict[str, float]]] = {point.label: [] for point in plan.points}
     for job in track(jobs, plan.title, console=Console(stderr=True)):

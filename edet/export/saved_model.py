@@ -102,14 +102,14 @@ class SavedModelFolder:
             config = json.loads(read_text(metadata, "metadata"))["config"]
             for section in (config["model"], config["model"]["segmentation"]):
                 section["labels"] = {int(key): name for key, name in section["labels"].items()}
-            sections = {name: config[name] for name in ("model", "detect", "export")}
+            sections = {name: config[name] for name in ("model", "detect")}
+            signatures = config["export"].get("signatures")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{metadata} is damaged ({type(error).__name__}: {error}); export the model again."
             ) from error
-        del sections["export"]
         self.settings = yaml.safe_dump(sections, sort_keys=False)
-        if config["export"].get("signatures") == "images":
+        if signatures == "images":
             raise UserError(
                 f"{folder} has the signature images alone, which takes whole pictures; to evaluate "
                 "or predict with it, export it with export.signatures=all or raw."

@@ -37,6 +37,7 @@ from edet.files import (
     written_aside,
 )  # fmt: skip
 
+_TITLES = ("predictions", "segmentation")  # of all lists; those of other heads would be stale
 _VERSION = 1  # of what unfinished.jsonl holds
 _DAMAGE = (ValueError, TypeError, KeyError, AttributeError)  # no line of ours
 _PATIENCE = 20  # times as long as flushing took it is left alone: a bucket copies the whole file
@@ -73,9 +74,6 @@ class Entry:
             raise
         except UserError as error:
             self.complaints.append(str(error))
-
-
-TITLES = ("predictions", "segmentation")  # of the lists that there may be
 
 
 class Lists(Protocol):
@@ -150,10 +148,10 @@ class Journal:
         is_ours = isinstance(report, dict) and {"images", "failed"} <= report.keys()
         if is_ours or tf.io.gfile.exists(self._done_path):
             return True
-        names = (*self._lists, self._report_path, self._lines_path)
-        there = [path for path in names if tf.io.gfile.exists(path)]
-        for name in (name for one in self._lists.values() for name in one.folders):
-            path = os.path.join(self._output, name)
+        files = (*self._lists, self._report_path, self._lines_path)
+        there = [path for path in files if tf.io.gfile.exists(path)]
+        for folder in (folder for one in self._lists.values() for folder in one.folders):
+            path = os.path.join(self._output, folder)
             names = list_folder(path) if tf.io.gfile.isdir(path) else []
             there += [path] if any(not name.startswith(".") for name in names) else []
         if there:
@@ -189,8 +187,9 @@ class Journal:
         others: list[str] = []
         is_empty = False
         with contextlib.suppress(*_DAMAGE):  # damaged from there on
-            is_empty = len([*itertools.islice(_whole_lines(self._done_path), 2)]) == 1
-            head = json.loads(next(_whole_lines(self._done_path), "{}"))
+            first, *more = [*itertools.islice(_whole_lines(self._done_path), 2)] or ["{}", ""]
+            is_empty = not more
+            head = json.loads(first)
             others = [key for key in self._head if head.get(key) != self._head[key]]
             for entry, lines in self._stored() if not others else ():
                 found = sum(json.loads(line)["file_name"] == entry.file for line in lines)
@@ -238,7 +237,7 @@ class Journal:
                 if not left:
                     break
         has_boxes = any(one.title == "predictions" for one in self._lists.values())
-        lists = [os.path.join(self._output, f"{title}.json") for title in TITLES]
+        lists = [os.path.join(self._output, f"{title}.json") for title in _TITLES]
         for path in (*lists, self._report_path, *[self._lines_path] * (not has_boxes)):
             if tf.io.gfile.exists(path):
                 tf.io.gfile.remove(path)

@@ -188,10 +188,11 @@ def _conv(
     use_bias: bool = False, gate: keras.KerasTensor | None = None,
 ) -> keras.KerasTensor:  # fmt: skip
     """A convolution, of x times a gate where `models.cpu` does both."""
-    return style.layers.Conv2D(
+    conv = style.layers.Conv2D(
         channels, kernel, stride, "same", use_bias=use_bias,
         kernel_initializer=_normal(2.0 / (kernel**2 * channels)), name=name,
-    )(x, **({} if gate is None else {"gate": gate}))  # fmt: skip
+    )  # fmt: skip
+    return conv(x) if gate is None else conv(x, gate=gate)
 
 
 def _normal(variance: float) -> keras.Initializer:

@@ -206,20 +206,19 @@ def predict_pictures(
       UserError: a path matches nothing (files that cannot be read are in `Predictions.failed`), or
         an array or bytes are no picture.
     """
-    is_one = isinstance(pictures, str | bytes | os.PathLike) or not _is_several(pictures)
     failed: dict[str, str] = {}
-    pictures = [pictures] if is_one else pictures
+    pictures = [pictures] if _is_one(pictures) else pictures
     sources = list(_sources(predictor.model.white_level, pictures, failed))
     batches = look(itertools.chain.from_iterable(source() for source in sources))
     found = itertools.chain.from_iterable(batches)
     return Predictions(itertools.starmap(functools.partial(_prediction, predictor), found), failed)
 
 
-def _is_several(pictures: Any) -> bool:
-    """Whether something is a sequence of pictures: no array of one."""
-    return (
-        pictures.ndim not in (2, 3) if hasattr(pictures, "ndim") else hasattr(pictures, "__iter__")
-    )
+def _is_one(pictures: Any) -> bool:
+    """Whether something is meant as one picture, not as several of them."""
+    if hasattr(pictures, "ndim"):
+        return pictures.ndim in (2, 3)
+    return isinstance(pictures, str | bytes | os.PathLike) or not hasattr(pictures, "__iter__")
 
 
 @dataclasses.dataclass(frozen=True)

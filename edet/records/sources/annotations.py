@@ -134,7 +134,7 @@ class Annotations:
         """Returns the path of a picture; raises what `Folder.find` does."""
         if not folder.files:  # it is said by picture when the shards are written
             return folder.path(image.name)
-        return folder.find(image.name, self._base(image), self.split)
+        return folder.find(image.name, self.base_of(image), self.split)
 
     def settle(self, folder: Folder) -> None:
         """Makes names of classes one line, and keeps pictures that are named as they are written.
@@ -144,11 +144,13 @@ class Annotations:
         self.labels = {class_id: tidy_name(name) for class_id, name in self.labels.items()}
         for image in self.images:
             for k, thing in enumerate(image.objects):
-                if isinstance(thing.label, str) and thing.label != tidy_name(thing.label):
-                    image.objects[k] = thing._replace(label=tidy_name(thing.label))
-        folder.claim((self._base(image), image.name) for image in self.images)
+                name = thing.label
+                if isinstance(name, str) and (tidy := tidy_name(name)) != name:
+                    image.objects[k] = thing._replace(label=tidy)
+        folder.claim((self.base_of(image), image.name) for image in self.images)
 
-    def _base(self, image: AnnotatedImage) -> str:
+    def base_of(self, image: AnnotatedImage) -> str:
+        """The folder, from the data set's root, that the name of one of the images starts from."""
         return self.base if image.base is None else image.base
 
     def example_set(self, examples: list[Example], labels: dict[int, str]) -> ExampleSet:
@@ -220,7 +222,7 @@ def joined(parts: Sequence[Annotations]) -> Annotations:
     for part in parts:
         ids = class_ids(part, labels) if has_ids else {}
         for image in part.images:
-            base = part.base if image.base is None else image.base
+            base = part.base_of(image)
             place = posixpath.normpath(posixpath.join(base, image.name))
             if files.setdefault(place, part) is not part:
                 what = "dropped: picture that another file has too"

@@ -117,10 +117,9 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
         sized = not _is_of_boxes(by_name, layout)
         for name, rows in by_name.items():
             objects = read_objects(name, filter(_has_box(layout), rows), see, found.tally)
-            sides = _SIDES if sized else ()
-            cells = [rows[0][layout.columns[k]] for k in sides if k in layout.columns]
-            size = map(pixels, cells if len(cells) == len(_SIDES) else ("", ""))
-            image = AnnotatedImage(name, name, objects, *size, base=base)
+            known = layout.columns if sized else ()
+            cells = [rows[0][layout.columns[k]] if k in known else "" for k in _SIDES]
+            image = AnnotatedImage(name, name, objects, *map(pixels, cells), base=base)
             before = pictures.setdefault((base, name), image)
             if before is not image:
                 new = [one for one in objects if one not in before.objects]

@@ -177,11 +177,11 @@ class Folder:
                 if found:
                     whole = [part for part in _key(base).split("/") if part] + folders
                     others = [_key(file).split("/")[:-1] for file in found]
-                    shared = [
-                        (_shared(folders[::-1], other[::-1]), _shared(whole, other))
+                    ranks = [
+                        (shared(folders[::-1], other[::-1]), shared(whole, other))
                         for other in others
                     ]
-                    return [f for f, n in zip(found, shared, strict=True) if n == max(shared)]
+                    return [f for f, n in zip(found, ranks, strict=True) if n == max(ranks)]
         return []
 
     def _missing(self, name: str, found: list[str]) -> str:
@@ -287,7 +287,13 @@ def readings(name: str) -> Iterator[str]:
         yield unquote(parse_qs(parts.query).get("d", [parts.path])[0])
 
 
-def _shared(first: list[str], second: list[str]) -> int:
+def split_of_list(name: str) -> str:
+    """Returns the split that a list of names is of; "" for others, such as "cat_train.txt"."""
+    stem = posixpath.splitext(posixpath.basename(name))[0]
+    return usual_split(stem) if stem.isalpha() else ""
+
+
+def shared(first: list[str], second: list[str]) -> int:
     """The number of parts that two lists begin with alike."""
     pairs = zip(first, second, strict=False)
     return next((k for k, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))

@@ -8,11 +8,12 @@ be a crowd of one, and is left out.
 
 from __future__ import annotations
 
+import functools
 import posixpath
 
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
-from edet.records.sources.folder import Folder, by_split, source_ids, usual_split
+from edet.records.sources.folder import Folder, by_split, source_ids, split_of_list, usual_split
 from edet.records.sources.shapes import NO_FILE, Seen, read_files, read_objects, text
 
 _LABELS = ("label_2", "labels", "label")
@@ -40,12 +41,13 @@ def _may_be_of(split: str, text: str) -> bool:
     return own in ("", split) or (own, split) == ("train", "val")
 
 
+@functools.lru_cache(maxsize=1)
 def _listed(folder: Folder) -> dict[str, set[str]]:
     """Returns {split: the names in its list}."""
     return {
         split: set(read_text(folder.path(name), "the split").split())
         for name in folder.matching("*imagesets/*.txt", beside=True)
-        if (split := usual_split(_stem(name))) and _stem(name).isalpha()
+        if (split := split_of_list(name))
     }
 
 

@@ -151,9 +151,11 @@ def _label_map(folder: Folder, split: str, files: tuple[str, ...]) -> dict[int, 
                 f"{folder.path(next(iter(own)))} and {folder.path(name)} number the classes "
                 "differently; make records of one folder at a time."
             )
-    beside = [n for n in names if posixpath.dirname(n) == posixpath.dirname(files[0])]
+    beside = [n for n in own if posixpath.dirname(n) == posixpath.dirname(files[0])]
     others = [n for n in names if usual_split(n) in (split, "")]
-    return read_labels(folder.path((beside or others)[0])) if beside or others else {}
+    if beside:
+        return own[beside[0]]
+    return read_labels(folder.path(others[0])) if others else {}
 
 
 def _name_classes(

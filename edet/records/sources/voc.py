@@ -28,7 +28,7 @@ from edet.records.sources.annotations import (
     examples_of,
 )  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
-from edet.records.sources.folder import Folder, by_split, is_picture, usual_split
+from edet.records.sources.folder import Folder, by_split, is_picture, split_of_list
 from edet.records.sources.shapes import BAD_FILE, NO_FILE, bounds, rotated_bounds
 from edet.records.sources.xml_text import XML_ERRORS, xml_root
 
@@ -100,9 +100,8 @@ def _lists(folder: Folder) -> list[str]:
 
 
 def _split_of(name: str) -> str:
-    """The split that a list is of by its name; "" for others, such as "cat_train.txt"."""
-    stem = posixpath.basename(name)[:-4].lower()
-    return "trainval" if stem == "trainval" else usual_split(stem) if stem.isalpha() else ""
+    """As `split_of_list`, and the list of training and validation pictures together."""
+    return "trainval" if _is_named(name, "trainval") else split_of_list(name)
 
 
 def is_voc(head: str) -> bool:

@@ -28,7 +28,7 @@ from edet.records.sources.annotations import (
     joined,
 )  # fmt: skip
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, by_split, source_ids, usual_split
+from edet.records.sources.folder import Folder, by_split, shared, source_ids, usual_split
 from edet.records.sources.shapes import BAD_FILE, NO_FILE, OUTLINE
 
 _KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -189,13 +189,11 @@ def _nearest(names: dict[str, dict[int, str]], file: str) -> tuple[str, dict[int
         return next(iter(names.items()))
     folders = posixpath.dirname(file).split("/")
 
-    def shared(file: str) -> tuple[int, int]:
-        own = [part for part in posixpath.dirname(file).split("/") if part]
-        pairs = list(zip(own, folders, strict=False))
-        same = next((k for k, (a, b) in enumerate(pairs) if a != b), len(pairs))
-        return same, -len(own)
+    def rank(place: str) -> tuple[int, int]:
+        own = [part for part in posixpath.dirname(place).split("/") if part]
+        return shared(own, folders), -len(own)
 
-    return max(names.items(), key=lambda item: shared(item[0]))
+    return max(names.items(), key=lambda item: rank(item[0]))
 
 
 def _key_points(folder: Folder) -> int:
