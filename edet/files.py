@@ -295,6 +295,11 @@ def read_json(path: str | os.PathLike, what: str) -> Any:
         raise UserError(f"{what} {os.fspath(path)} is not JSON: {error}.") from error
 
 
+def absolute(path: str) -> str:
+    """Returns a local path from the root, by which it is compared; one such as gs:// as it is."""
+    return path if "://" in path else os.path.abspath(os.path.expanduser(path))
+
+
 def read_json_or(path: str | os.PathLike, what: str, otherwise: Any) -> Any:
     """As `read_json`; `otherwise` where there is no such file."""
     return read_json(path, what) if tf.io.gfile.exists(path) else otherwise

@@ -15,7 +15,7 @@ import tensorflow as tf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edet.errors import UserError
-from edet.files import PICTURE_ENDINGS, list_folder, match_files
+from edet.files import PICTURE_ENDINGS, absolute, list_folder, match_files
 from edet.image.files import read_picture
 from edet.inference import video
 from edet.inference.journal import Entry, Journal, version_of
@@ -143,9 +143,9 @@ def _refuse_within(
 ) -> None:
     """Refuses to look at files that lie where what is found in them is written."""
     folders = [os.path.join(output, name) for writer in writers for name in writer.folders]
-    own = {os.path.abspath(folder) if "://" not in folder else folder for folder in folders}
+    own = set(map(absolute, folders))
     for path in paths:
-        if os.path.dirname(os.path.abspath(path) if "://" not in path else path) in own:
+        if os.path.dirname(absolute(path)) in own:
             raise UserError(
                 f"{path} lies where the results are written, and would be replaced; give another "
                 "--output."

@@ -9,7 +9,7 @@ import rich
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import read_json, write_json
+from edet.files import absolute, read_json, write_json
 from edet.records.sources.example_set import ExampleSet, stamps_of
 from edet.records.sources.folder import Folder
 from edet.records.sources.formats import open_folder
@@ -46,7 +46,7 @@ def records_of(data: str, workdir: str) -> list[str]:
         before = read_json(run.records_source, "the source")
         if before.get("files") == files:
             return _settings(run)
-        if run.has_config() and _absolute(before.get("data", "")) != _absolute(data):
+        if run.has_config() and absolute(before.get("data", "")) != absolute(data):
             raise UserError(
                 f"{run} was trained on {before.get('data')}, of which it keeps the records; use "
                 f"another --workdir for {data}, or make records of it with create_tfrecords and "
@@ -55,10 +55,6 @@ def records_of(data: str, workdir: str) -> list[str]:
     _write(open_folder(data, val_share=VAL_SHARE, log=_say), run, data)
     write_json(run.records_source, {"data": data, "files": files})
     return _settings(run)
-
-
-def _absolute(path: str) -> str:
-    return path if "://" in path else os.path.abspath(os.path.expanduser(path))
 
 
 def _say(sentence: str) -> None:

@@ -23,7 +23,7 @@ from edet.export.litert import export_litert
 from edet.export.onnx import export_onnx
 from edet.export.saved_model import export_saved_model
 from edet.export.web import MODEL, export_web
-from edet.files import content_of, read_json_or
+from edet.files import absolute, content_of, read_json_or
 from edet.inference.files import predict_files
 from edet.input.reading import user_errors
 from edet.models.complexity import count_cost
@@ -154,7 +154,7 @@ def _check_export(
             "an exported model looks at a picture once, but detect.flip or detect.tile is set; add "
             "--set detect.flip=false --set detect.tile=[0,0]."
         )
-    if output and workdir and os.path.abspath(output) == os.path.abspath(workdir):
+    if output and workdir and absolute(output) == absolute(workdir):
         raise UserError(
             f"--output={output} is the workdir itself, whose checkpoints a model in it would hide; "
             f"give {os.path.join(output, 'exported')}, or leave it out."
