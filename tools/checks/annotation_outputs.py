@@ -16,6 +16,7 @@ PACKAGES = {
     "fiftyone": ("fiftyone==1.22.1",),
     "sahi": ("sahi==0.12.8",),
     "labelformat": ("labelformat==0.1.17",),
+    "supervisely": ("supervisely==6.74.51",),
     # Formats without a package that writes them: VIA is a web page, and CSV needs no tool.
     "via": (),
     "plain_csv": (),
@@ -57,7 +58,7 @@ class Output:
     @property
     def reader(self) -> str:
         """Of edet/records/sources/formats.py, by which this is read."""
-        own = self.tool in ("labelme", "via") or self.format.startswith("json")
+        own = self.tool in ("labelme", "supervisely", "via") or self.format.startswith("json")
         names = {"ultralytics": "yolo", "retinanet": "csv", "tensorflow": "csv"}
         return self.tool if own else names.get(self.format, self.format)
 
@@ -77,6 +78,7 @@ OUTPUTS = (
     Output("labelme", "json", note="no crowds; the parts of one object share a group_id"),
     Output("labelimg", "voc", pixels=1, note=f"{_WHOLE}, 0 becomes 1"),
     Output("labelimg", "yolo", pixels=1, note=f"{_WHOLE}, 0 becomes 1; classes as they were drawn"),
+    Output("labelimg", "createml", note="one list for all photos"),
     Output("label_studio", "json", note=_UPLOADED),
     Output("label_studio", "json_local", note="`/data/local-files/?d=` before the names"),
     Output("label_studio", "json_min", note=_UPLOADED),
@@ -115,6 +117,7 @@ OUTPUTS = (
     Output("labelformat", "yolo", note="COCO's ids, with gaps, in the lines and as a map in names"),
     Output("labelformat", "kitti", note="names keep their spaces"),
     Output("labelformat", "cvat", note=_OBJECTS),
+    Output("supervisely", "json", pixels=1, note=f"{_WHOLE}, the last pixel included; {_OBJECTS}"),
     Output("via", "project", note="a drop-down's option ids in the regions, its names apart"),
     Output("via", "json"),
     Output("via", "csv"),

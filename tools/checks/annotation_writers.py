@@ -60,6 +60,9 @@ def labelimg(source: Source, form: str, output: pathlib.Path) -> None:
         file = str(path.with_suffix(".xml" if form == "voc" else ".txt"))
         if form == "voc":
             LabelFile().save_pascal_voc_format(file, shapes, str(path), displayed)
+        elif form == "createml":
+            file = str(output / "annotations.json")
+            LabelFile().save_create_ml_format(file, shapes, str(path), displayed, classes)
         else:
             LabelFile().save_yolo_format(file, shapes, str(path), displayed, classes)
 
@@ -238,9 +241,29 @@ def labelformat(source: Source, form: str, output: pathlib.Path) -> None:
     writer(*arguments).save(formats.COCOObjectDetectionInput(source.coco))
 
 
+def supervisely(source: Source, form: str, output: pathlib.Path) -> None:
+    """A project of one data set, as its SDK downloads one: whole pixels."""
+    import supervisely as sly
+
+    classes = {
+        name: sly.ObjClass(name, sly.AnyGeometry, color=[0, 0, 255])
+        for name in source.classes.values()
+    }
+    project = sly.Project(str(output), sly.OpenMode.CREATE)
+    project.set_meta(sly.ProjectMeta(sly.ObjClassCollection(list(classes.values()))))
+    dataset = project.create_dataset("photos")
+    for photo in source.truth:
+        labels = [
+            sly.Label(sly.Rectangle(ymin, xmin, ymax - 1, xmax - 1), classes[name])
+            for name, (xmin, ymin, xmax, ymax), _ in source.objects(photo)
+        ]
+        annotation = sly.Annotation((photo["height"], photo["width"]), labels)
+        dataset.add_item_file(photo["file"], str(source.photos / photo["file"]), ann=annotation)
+
+
 _TOOLS = (
     labelme, labelimg, label_studio, supervision, datumaro, globox, pylabel, fiftyone, sahi,
-    labelformat, via, plain_csv,
+    labelformat, supervisely, via, plain_csv,
 )  # fmt: skip
 
 

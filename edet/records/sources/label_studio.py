@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import posixpath
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -33,6 +34,7 @@ from edet.records.sources.shapes import (
 )  # fmt: skip
 
 _OF_A_TASK = ("annotations", "completions")  # the second before version 1.0
+_DATA = re.compile(r'"data"\s*:\s*\{')  # not a class of that name
 _OTHERS = "other annotations of the same picture (the last one taken)"
 
 
@@ -44,10 +46,10 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
 
 def _is_export(head: str) -> bool:
     """Whether a head is an export's: of a task, or of regions that are longer than a head."""
-    own = ("data", "annotator", "annotation_id", "original_width", "original_height")
+    own = ("annotator", "annotation_id", "original_width", "original_height")
     has = {key: f'"{key}"' in head for key in (*_OF_A_TASK, *own)}
-    return head.lstrip().startswith("[") and (
-        (has["data"] and (has["annotations"] or has["completions"]))
+    return head.lstrip().startswith("[") and bool(
+        (_DATA.search(head) and (has["annotations"] or has["completions"]))
         or (has["annotator"] and has["annotation_id"])
         or (has["original_width"] and has["original_height"])
     )

@@ -114,6 +114,6 @@ def test_without_any_size_boxes_are_shares_of_the_picture(tmp_path):
 
 
 def test_another_json_is_refused(tmp_path):
-    folder = make(tmp_path, {"a.json": '[{"data": 1, "annotations"'})
+    folder = make(tmp_path, {"a.json": '[{"data": {"image": 1}, "annotations"'})
     with pytest.raises(UserError, match=r"a\.json is not JSON"):
         read(folder, "label_studio")
