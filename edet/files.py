@@ -280,19 +280,28 @@ def decoded(data: bytes, errors: str = "strict") -> str:
     return data.decode("utf-16" if is_utf_16 else "utf-8-sig", errors)
 
 
-def read_json(path: str | os.PathLike, what: str) -> Any:
+def read_json(path: str | os.PathLike, what: str, kind: type = object) -> Any:
     """Returns the value in a JSON file.
 
+    Args:
+      path: of the file.
+      what: it is, in messages.
+      kind: of the value, dict or list; by default any.
+
     Raises:
-      UserError: it is not JSON, named by `what` and the path; and as `read_text` does.
+      UserError: it is not JSON or a value of another kind, named by `what` and the path; and as
+        `read_text` does.
     """
     text = read_text(path, what)
     try:
         with without_collector():
-            return json.loads(text)
+            value = json.loads(text)
     # A JSONDecodeError, a number of too many digits, or lists within lists without end.
     except (ValueError, RecursionError) as error:
         raise UserError(f"{what} {os.fspath(path)} is not JSON: {error}.") from error
+    if not isinstance(value, kind):
+        raise UserError(f"{what} {os.fspath(path)} holds no {kind.__name__} but {text[:40]!r}.")
+    return value
 
 
 def absolute(path: str) -> str:
@@ -301,8 +310,9 @@ def absolute(path: str) -> str:
 
 
 def read_json_or(path: str | os.PathLike, what: str, otherwise: Any) -> Any:
-    """As `read_json`; `otherwise` where there is no such file."""
-    return read_json(path, what) if tf.io.gfile.exists(path) else otherwise
+    """As `read_json`, a value of the kind of `otherwise`, which stands for a file not there."""
+    kind = object if otherwise is None else type(otherwise)
+    return read_json(path, what, kind) if tf.io.gfile.exists(path) else otherwise
 
 
 @contextlib.contextmanager

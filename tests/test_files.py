@@ -16,6 +16,7 @@ from edet.files import (
     list_folder,
     match_files,
     read_json,
+    read_json_or,
     read_text,
     reason,
     write_json,
@@ -83,6 +84,17 @@ def test_the_mark_of_an_encoding_is_no_text(tmp_path, encoding):
     (tmp_path / "a.json").write_bytes('["größe"]'.encode(encoding))
     assert read_text(tmp_path / "a.json", "classes") == '["größe"]'
     assert read_json(tmp_path / "a.json", "classes") == ["größe"]
+
+
+def test_json_of_another_kind_is_a_sentence(tmp_path):
+    """A result that a tool has replaced by a list; where there is none the other value counts."""
+    path = tmp_path / "eval.json"
+    assert read_json_or(path, "result", {}) == {}
+    path.write_text("[1, 2]")
+    assert read_json(path, "result") == read_json_or(path, "result", None) == [1, 2]
+    for read in (lambda: read_json(path, "result", dict), lambda: read_json_or(path, "result", {})):
+        with pytest.raises(UserError, match=r"result .*/eval\.json holds no dict but '\[1, 2\]'"):
+            read()
 
 
 def test_text_that_has_no_bytes_is_a_sentence(tmp_path):

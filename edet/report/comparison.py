@@ -76,7 +76,7 @@ def compare(first: str, second: str) -> str:
 
 def _read(path: str, run: Workdir) -> dict[str, Any]:
     try:
-        return read_json(path, "evaluation")
+        return read_json(path, "evaluation", dict)
     except UserError as error:
         raise UserError(f"{error} Run --mode=eval --workdir={run} first.") from error
 

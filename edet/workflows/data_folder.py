@@ -43,7 +43,7 @@ def records_of(data: str, workdir: str) -> list[str]:
     run = Workdir(workdir)
     files = _stamp(data, run)
     if run.has_records():
-        before = read_json(run.records_source, "the source")
+        before = read_json(run.records_source, "the source", dict)
         if before.get("files") == files:
             return _settings(run)
         if run.has_config() and absolute(before.get("data", "")) != absolute(data):

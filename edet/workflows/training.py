@@ -238,7 +238,7 @@ def _steps_of_first_start(config: Config, workdir: Workdir) -> int:
         return 0
     if workdir.config().train.minutes != config.train.minutes:
         return 0
-    return read_json(workdir.recipe_file, "recipe").get("total_steps", 0)
+    return read_json(workdir.recipe_file, "recipe", dict).get("total_steps", 0)
 
 
 def _batches(
@@ -290,5 +290,5 @@ def refuse_fewer_steps(workdir: Workdir, wanted: int) -> None:
 def _starts_from_detector(config: Config, workdir: Workdir) -> bool:
     """A run that goes on does not look at `train.init` again; it may be gone."""
     if workdir.checkpoint("last") and tf.io.gfile.exists(workdir.recipe_file):
-        return read_json(workdir.recipe_file, "recipe").get("finetuning", False)
+        return read_json(workdir.recipe_file, "recipe", dict).get("finetuning", False)
     return bool(config.train.init) and holds_detector(config.train.init)
