@@ -295,6 +295,21 @@ def test_every_tensor_has_a_name_of_its_own_and_the_outputs_those_of_the_signatu
     assert names[graph.inputs[0]] == "images"
 
 
+def test_resizes_are_of_the_kind_that_every_runtime_takes_alike(file_of):
+    """Doubling, without half_pixel_centers: OpenVINO forgets these, MNN is a pixel late with them."""
+    model = flatbuffer_utils.read_model(file_of("float32", "network"))
+    graph, kind = model.subgraphs[0], schema.BuiltinOperator.RESIZE_NEAREST_NEIGHBOR
+    resizes = [
+        operator for operator in graph.operators
+        if model.operatorCodes[operator.opcodeIndex].builtinCode == kind
+    ]  # fmt: skip
+    assert resizes
+    for operator in resizes:
+        before, after = (graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
+        assert list(after[1:3]) == [2 * size for size in before[1:3]]
+        assert not operator.builtinOptions.halfPixelCenters
+
+
 def test_a_file_that_was_written_again_without_its_archive_still_runs(file_of, pictures, tmp_path):
     """As by a quantiser: what lies behind the flatbuffer is gone, its metadata are not."""
     exported = file_of("float32", "detections")

@@ -133,18 +133,19 @@ def onnxruntime(path: str, given: Outputs) -> Run:
 
 
 def mnn(path: str, given: Outputs) -> Run:
-    """MNN, which converts ONNX first."""
+    """MNN, which converts ONNX or LiteRT first."""
     # Of MNN.tools.mnnconvert all but its import, which installs a package by the first pip of PATH.
     import _tools
     import MNN
 
-    new = path + ".mnn"
-    _tools.mnnconvert(["mnnconvert", "-f", "ONNX", "--modelFile", path, "--MNNModel", new])
+    new, form = path + ".mnn", "ONNX" if path.endswith(".onnx") else "TFLITE"
+    _tools.mnnconvert(["mnnconvert", "-f", form, "--modelFile", path, "--MNNModel", new])
     interpreter = MNN.Interpreter(new)
     session = interpreter.createSession({"numThread": 1})
     (entry,) = interpreter.getSessionInputAll(session).values()
     pixels = given["pixels"]
-    data = MNN.Tensor(pixels.shape, MNN.Halide_Type_Float, pixels, MNN.Tensor_DimensionType_Caffe)
+    order = MNN.Tensor_DimensionType_Caffe if form == "ONNX" else MNN.Tensor_DimensionType_Tensorflow
+    data = MNN.Tensor(pixels.shape, MNN.Halide_Type_Float, pixels, order)
 
     def run() -> Outputs:
         entry.copyFrom(data)

@@ -86,6 +86,7 @@ CASES = (
     Case(*_OPENVINO, "litert boxes", "boxes"),
     Case(*_OPENVINO, "litert detections"),
     Case(*_OPENVINO, "onnx detections"),
+    Case(*_MNN, "litert network", "network"),
     Case(*_MNN, "onnx network", "network"),
     Case(*_MNN, "onnx detections"),
     Case(*_NCNN, "onnx network", "network"),
