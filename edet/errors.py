@@ -1,6 +1,8 @@
 """The exceptions that end a command with a sentence instead of a traceback."""
 
+import contextlib
 import signal
+from collections.abc import Iterator
 
 
 class UserError(ValueError):
@@ -20,6 +22,20 @@ class StorageError(UserError):
     """
 
     exit_code = 75
+
+
+@contextlib.contextmanager
+def as_edet_writes(files: str) -> Iterator[None]:
+    """Says which files hold something else than edet writes, where Python would only name a key."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{files}: not as edet writes it ({type(error).__name__}: {error}); run what wrote it "
+            "again, or delete it."
+        ) from error
 
 
 class Interrupted(Exception):

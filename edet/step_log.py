@@ -83,7 +83,7 @@ def read_steps(path: str) -> list[dict[str, float]]:
             {name: float(cell) for name, cell in row.items() if cell} | {"step": int(row["step"])}
             for row in _read_rows(path)
         ]
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{path} is not a log of a run: {error}.") from error
 
 

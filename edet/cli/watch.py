@@ -7,8 +7,10 @@ for it through a name that leads here.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import html
 import http.server
 
 import tensorflow as tf
@@ -21,6 +23,7 @@ from edet.workdir import Workdir
 
 _CURVES_EVERY = 15  # seconds: history.csv grows with every step
 _HOSTS = ("127.0.0.1", "localhost")
+_WAITING = '<meta http-equiv="refresh" content="5"><p>{}</p><p>This page tries again.</p>'
 
 
 def state_of(workdir: Workdir) -> str:
@@ -45,23 +48,29 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._workdir = workdir
         super().__init__(*args)
 
+    def handle(self) -> None:
+        """Answers one request, unless the tab was closed or loaded anew meanwhile."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         """Answers / and /state; nothing else is here."""
         if self.headers.get("Host", "").partition(":")[0] not in _HOSTS:
             return self.send_error(403)
+        path = self.path.partition("?")[0]
         try:
-            if self.path == "/":
-                return self._send("text/html; charset=utf-8", page_of(self._workdir, watched=True))
-            if self.path == "/state":
-                return self._send("text/plain", state_of(self._workdir))
+            if path == "/":
+                return self._send(page_of(self._workdir, watched=True))
+            if path == "/state":
+                return self._send(state_of(self._workdir), "text/plain")
         except UserError as error:  # a file that is being replaced, a bucket that does not answer
-            return self.send_error(503, explain=str(error))
+            return self._send(_WAITING.format(html.escape(str(error))), status=503)
         return self.send_error(404)
 
-    def _send(self, kind: str, text: str) -> None:
+    def _send(self, text: str, kind: str = "text/html", status: int = 200) -> None:
         content = text.encode()
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()

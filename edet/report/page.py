@@ -20,8 +20,8 @@ import jinja2
 import markupsafe
 import tensorflow as tf
 
-from edet.errors import UserError
-from edet.files import read_json_or, read_text, write_text
+from edet.errors import UserError, as_edet_writes
+from edet.files import read_json, read_json_or, write_text
 from edet.report.sections import SECTIONS
 from edet.report.thumbnails import Read, strips_of
 from edet.workdir import Workdir
@@ -78,14 +78,15 @@ def page_of(workdir: Workdir, watched: bool = False) -> str:
       watched: the page asks its server for changes, and comes anew when there are some.
     """
     sections, embedded, strips = {}, {}, {}
-    for name, describe in SECTIONS.items():
-        found = describe(workdir)
-        sections[name] = found and found.values
-        if found and found.drawn is not None:
-            embedded[f"{name}-data"] = _compact(found.drawn)
-        elif found and tf.io.gfile.exists(workdir.report_file(name)):
-            embedded[f"{name}-data"] = read_text(workdir.report_file(name), "report")
-            add_pictures(workdir, name, embedded, strips)
+    for name, (describe, files) in SECTIONS.items():
+        with as_edet_writes(f"{workdir}'s {files}"):
+            found = describe(workdir)
+            sections[name] = found and found.values
+            if found and found.drawn is not None:
+                embedded[f"{name}-data"] = _compact(found.drawn)
+            elif found and tf.io.gfile.exists(workdir.report_file(name)):
+                embedded[f"{name}-data"] = _compact(read_json(workdir.report_file(name), "report"))
+                add_pictures(workdir, name, embedded, strips)
     name = os.path.basename(os.path.normpath(workdir.path))
     subtitle = ""
     if workdir.has_config():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from edet.evaluation.report import MEANINGS, percent
 from edet.files import read_json_or
+from edet.report.thumbnails import as_uri
 from edet.workdir import Workdir
 
 _POINTS = 1000  # of a curve over all steps
@@ -31,21 +33,18 @@ def _kept(workdir: Workdir, mode: str) -> dict[str, Any]:
 def evaluation(workdir: Workdir) -> Section | None:
     """COCO's numbers and everything behind them; the IoU of pixels."""
     found, pixels = _kept(workdir, "eval"), _kept(workdir, "segmentation")
-    if not found.get("metrics") and not pixels:
-        return None
     metrics = found.get("metrics", {})
+    if not metrics and not pixels:
+        return None
     sizes = ("APs", "APm", "APl")
     errors = {name: one for name, one in found.get("errors", {}).items() if "all" not in name}
-    segmentation = pixels and {
-        "miou": percent(pixels["metrics"]["mIOU"]),
-        "classes": [(name, percent(value)) for name, value in pixels["IoU"].items()],
-    }
+    numbers = {"objects": "ground_truths", "detections": "detections"}
+    counts = [f"{found['images']:,} images"] if metrics else [f"{pixels['images']:,} pictures"]
+    counts += [f"{sum(found[key].values()):,} {name}" for name, key in numbers.items() if metrics]
     values = {
-        "images": found.get("images", 0),
-        "objects": sum(found.get("ground_truths", {}).values()),
-        "detections": sum(found.get("detections", {}).values()),
-        "step": found.get("step"),
-        "file": found.get("file"),
+        "counts": counts,
+        "step": (found or pixels).get("step"),
+        "file": (found or pixels).get("file"),
         "metrics": [(name, percent(value), MEANINGS[name]) for name, value in metrics.items()],
         "diagnosis": found.get("diagnosis", []),
         "errors": [
@@ -61,9 +60,17 @@ def evaluation(workdir: Workdir) -> Section | None:
         ],
         "has_pictures": bool(errors) and tf.io.gfile.exists(workdir.report_file("evaluation")),
         "matrix_rows": min(25, len(found.get("per_class", {}))),
-        "segmentation": segmentation,
+        "pixels": pixels and _pixels(workdir, pixels),
     }  # fmt: skip
     return Section(values)
+
+
+def _pixels(workdir: Workdir, found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "metrics": [(name, percent(value)) for name, value in found["metrics"].items()],
+        "classes": [(name, percent(value)) for name, value in found["IoU"].items()],
+        "picture": as_uri(workdir.segmentation_page),
+    }
 
 
 def training(workdir: Workdir) -> Section | None:
@@ -93,8 +100,11 @@ def training(workdir: Workdir) -> Section | None:
             for one in starts
         ],
     }
-    percents = [
-        {name: value if name == "step" else 100 * value for name, value in row.items()}
+    percents = [  # -1 stands for no ground truth
+        {
+            k: value if k == "step" else 100 * value if value >= 0 else None
+            for k, value in row.items()
+        }
         for row in evaluations
     ]
     drawn = {"history": _thinned(history), "evaluations": _columns(percents), "best": best}
@@ -105,9 +115,14 @@ def _shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float | None]]:
+def _columns(rows: Sequence[Mapping[str, float | None]]) -> dict[str, list[float | None]]:
+    """Returns the rows' columns; JSON has no number that is not finite."""
     names = dict.fromkeys(name for row in rows for name in row if not name.endswith("crc32"))
-    return {name: [row.get(name) for row in rows] for name in names}
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    return {
+        name: [value if value is not None and math.isfinite(value) else None for value in column]
+        for name, column in columns.items()
+    }
 
 
 def _thinned(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float | None]]:
@@ -190,7 +205,7 @@ def models(workdir: Workdir) -> Section | None:
         "files": [
             (
                 path, row.get("format", ""), number(row, "bytes", "{:,.1f}", 1e-6),
-                number(row, "AP", "{:.1f}", 100), number(row, "AP50", "{:.1f}", 100),
+                *(percent(row[name]) if name in row else "" for name in ("AP", "AP50")),
                 number(row, "latency_ms", "{:.1f}"),
             )
             for path, row in found.items()
@@ -208,7 +223,14 @@ def models(workdir: Workdir) -> Section | None:
     return Section(values)
 
 
-SECTIONS: dict[str, Callable[[Workdir], Section | None]] = {
-    "evaluation": evaluation, "training": training, "data": data, "predict": predict,
-    "models": models,
-}  # fmt: skip
+# And the files that each is made of, for messages.
+SECTIONS: dict[str, tuple[Callable[[Workdir], Section | None], str]] = {
+    "evaluation": (
+        evaluation,
+        "eval.json, segmentation.json, segmentation.png or report/evaluation*.json",
+    ),
+    "training": (training, "best/best.json, starts.json or recipe.json"),
+    "data": (data, "check_data.json or report/data*.json"),
+    "predict": (predict, "predict.json or report/predict*.json"),
+    "models": (models, "models.json or benchmark.json"),
+}

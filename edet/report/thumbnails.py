@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image, ImageOps
 
 from edet.ahead import in_order
+from edet.files import read_bytes
 from edet.image.files import decode_picture
 
 SIDE = 320  # pixels of a thumbnail's longer side
@@ -41,6 +43,16 @@ def thumbnail(read: Read, white_level: int) -> Image.Image:
         return ImageOps.exif_transpose(image).convert("RGB")
     except Exception:  # of any kind: Pillow on damaged EXIF, a file that is gone; others say why
         return Image.new("RGB", (SIDE, SIDE * 3 // 4), _GREY)
+
+
+def as_uri(path: str) -> str:
+    """Returns a picture of ours as a small JPEG that a page embeds; "" if there is none."""
+    if not tf.io.gfile.exists(path):
+        return ""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(read_bytes(path, "picture"))) as picture:
+        picture.convert("RGB").save(buffer, "jpeg", quality=_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _opened(picture: bytes | np.ndarray, white_level: int) -> Image.Image:

@@ -1,7 +1,10 @@
 """The page of a run that trains: this machine alone, and anew when there is something new."""
 
 import os
+import socket
+import struct
 import threading
+import time
 
 import pytest
 import requests
@@ -37,9 +40,24 @@ def test_it_gives_the_page_and_its_state_to_this_machine_alone(server, tmp_path)
 
 def test_a_file_that_cannot_be_read_now_is_no_end(server, tmp_path):
     write_text(tmp_path / "eval.json", "{")
-    assert get(server, "/").status_code == 503
+    answer = get(server, "/")
+    assert answer.status_code == 503 and 'http-equiv="refresh"' in answer.text
+    assert "eval.json is not JSON" in answer.text
     write_json(tmp_path / "eval.json", {})
-    assert get(server, "/").status_code == 200
+    assert get(server, "/?from=bookmark").status_code == 200
+
+
+def test_a_tab_that_is_closed_while_it_loads_is_no_error(server, tmp_path, capfd):
+    """16 MB of page; the client reads one byte of it and resets the connection."""
+    failed = {"a.jpg": "x" * 16_000_000}
+    write_json(tmp_path / "predict.json", {"images": 0, "videos": 0, "failed": failed})
+    with socket.create_connection(server.server_address) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        client.recv(1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert get(server, "/state").status_code == 200
+    time.sleep(0.5)  # for the thread of the first request
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_results_change_the_state_and_steps_at_most_four_times_a_minute(tmp_path):

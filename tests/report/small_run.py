@@ -30,9 +30,17 @@ def plain(color, height=240, width=320) -> np.ndarray:
     return np.full((height, width, 3), color, np.uint8)
 
 
-def write_evaluation(workdir: Workdir, seed: int = 0):
-    """Writes eval.json and its section; returns result and matches."""
+def write_evaluation(workdir: Workdir, seed: int = 0, share: float = 1.0):
+    """Writes eval.json and its section; returns result and matches.
+
+    Args:
+      workdir: of the run.
+      seed: of the pictures' objects and of what is found.
+      share: of the detections that this run has.
+    """
     dataset, detections = drawn_data(seed)
+    kept = np.random.default_rng(0).random(len(detections)) < share
+    detections = [one for one, is_kept in zip(detections, kept, strict=True) if is_kept]
     dataset["categories"][1]["name"] = FOREIGN
     floor = lowest_listed(detections, len(dataset["images"]), 0.4)
     result, matches = evaluate_coco(dataset, detections), match(dataset, detections, floor)

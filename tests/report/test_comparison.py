@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from edet.cli import compare_runs
 from edet.cli.common import parsed
 from edet.errors import UserError
 from edet.evaluation.errors import CORRECT, find_errors
-from edet.report.comparison import errors_by_image
+from edet.files import write_json
+from edet.report.comparison import _names, compare, errors_by_image
 from edet.workdir import Workdir
 from tests.report.small_run import write_evaluation
 
@@ -19,7 +21,7 @@ from tests.report.small_run import write_evaluation
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     first, second = Workdir(str(folder / "a")), Workdir(str(folder / "b"))
-    return folder, write_evaluation(first), write_evaluation(second, seed=4)
+    return folder, write_evaluation(first), write_evaluation(second, share=0.7)
 
 
 def test_errors_of_a_picture_are_what_is_missed_and_what_is_false(runs):
@@ -62,5 +64,66 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path):
         compare_runs.compare_runs(mine, [str(folder / "a"), str(folder / "a")])
     with pytest.raises(UserError, match="give two workdirs"):
         compare_runs.compare_runs(options, [str(folder / "a")])
-    with pytest.raises(UserError, match="Run --mode=eval --workdir=.*empty first"):
+    with pytest.raises(UserError, match="empty has no evaluation; run --mode=eval --workdir=.*empty"):
         compare_runs.compare_runs(options, [str(folder / "a"), str(tmp_path / "empty")])
+    pixels = Workdir(str(tmp_path / "pixels"))
+    write_json(pixels.result_file("segmentation"), {"metrics": {"mIOU": 0.5}})
+    with pytest.raises(UserError, match="pixels classifies pixels; only runs that find boxes"):
+        compare(str(folder / "a"), pixels.path)
+
+
+def test_pictures_of_one_name_are_told_apart_by_their_objects(runs, tmp_path):
+    """Two sets that number their pictures from 1, as most exporters do, share none of them."""
+    folder, *_ = runs
+    write_evaluation(Workdir(str(tmp_path / "other")), seed=4)
+    with pytest.raises(UserError, match="share no picture, 30 have one name but other sizes or"):
+        compare(str(folder / "a"), str(tmp_path / "other"))
+    mixed = Workdir(str(tmp_path / "mixed"))
+    write_evaluation(mixed)
+    path = pathlib.Path(mixed.report_file("evaluation"))
+    data = json.loads(path.read_text())
+    data["images"][0][1] += 1  # another width
+    path.write_text(json.dumps(data))
+    page = compare(str(folder / "a"), mixed.path)
+    assert "1 pictures have one name in both, but other sizes or objects" in page
+    assert "30 and 30 pictures were evaluated; 29 are shown of both." in page
+
+
+def test_classes_of_one_run_alone_are_shown_and_named(runs, tmp_path):
+    folder, *_ = runs
+    other = Workdir(str(tmp_path / "renamed"))
+    write_evaluation(other)
+    path = pathlib.Path(other.result_file("eval"))
+    result = json.loads(path.read_text())
+    first = next(iter(result["per_class"]))
+    result["per_class"]["robin"] = result["per_class"].pop(first)
+    path.write_text(json.dumps(result))
+    page = compare(str(folder / "a"), other.path)
+    assert f"Only a has the classes {first}." in page
+    assert "Only renamed has the classes robin." in page
+    row = page[page.index("<td>robin</td>") :].partition("</tr>")[0]
+    assert row.count("<td>–</td>") == 2  # the other run's AP, and the change
+
+
+@pytest.mark.parametrize("name", ["eval.json", "report/evaluation.json"])
+@pytest.mark.parametrize("content", ["{}", "[1]", "null", '{"metrics": 5}'])
+def test_a_damaged_evaluation_is_named(runs, tmp_path, name, content):
+    folder, *_ = runs
+    shutil.copytree(folder / "a", tmp_path / "c")
+    (tmp_path / "c" / name).write_text(content)
+    with pytest.raises(UserError, match="eval"):
+        compare(str(folder / "a"), str(tmp_path / "c"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names"),
+    [
+        ("runs/a", "runs/b", ["a", "b"]),
+        ("sweep/SGD/seed0", "sweep/AdamW/seed0", ["SGD", "AdamW"]),
+        ("x/a/run", "y/b/run", ["a", "b"]),
+        ("runs/a", "runs/a/", ["runs/a", "runs/a/"]),
+        ("run", "old/run", ["run", "old/run"]),
+    ],
+)
+def test_runs_are_called_by_what_tells_them_apart(first, second, names):
+    assert _names([first, second]) == names

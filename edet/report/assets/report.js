@@ -389,16 +389,17 @@ function calibrationChart(data) {
 
 function showTraining({ history, evaluations, best }) {
   const node = $("#training-charts");
-  const add = (title, rows, names, more = {}) => {
-    const known = names.filter((name) => rows[name] && rows[name].some((value) => value !== null && value !== 0));
+  const add = (title, rows, names, { withZeros = false, ...more } = {}) => {
+    const known = names.filter((name) => rows[name] && rows[name].some((value) => value !== null && (withZeros || value !== 0)));
     if (!known.length) return;
     const card = node.appendChild(make("div", { className: "card chart" }));
     waiting.push(() => chart(card, { title, x: rows.step, xName: "step", series: known.map((name) => [name, rows[name]]), ...more }));
   };
   const waiting = []; // until all cards are there, and each has its width
   const mark = () => (best === null ? [] : [[best, "best"]]);
-  add("AP over time", evaluations, ["AP", "AP50", "AP75", "mIOU"], { y: [0, null], mark });
-  add("AP by size", evaluations, ["APs", "APm", "APl"], { y: [0, null], mark });
+  add("AP over time", evaluations, ["AP", "AP50", "AP75"], { y: [0, null], mark, withZeros: true });
+  add("Pixels over time", evaluations, ["mIOU", "pixel_accuracy"], { y: [0, null], mark, withZeros: true });
+  add("AP by size", evaluations, ["APs", "APm", "APl"], { y: [0, null], mark, withZeros: true });
   add("Losses", history, ["total_loss", "class_loss", "box_loss", "iou_loss", "segmentation_loss", "l2_loss"]);
   add("Learning rate", history, ["learning_rate"]);
   add("Gradient norm", history, ["gradient_norm"]);

@@ -1,0 +1,69 @@
+"""What the sections of the page are made of: runs of pixels, no ground truth, damaged files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from edet.errors import UserError
+from edet.evaluation.segmentation import SegmentationResult
+from edet.files import write_json, write_text
+from edet.image.files import save_png
+from edet.report.page import page_of
+from edet.report.sections import evaluation, models, training
+from edet.workdir import Workdir
+from tests.report.small_run import write_run
+
+
+def test_a_run_of_pixels_says_what_was_evaluated(tmp_path):
+    """12 pictures, the means and the classes; nothing of boxes, of which there are none."""
+    workdir = Workdir(str(tmp_path))
+    result = SegmentationResult(np.array([[6, 2], [0, 2]]), ("road", "car"), 12)
+    write_json(workdir.result_file("segmentation"), {"step": 5, **result.as_dict()})
+    save_png(np.zeros((4, 4, 3), np.uint8), workdir.segmentation_page)
+    values = evaluation(workdir).values
+    assert values["counts"] == ["12 pictures"] and values["step"] == 5
+    assert values["metrics"] == [] and values["classes"] == []
+    # IoU 6/8 and 2/4
+    assert values["pixels"]["classes"] == [("road", "75.0"), ("car", "50.0")]
+    assert values["pixels"]["metrics"] == [("mIOU", "62.5"), ("pixel_accuracy", "80.0")]
+    page = page_of(workdir)
+    assert "data:image/jpeg;base64," in page and "<h3>Classes</h3>" not in page
+
+
+def test_no_ground_truth_is_no_number(tmp_path):
+    """COCO's -1: no large object, and an AP of a set without objects."""
+    workdir = Workdir(str(tmp_path))
+    write_text(workdir.evaluations_file, "step,AP,APl\n1,0.25,-1\n2,0,-1\n")
+    assert training(workdir).drawn["evaluations"] == {
+        "step": [1, 2], "AP": [25, 0], "APl": [None, None],
+    }  # fmt: skip
+    write_json(workdir.result_file("models"), {"m.tflite": {"AP": -1, "AP50": 0.5}})
+    assert models(workdir).values["files"][0][3:5] == ("–", "50.0")
+
+
+def test_a_number_that_json_has_no_word_for_draws_nothing(tmp_path):
+    """One such number would leave the whole page without pictures."""
+    workdir = Workdir(str(tmp_path))
+    write_text(workdir.history_file, "step,total_loss\n0,inf\n1,nan\n2,1.5\n")
+    assert training(workdir).drawn["history"]["total_loss"] == [None, None, 1.5]
+    json.dumps(training(workdir).drawn, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["recipe.json", "starts.json", "best/best.json", "eval.json", "check_data.json", "predict.json",
+     "models.json", "benchmark.json", "report/evaluation.json", "report/evaluation-pictures.json"],
+)  # fmt: skip
+@pytest.mark.parametrize("content", ["[1]", "null", "5", '{"a": 1}', '{"metrics": 7}', "["])
+def test_a_file_of_another_kind_is_named_or_harmless(tmp_path, name, content):
+    """Never what Python makes of it; what a section does not read cannot hurt it."""
+    workdir = write_run(tmp_path)
+    (tmp_path / name).write_text(content)
+    try:
+        page_of(workdir)
+    except UserError as error:
+        assert name.rpartition("/")[2].partition("-")[0].removesuffix(".json") in str(error)
+    else:
+        assert content in ('{"a": 1}', '{"metrics": 7}') or name.startswith("report/")
+
