@@ -106,6 +106,28 @@ def test_pictures_get_masks_overlays_and_shares(workdir, tmp_path):
     with Image.open(tmp_path / "out" / "masks" / "street.png") as mask:
         assert mask.mode == "P" and mask.size == (70, 50)
     assert (tmp_path / "out" / "overlays" / "street.png").exists()
+    page = json.loads(pathlib.Path(workdir, "report", "predict.json").read_text())
+    assert page == [
+        ["Pictures", [{"title": "street.png", "note": "", "size": [70, 50], "boxes": []}]]
+    ]
+
+
+def test_a_prediction_does_not_write_over_an_evaluations_segmentation_json(workdir, tmp_path):
+    config = run_config(workdir, None, None, [])
+    with pytest.raises(UserError, match="is a workdir, where segmentation.json is an evaluation's"):
+        workflows.predict(config, workdir, "", [str(tmp_path)], workdir)
+
+
+def test_it_is_said_that_pixels_are_classified_once(workdir, strategy, records, capsys):
+    """`detect.flip` changes nothing of them; and a shard without a record has no mask's fault."""
+    config = run_config(workdir, None, None, ["detect.flip=true"])
+    workflows.evaluate(config, workdir, strategy, "")
+    assert "detect.flip and detect.tile are of boxes" in capsys.readouterr().out
+    empty = pathlib.Path(workdir, "empty.tfrecord")
+    empty.write_bytes(b"")
+    config = replace(config, data={"eval_records": str(empty)})
+    with pytest.raises(UserError, match="there are no records in .*empty.tfrecord"):
+        workflows.evaluate(config, workdir, strategy, "")
 
 
 # tests/inference/test_segmenter.py shows it of the pixels of single pictures.

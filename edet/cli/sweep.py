@@ -1,4 +1,4 @@
-"""Trains every point of a sweep with every seed, and draws the AP with error bars.
+"""Trains every point of a sweep with every seed, and draws AP, or mIOU, with error bars.
 
   edet sweep --sweep=configs/paper/recipes/bccd_jitter.sweep.yaml --output=runs/jitter
 
@@ -40,14 +40,14 @@ from edet.cli.common import run
 from edet.config.loading import differences, find_config
 from edet.config.yaml_text import parse_yaml
 from edet.errors import UserError
-from edet.evaluation.plots import save_figure
+from edet.evaluation.plots import plain, save_figure
 from edet.files import read_text, write_json
 from edet.signals import run_process
 from edet.terminal import Console
 from edet.workdir import Workdir
 from edet.workflows.configuration import run_config
 
-_METRICS = ("AP", "AP50")
+_METRICS = ("AP", "AP50"), ("mIOU",)  # the first of which all points have
 _MODE = "train_and_eval"  # edet writes <mode>.json when it is done
 
 
@@ -148,17 +148,8 @@ def sweep(options: flags.FlagValues) -> None:
     for job in track(jobs, plan.title, console=Console(stderr=True)):
         if job not in done:
             _train(job, options)
-        last = Workdir(job.workdir).evaluations()[-1]
-        found[job.label].append({metric: last[metric] for metric in _METRICS})
-    summary = {
-        name: {
-            metric: {"mean": statistics.mean(values), "deviation": _deviation(values)}
-            for metric in _METRICS
-            for values in [[one[metric] for one in results]]
-        }
-        | {"seeds": results}
-        for name, results in found.items()
-    }
+        found[job.label].append(Workdir(job.workdir).evaluations()[-1])
+    summary = _summary(found, plan.title)
     write_json(os.path.join(options.output, "sweep.json"), summary)
     _draw(plan, summary, os.path.join(options.output, "sweep.png"))
     Console().print(_table(plan.title, summary))
@@ -208,13 +199,34 @@ def _train(job: Job, options: flags.FlagValues) -> None:
         )
 
 
+def _summary(found: dict[str, list[dict[str, float]]], title: str) -> dict[str, Any]:
+    """Returns what sweep.json holds: mean and deviation of each metric, and each seed's."""
+    rows = [row for results in found.values() for row in results]
+    metrics = next((some for some in _METRICS if all(set(some) <= set(row) for row in rows)), None)
+    if metrics is None:
+        raise UserError(f"{title}: points that find boxes and points that do not share no metric.")
+    return {
+        name: {
+            metric: {"mean": statistics.mean(values), "deviation": _deviation(values)}
+            for metric in metrics
+            for values in [[one[metric] for one in results]]
+        }
+        | {"seeds": [{metric: one[metric] for metric in metrics} for one in results]}
+        for name, results in found.items()
+    }
+
+
+def _metrics_of(summary: dict[str, Any]) -> list[str]:
+    return [name for name in next(iter(summary.values())) if name != "seeds"]
+
+
 def _deviation(values: Sequence[float]) -> float:
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def _table(title: str, summary: dict) -> Table:
     table = Table(title=title, caption="mean and sample deviation over the seeds, in points")
-    for heading in ("point", *_METRICS, "seeds"):
+    for heading in ("point", *_metrics_of(summary), "seeds"):
         table.add_column(heading)
     for name, result in summary.items():
         table.add_row(escape(name), *cells(result), str(len(result["seeds"])))
@@ -222,29 +234,30 @@ def _table(title: str, summary: dict) -> Table:
 
 
 def cells(result: dict[str, Any]) -> list[str]:
-    """Returns AP and AP50 of a point of sweep.json: mean and sample deviation, 0-100."""
+    """Returns each metric of a point of sweep.json: mean and sample deviation, 0-100."""
     return [
-        f"{100 * result[metric]['mean']:.1f} ± {100 * result[metric]['deviation']:.1f}"
-        for metric in _METRICS
-    ]
+        f"{100 * values['mean']:.1f} ± {100 * values['deviation']:.1f}"
+        for metric, values in result.items() if metric != "seeds"
+    ]  # fmt: skip
 
 
 def _draw(plan: Sweep, summary: dict, path: str) -> None:
-    """Draws a line's AP whole and its AP50 dashed, each line of points in a colour of its own."""
+    """Draws a line's first metric whole and the other dashed, each line in a colour of its own."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     for number, line in enumerate(dict.fromkeys(point.line for point in plan.points)):
         points = [point for point in plan.points if point.line == line]
-        for metric, style in zip(_METRICS, ("-", "--"), strict=True):
+        for metric, style in zip(_metrics_of(summary), ("-", "--"), strict=False):
             means, deviations = (
                 [100 * summary[point.label][metric][key] for point in points]
                 for key in ("mean", "deviation")
             )
             axes.errorbar(
-                [point.name for point in points], means, yerr=deviations, marker="o", capsize=4,
-                label=f"{line} {metric}".strip(), color=f"C{number}", linestyle=style,
+                [plain(point.name) for point in points], means, yerr=deviations, marker="o",
+                capsize=4, label=plain(f"{line} {metric}".strip()), color=f"C{number}",
+                linestyle=style,
             )  # fmt: skip
-    axes.set(title=plan.title, ylabel="points", ylim=(0, None))
+    axes.set(title=plain(plan.title, longest=60), ylabel="points", ylim=(0, None))
     axes.legend()
     axes.grid(alpha=0.3)
     save_figure(figure, path, dpi=120)

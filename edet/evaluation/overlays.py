@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from edet.config.labels import BACKGROUND
 from edet.errors import UserError
-from edet.evaluation.plots import FONT, MIN_SIDE, Row, save_page, scaled
+from edet.evaluation.fonts import font_of
+from edet.evaluation.plots import MIN_SIDE, Row, save_page, scaled
 from edet.records.masks import IGNORED, color_map
 
 _OPACITY = 0.55
@@ -60,7 +61,7 @@ def draw_overlay(
 
 def _legend(shown: dict[int, str], width: int) -> np.ndarray:
     """Returns white rows of coloured squares and names, as many as they need."""
-    font = ImageFont.truetype(FONT, max(12, round(width / 50)))
+    font = ImageFont.truetype(font_of(shown.values()), max(12, round(width / 50)))
     line = sum(font.getmetrics()) + 2
     places, x, y = [], _GAP, 2
     for value, name in shown.items():

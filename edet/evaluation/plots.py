@@ -10,12 +10,11 @@ from __future__ import annotations
 import io
 import math
 import os
-import pathlib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,6 +22,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from edet.errors import UserError
 from edet.evaluation.coco import EvaluationResult
+from edet.evaluation.fonts import font_of, set_fonts
 from edet.files import write_bytes
 from edet.image.files import save_png
 
@@ -33,9 +33,6 @@ MIN_SIDE = 320  # a smaller image is enlarged by a whole factor, or a word would
 
 PANEL_SIDE = 480  # longer side of one image in a gallery, in pixels
 _GAP = 8
-
-# DejaVu comes with matplotlib and has Latin, Greek, Cyrillic and more; Pillow's own font does not.
-FONT = str(pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
 def draw_boxes(
@@ -82,7 +79,7 @@ def draw_boxes(
     for i, box in visible:
         draw.rectangle(box, outline=colors[names[i]], width=line)
     # Labels come after all boxes, so that no line crosses a word.
-    font = ImageFont.truetype(FONT, max(12, round(max(image.shape) / 50)))
+    font = ImageFont.truetype(font_of([*classes, *names]), max(12, round(max(image.shape) / 50)))
     for i, box in visible:
         percent = "" if scores is None else f" {100 * scores[i]:.0f}%"
         _draw_label(draw, box, f"{names[i]}{percent}".strip(), colors[names[i]], font)
@@ -158,7 +155,7 @@ def _draw_row(row: Row) -> np.ndarray:
     header = 24
     height = max(len(panel) for panel in row.panels.values()) + header + _GAP
     drawn = Image.new("RGB", (2 * PANEL_SIDE + 3 * _GAP, height), "white")
-    draw, font = ImageDraw.Draw(drawn), ImageFont.truetype(FONT, 13)
+    draw, font = ImageDraw.Draw(drawn), ImageFont.truetype(font_of([row.title, *row.panels]), 13)
     for column, (caption, panel) in enumerate(row.panels.items()):
         left = _GAP + column * (PANEL_SIDE + _GAP)
         draw.text((left, 4), f"{row.title}: {caption}", fill="black", font=font)
@@ -176,7 +173,7 @@ def plot_confusion_matrix(
       names: K class names.
       path: the PNG to write.
     """
-    names = [_plain(name) for name in names]
+    names = [plain(name) for name in names]
     rows, columns = [*names, "background"], [*names, "nothing"]
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(24.0, 3.5 + 0.4 * len(rows))
@@ -216,7 +213,7 @@ def plot_precision_recall(
     frequent = sorted(curves, key=lambda name: -result.ground_truths[name])[:max_classes]
     for name, color in zip(frequent, _repeated(PALETTE, len(frequent)), strict=True):
         precision = curves[name][0]
-        _curve(single, precision, f"{_plain(name)}, AP50 {100 * precision.mean():.1f}", color)
+        _curve(single, precision, f"{plain(name)}, AP50 {100 * precision.mean():.1f}", color)
     overall.set_title("mean of all classes")
     single.set_title("IoU 0.50, the most frequent classes")
     for axes in (overall, single):
@@ -229,9 +226,15 @@ def plot_precision_recall(
     save_figure(figure, path)
 
 
-def _plain(name: str) -> str:
-    """A class name as it is; matplotlib takes what stands between dollars for a formula."""
-    return name.replace("$", r"\$")
+def plain(name: str, longest: int = 30) -> str:
+    """Returns a name as matplotlib is given it to show it as it is, cut at so many signs.
+
+    It takes what stands between dollars for a formula, leaves names that begin with _ out of
+    legends, and lets a long one push the picture off its page.
+    """
+    name = name if len(name) <= longest else f"{name[: longest - 1]}…"
+    hidden = "\N{ZERO WIDTH SPACE}" if name.startswith("_") else ""
+    return hidden + name.replace("$", r"\$")
 
 
 def plot_history(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
@@ -328,5 +331,8 @@ def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 100) -> None
       UserError: the path cannot be written.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
+    set_fonts(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # said by `font_of`, once
+        figure.savefig(buffer, format="png", dpi=dpi)
     write_bytes(path, buffer.getvalue())

@@ -38,8 +38,9 @@ class Evaluated(dict):
             (name, percent(ap), self["ground_truths"][name])
             for name, ap in self.get("per_class", {}).items()
         ]
-        pixels = self.get("segmentation", {}).get("IoU", {})
-        masks = [(name, percent(value), "") for name, value in pixels.items()]
+        pixels = self.get("segmentation", {})
+        metrics += [(name, percent(v), "") for name, v in pixels.get("metrics", {}).items()]
+        masks = [(name, percent(value), "") for name, value in pixels.get("IoU", {}).items()]
         tables = (
             ("metric", "value", "", metrics), ("class", "AP", "objects", classes),
             ("class", "IoU", "", masks),

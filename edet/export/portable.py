@@ -25,7 +25,7 @@ from edet.config.sizes import as_dict
 from edet.errors import UserError
 from edet.export import mediapipe
 from edet.export.fold import fold
-from edet.files import read_json_or
+from edet.files import read_json
 from edet.geometry.anchors import feature_sizes
 from edet.image.letterbox import center_images
 from edet.inference.postprocess import Postprocess
@@ -180,7 +180,7 @@ def description_of(path: str) -> str:
     others = (stem + other for other in (".tflite", ".onnx") if stem + other != path)
     is_second = exists(f"{path}.json") or (not exists(path) and any(map(exists, others)))
     beside = f"{path if is_second else stem}.json"
-    before = read_json_or(beside, "description", {"model": "", "outputs": {}})
+    before = read_json(beside, "description") if exists(beside) else {"model": "", "outputs": {}}
     if not (isinstance(before, dict) and {"model", "outputs"} <= before.keys()):
         raise UserError(
             f"{beside} describes no model file and would be replaced; name another --output."

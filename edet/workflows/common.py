@@ -18,7 +18,7 @@ from edet.files import find_files, read_json_or, write_json
 from edet.inference.detector import make_predictor
 from edet.inference.predictor import Predictor, of_pixels
 from edet.models.efficientdet import build_network
-from edet.records.shards import RecordSet, check_records
+from edet.records.shards import RecordSet, check_not_empty, check_records
 from edet.report.page import write_page
 from edet.terminal import Console
 from edet.weights.loading import load_weights
@@ -70,6 +70,8 @@ def load_predictor(config: Config, weights: str) -> Predictor:
         network = load_network(config, weights)
         predictor = make_predictor(of_pixels(network, config.model), config)
         contents = lambda: (value.tobytes() for value in network.get_weights())  # noqa: E731
+    if "segmentation" in predictor.heads and not config.detect.looks_once:
+        warn("detect.flip and detect.tile are of boxes; pixels are classified once, in the whole.")
     settings = repr((predictor.model, config.detect)).encode()
     predictor.conditions = lambda: {"weights": _digest(contents()), "settings": _digest([settings])}
     return predictor
@@ -110,6 +112,7 @@ def checked_records(config: Config, key: str, for_training: bool = False) -> Rec
     """
     what = f"data.{key}"
     files = find_files(getattr(config.data, key), what)
+    check_not_empty(files)
     ids = class_ids(config.model) if config.model.detects else None
     found = check_records(files, ids)
     if ids is not None and (clashes := name_clashes(found.class_names, labels_of(config.model))):

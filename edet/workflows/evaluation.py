@@ -110,12 +110,13 @@ def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
         }
         keep_figures(workdir, path, figures)
         for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in summary.metrics):
-            of_file, of_network = 100 * summary.metrics[name], 100 * entries["network"][name]
-            console.print(
-                f"{name:4}  {path} {of_file:.2f}  {workdir} {of_network:.2f}  difference "
-                f"{of_file - of_network:+.2f}",
-                markup=False,
-            )
+            of_file, of_network = summary.metrics[name], entries["network"][name]
+            if min(of_file, of_network) >= 0:  # there is ground truth
+                console.print(
+                    f"{name:4}  {path} {100 * of_file:.2f}  {workdir} {100 * of_network:.2f}  "
+                    f"difference {100 * (of_file - of_network):+.2f}",
+                    markup=False,
+                )
     return keep(workdir, "eval", entries)
 
 

@@ -81,7 +81,9 @@ class Model:
         look = self._look(size)
         return predict_pictures(self.predictor, look, pictures)
 
-    def evaluate(self, records: str = "", workdir: str = "") -> dict[str, Any]:
+    def evaluate(
+        self, records: str | os.PathLike = "", workdir: str | os.PathLike = ""
+    ) -> dict[str, Any]:
         """Evaluates on records, as `--mode=eval`.
 
         Args:
@@ -95,7 +97,7 @@ class Model:
         Raises:
           UserError: the records are at fault.
         """
-        data = {"eval_records": records or self.config.data.eval_records}
+        data = {"eval_records": _path(records) or self.config.data.eval_records}
         return evaluate_predictor(replace(self.config, data=data), _path(workdir), self.predictor)
 
     def export(self, output: str = "", pictures: str | Sequence[str] = (), **settings: Any) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import supervision
 
 Picture = str | os.PathLike | bytes | np.ndarray
+_COLUMNS = ["file", "frame", "class_id", "name", "score", "ymin", "xmin", "ymax", "xmax"]
 _SURE = 0.3  # score from which on a notebook shows a detection
 
 
@@ -108,16 +109,13 @@ class Prediction:
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Returns a row for each detection: file, frame, class_id, name, score and the box."""
-        sides = ("ymin", "xmin", "ymax", "xmax")
-        return [
-            {
-                "file": self.path, "frame": self.frame, "class_id": int(class_id), "name": name,
-                "score": float(score), **dict(zip(sides, map(float, box), strict=True)),
-            }
+        rows = (
+            (self.path, self.frame, int(class_id), name, float(score), *map(float, box))
             for box, score, class_id, name in zip(
                 self.boxes, self.scores, self.class_ids, self.names, strict=True
             )
-        ]  # fmt: skip
+        )
+        return [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
 
     def to_supervision(self) -> supervision.Detections:
         """Returns `supervision.Detections`, corners xyxy in pixels; that library is the user's."""
@@ -188,7 +186,7 @@ class Predictions(Sequence):
         """Returns the rows as a table of pandas, which is the user's."""
         import pandas
 
-        return pandas.DataFrame(self.to_rows())
+        return pandas.DataFrame(self.to_rows(), columns=_COLUMNS)
 
 
 def predict_pictures(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -65,6 +65,11 @@ def predict(
     check_batch_size(config, strategy.num_replicas_in_sync, ["eval_batch_size"])
     with strategy.scope():
         predictor = load_predictor(config, weights or workdir)
+    if "segmentation" in predictor.heads and Workdir(output).has_config():
+        raise UserError(
+            f"--output={output} is a workdir, where segmentation.json is an evaluation's; give "
+            f"{Workdir(output).predictions}, or leave it out."
+        )
     output = output or Workdir(workdir).predictions
     lock = os.path.join(output, "predict.lock")
     with owned(lock, output, "a prediction", "use another --output"):
@@ -74,7 +79,7 @@ def predict(
         )  # fmt: skip
     frames = f", {summary['frames']} frames of {summary['videos']} videos"
     written = f"{summary['images']} pictures{frames if summary['videos'] else ''} -> {output}"
-    if workdir and "detection" in predictor.heads:
+    if workdir:
         _save_predictions(config, Workdir(workdir), output)
     keep(workdir, "predict", summary)
     console.print(written, markup=False)
@@ -162,22 +167,31 @@ def _check_export(
 
 
 def _save_predictions(config: Config, workdir: Workdir, output: str) -> None:
-    """Writes what the page shows: the first pictures, with what was found in them."""
-    path, threshold = os.path.join(output, "predictions.json"), config.detect.draw_threshold
-    rows = read_json_or(path, "result", [])
+    """Writes what the page shows: the first pictures with what was found in them."""
+
+    def shown(row: Mapping[str, Any], file: str, boxes: list[list[Any]]) -> Shown:
+        read = functools.partial(content_of, file)
+        return Shown(os.path.basename(row["file"]), row["height"], row["width"], read, boxes)
+
+    threshold = config.detect.draw_threshold
     pictures = [
-        Shown(
-            os.path.basename(row["file"]), row["height"], row["width"],
-            functools.partial(content_of, row["file"]),
-            [
-                [*d["bbox"], f"{d['category']} {100 * d['score']:.0f}"]
-                for d in row["detections"] if d["score"] >= threshold
-            ],
-        )
-        for row in itertools.islice((r for r in rows if "detections" in r), _PICTURES)
+        shown(row, row["file"], [
+            [*d["bbox"], f"{d['category']} {100 * d['score']:.0f}"]
+            for d in row["detections"] if d["score"] >= threshold
+        ])
+        for row in _listed(output, "predictions") if "detections" in row
     ]  # fmt: skip
-    data, reads = grouped({"Pictures": pictures})
+    if not pictures:  # of pixels alone
+        pictures = [
+            shown(row, os.path.join(output, row["mask"].replace("masks", "overlays", 1)), [])
+            for row in _listed(output, "segmentation") if "frames" not in row
+        ]  # fmt: skip
+    data, reads = grouped({"Pictures": pictures[:_PICTURES]})
     save_section(workdir, "predict", data, lambda: reads, None, config.model.white_level)
+
+
+def _listed(output: str, name: str) -> list[dict[str, Any]]:
+    return read_json_or(os.path.join(output, f"{name}.json"), "result", [])
 
 
 def _bytes_in(folder: str) -> int:

@@ -30,8 +30,8 @@ points:
 class Trainings:
     """In place of main.py: a training of two evaluations, the last with AP 0.2 + 0.1 * seed."""
 
-    def __init__(self):
-        self.commands, self.failing = [], None
+    def __init__(self, head: str = "step,AP,AP50"):
+        self.commands, self.failing, self.head = [], None, head
 
     def run(self, command, **_):
         self.commands.append(command)
@@ -42,7 +42,7 @@ class Trainings:
         config = run_config("", None, command[4].removeprefix("--config="), settings)
         Workdir(str(workdir)).prepare(config)
         seed = int(workdir.name.removeprefix("seed"))
-        rows = ["step,AP,AP50", "3,0.9,0.9", f"5,{0.2 + 0.1 * seed},0.5"]
+        rows = [self.head, "3,0.9,0.9", f"5,{0.2 + 0.1 * seed},0.5"]
         (workdir / "evaluations.csv").write_text("\n".join(rows) + "\n")
         mode = command[3].removeprefix("--mode=")
         (workdir / f"{mode}.json").write_text("{}")  # as main.py names it
@@ -64,6 +64,28 @@ def options(tmp_path, monkeypatch):
     path = tmp_path / "plan.yaml"
     path.write_text(PLAN)
     return parsed(define_flags, [f"--sweep={path}", f"--output={tmp_path / 'out'}"])
+
+
+def test_points_that_find_no_boxes_are_compared_by_their_pixels(options, tmp_path, monkeypatch):
+    """And a title or name with dollars is no formula, at which the drawing would end."""
+    trainings = Trainings(head="step,mIOU,pixel_accuracy")
+    monkeypatch.setattr("edet.cli.sweep.run_process", trainings.run)
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAN.replace("Rates", "rates for $5_$").replace("name: low", "name: $_$"))
+    sweep(options)
+    found = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert found["$_$"]["mIOU"]["mean"] == pytest.approx(0.25)
+    assert (tmp_path / "out" / "sweep.png").exists()
+
+
+def test_points_without_a_common_metric_are_refused(options, tmp_path, monkeypatch):
+    trainings = Trainings()
+    monkeypatch.setattr("edet.cli.sweep.run_process", trainings.run)
+    sweep(options)
+    path = tmp_path / "out" / "high" / "seed1" / "evaluations.csv"
+    path.write_text("step,mIOU\n5,0.5\n")
+    with pytest.raises(UserError, match="Rates: points that find boxes and points that do not"):
+        sweep(options)
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.name)

@@ -47,7 +47,9 @@ def test_a_notebook_shows_tables_of_names_as_text(result):
     found = Evaluated({**result.as_dict(), "diagnosis": ["AP < 0.3 & low."]})
     found["per_class"] = {"<b>cat</b>": 0.3}
     found["ground_truths"] = {"<b>cat</b>": 1}
+    found["segmentation"] = {"metrics": {"mIOU": 0.625}, "IoU": {"road": -1}}
     shown = found._repr_html_()
+    assert "<tr><td>mIOU</td><td>62.5</td><td></td></tr>" in shown and "<td>–</td>" in shown
     assert "<p>AP &lt; 0.3 &amp; low.</p>" in shown
     assert "<tr><td>AP</td><td>30.0</td><td></td></tr>" in shown
     assert "<td>&lt;b&gt;cat&lt;/b&gt;</td><td>30.0</td><td>1</td>" in shown

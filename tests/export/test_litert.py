@@ -296,7 +296,7 @@ def test_every_tensor_has_a_name_of_its_own_and_the_outputs_those_of_the_signatu
 
 
 def test_resizes_are_of_the_kind_that_every_runtime_takes_alike(file_of):
-    """Doubling, without half_pixel_centers: OpenVINO forgets these, MNN is a pixel late with them."""
+    """Doubling without half_pixel_centers, which OpenVINO forgets and MNN takes wrongly."""
     model = flatbuffer_utils.read_model(file_of("float32", "network"))
     graph, kind = model.subgraphs[0], schema.BuiltinOperator.RESIZE_NEAREST_NEIGHBOR
     resizes = [

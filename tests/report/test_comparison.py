@@ -64,7 +64,7 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path):
         compare_runs.compare_runs(mine, [str(folder / "a"), str(folder / "a")])
     with pytest.raises(UserError, match="give two workdirs"):
         compare_runs.compare_runs(options, [str(folder / "a")])
-    with pytest.raises(UserError, match="empty has no evaluation; run --mode=eval --workdir=.*empty"):
+    with pytest.raises(UserError, match="no evaluation; run --mode=eval --workdir=.*empty"):
         compare_runs.compare_runs(options, [str(folder / "a"), str(tmp_path / "empty")])
     pixels = Workdir(str(tmp_path / "pixels"))
     write_json(pixels.result_file("segmentation"), {"metrics": {"mIOU": 0.5}})

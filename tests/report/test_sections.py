@@ -66,4 +66,3 @@ def test_a_file_of_another_kind_is_named_or_harmless(tmp_path, name, content):
         assert name.rpartition("/")[2].partition("-")[0].removesuffix(".json") in str(error)
     else:
         assert content in ('{"a": 1}', '{"metrics": 7}') or name.startswith("report/")
-

@@ -192,12 +192,14 @@ def test_a_prediction_becomes_coco_rows_and_a_drawing(model, picture, tmp_path):
 def test_other_libraries_get_their_own_types(model, picture, monkeypatch):
     """Stand-ins: neither library is a dependency."""
     monkeypatch.setitem(sys.modules, "supervision", types.SimpleNamespace(Detections=dict))
-    monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=list))
+    frame = lambda rows, columns: (rows, columns)  # noqa: E731
+    monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=frame))
     found = model.predict(picture)
     given = found[0].to_supervision()
     np.testing.assert_array_equal(given["xyxy"][0], found[0].boxes[0][[1, 0, 3, 2]])
     assert given["data"]["class_name"].tolist() == found[0].names
-    assert len(found.to_pandas()) == len(found[0])
+    rows, columns = found.to_pandas()
+    assert len(rows) == len(found[0]) and list(rows[0]) == columns  # also where there is no row
 
 
 def test_results_of_an_exported_file_depend_on_its_content(saved_model, tmp_path):
