@@ -389,7 +389,8 @@ class DetectConfig:
     iou_threshold: Share = 0.5  # hard: boxes of a class overlapping more than this are dropped
     score_threshold: Share = 0.001  # detections at or below it are padding (reference)
     draw_threshold: Share = 0.4  # smallest score that predict draws
-    # Looking several times, in predict, eval and the Detector; an exported model looks once.
+    # Looking several times, in predict, eval and the Detector; an exported model looks once, and
+    # pixels are classified once.
     flip: bool = False  # at every picture mirrored, too
     # Height and width, in pixels of the picture, of the tiles that a larger picture is looked at
     # in beside the whole; [0, 0]: none. The size of the network input keeps every pixel.
