@@ -20,6 +20,10 @@ BIN := .venv/bin
 
 .PHONY: docs setup demo test test-all quick lint test-beam tpu-env nightly fuzz soak peers annotation-tools consumers
 
+ifeq ($(filter cpu gpu tpu,$(TF)),)
+$(error TF is "$(TF)"; give cpu, gpu or tpu)
+endif
+
 setup: .venv/ready-$(TF)
 
 # The stamp is written last: an installation that was interrupted is done again.

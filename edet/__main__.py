@@ -1,6 +1,8 @@
 """`edet` and `python -m edet`: a tool by its name, without one the modes of edet.cli.main."""
 
+import difflib
 import gc
+import importlib.util
 import runpy
 import sys
 
@@ -21,13 +23,28 @@ TOOLS = (
 )
 
 
+def _refuse(sentence: str) -> None:
+    """Ends with the exit code of a mistake."""
+    print(f"edet: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
 def run(module: str = "") -> None:
     """The console script `edet`; a door of tools/ says which module it leads to."""
     end_with_a_sentence()  # importing TensorFlow takes seconds
     gc.disable()  # until all is imported, see edet.cli.common
+    if not importlib.util.find_spec("tensorflow"):
+        _refuse("edet needs TensorFlow; install 'edet[cpu]', 'edet[gpu]' or 'edet[tpu]'.")
     if not module:
-        name = sys.argv.pop(1) if sys.argv[1:2] and sys.argv[1] in TOOLS else "main"
-        module = f"edet.cli.{name}"
+        first = sys.argv[1] if len(sys.argv) > 1 else ""
+        if first in TOOLS:
+            sys.argv.pop(1)
+        elif first and not first.startswith("-"):
+            nearest = "".join(difflib.get_close_matches(first, TOOLS, 1, 0.0))
+            _refuse(
+                f"{first} is no tool; the nearest is {nearest}. Modes are given as --mode=NAME."
+            )
+        module = f"edet.cli.{first if first in TOOLS else 'main'}"
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

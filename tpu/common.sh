@@ -7,7 +7,7 @@
 #   RUNTIME              software of the TPU's hosts [by TYPE, see README.md]
 #   SPOT                 1: cheap, and may be taken back at any time; 0: not [1]
 #   CONFIG RUN           experiment [configs/coco/d0.yaml], its folder in the bucket [coco/d0]
-#   RECORDS              folder of the records, here and in the bucket [records]
+#   RECORDS              folder of the records on this machine [records]; in the bucket it is records
 #   TRAIN EVAL           records in that folder [coco/train2017-*, coco/val2017-*]
 #   POLL KEEP            seconds between two looks [30]; 1: resume.sh does not give the TPU back
 set -euo pipefail
@@ -18,6 +18,7 @@ fail() {
   exit 2
 }
 
+source tpu/arguments.sh
 for name in PROJECT ZONE BUCKET; do
   [ -n "${!name:-}" ] || fail "$name is not set; tpu/README.md begins with the settings."
 done
@@ -34,8 +35,9 @@ case $TYPE in
 esac
 : "${RUNTIME:=$image}" "${address:?}"
 
-[ "${1:-}" != --dry-run ] || { DRY_RUN=1 && shift; }
-export DRY_RUN
+BUCKET=${BUCKET#gs://} BUCKET=${BUCKET%/}
+[[ $SPOT = [01] ]] || fail "SPOT is $SPOT; give 1 or 0."
+export DRY_RUN BUCKET
 exec 3>&1 # where commands are shown, also those whose output is read
 
 run() { # Shows a command as it can be pasted; runs it unless --dry-run.

@@ -14,7 +14,7 @@ import functools
 
 from absl import flags
 
-from edet.cli.common import run
+from edet.cli.common import check_prefix, run
 from edet.errors import UserError
 from edet.records.beam import import_beam, make_pipeline
 from edet.workflows.common import load_detector
@@ -45,6 +45,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def predict(options: flags.FlagValues) -> None:
     """Runs the whole prediction and waits for it."""
+    check_prefix(options.output)
     import_beam()  # a sentence, where it is missing
     from edet.inference.beam import add_prediction
 

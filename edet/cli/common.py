@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable
 
 from absl import app, flags, logging
@@ -22,14 +23,33 @@ def run(define_flags: DefineFlags, tool: Tool) -> None:
     """Runs a tool from the command line and ends the process with its exit code."""
     spare_imported()
     define_flags(flags.FLAGS)
-    app.run(lambda argv: call(tool, flags.FLAGS, argv[1:]))
+    start(lambda argv: call(tool, flags.FLAGS, argv[1:]))
 
 
 def run_with_inputs(define_flags: DefineFlags, tool: ToolOfInputs) -> None:
     """As `run`, of a tool that takes arguments which are no flags."""
     spare_imported()
     define_flags(flags.FLAGS)
-    app.run(lambda argv: call(lambda options: tool(options, argv[1:]), flags.FLAGS, []))
+    start(lambda argv: call(lambda options: tool(options, argv[1:]), flags.FLAGS, []))
+
+
+def start(main: Callable[[list[str]], int]) -> None:
+    """Runs what takes the arguments that are no flags, and exits with its code.
+
+    A mistake in a flag is one of the user's, with the code of these: absl's own is that of a crash,
+    which launchers answer by starting again. --help, which has it too, is no mistake.
+    """
+
+    def parse(argv: list[str]) -> list[str]:
+        try:
+            return flags.FLAGS(argv)
+        except flags.Error as error:
+            print(f"{error} See --help.", file=sys.stderr)
+            raise SystemExit(2) from error
+        except SystemExit as error:
+            raise SystemExit(0) from error
+
+    app.run(main, flags_parser=parse)
 
 
 def spare_imported() -> None:
@@ -53,9 +73,32 @@ def call(tool: Tool, options: flags.FlagValues, rest: list[str]) -> int:
         for name, value in options.flag_values_dict().items():
             if isinstance(value, str) and value.startswith("~"):  # a shell leaves it behind a "="
                 options[name].value = os.path.expanduser(value)
+            if (
+                value == ""
+                and options[name].default is None
+                and not options[name].using_default_value
+            ):
+                raise UserError(f"--{name}= is empty; is the variable set that it is made of?")
         tool(options)
 
     return exit_code_of(work)
+
+
+def check_prefix(output: str) -> None:
+    """Refuses an --output of shards that would be hidden, or that a setting takes for a glob.
+
+    Raises:
+      UserError: it is one.
+    """
+    if not os.path.basename(output):
+        raise UserError(
+            f"--output={output} has no name after its folder; give a prefix, such as records/train."
+        )
+    if found := sorted(set("*?[]") & set(output)):
+        raise UserError(
+            f"--output={output} holds {' '.join(found)}, which mean something else in globs; give "
+            "a prefix without, such as records/train."
+        )
 
 
 def exit_code_of(work: Callable[[], object], name: str = "") -> int:

@@ -68,7 +68,14 @@ def _convert(options: flags.FlagValues) -> None:
         options.source, options.model, options.config, options.set, weights=options.source
     )
     network = build_network(config.model)
-    rich.print(rich.markup.escape(str(load_weights(network, options.source))))
+    report = load_weights(network, options.source)
+    rich.print(rich.markup.escape(str(report)))
+    if left := [*report.reinitialized, *report.new_classes]:
+        raise UserError(
+            f"{options.source} lacks {len(left)} of what {config.model.name} has, such as "
+            f"{left[0]}: nothing is converted; give the --model, --config or labels that it was "
+            "made with."
+        )
     averages = _values(network)
     load_weights(network, options.source, average=False)
     with folder_aside(options.output) as aside:

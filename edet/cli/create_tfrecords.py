@@ -24,12 +24,10 @@ A record is a tf.Example; edet/records/schema.py lists its features.
 
 from __future__ import annotations
 
-import os
-
 import rich
 from absl import flags
 
-from edet.cli.common import run
+from edet.cli.common import check_prefix, run
 from edet.config.labels import read_labels, read_mask_labels
 from edet.errors import UserError
 from edet.records.beam import OnBeam
@@ -128,7 +126,7 @@ def create(options: flags.FlagValues) -> None:
     on_beam = options.runner == "beam"
     if options.beam and not on_beam:
         raise UserError(f"--beam={options.beam[0]} means nothing without --runner=beam.")
-    _check_output(options.output)
+    check_prefix(options.output)
     source = open_source(options)
     if options.shuffle and isinstance(source, ExampleSet):
         source = source.shuffled()
@@ -146,19 +144,6 @@ def create(options: flags.FlagValues) -> None:
         print(f"warning: {advice}")
     kept = f", {report.kept} of them kept from an earlier run" if report.kept else ""
     print(f"{len(report.shards)} shards{kept}; {options.output}.report.json has the details.")
-
-
-def _check_output(output: str) -> None:
-    """Refuses names that would be hidden, and such as data.train_records takes for a glob."""
-    if not os.path.basename(output):
-        raise UserError(
-            f"--output={output} has no name after its folder; give a prefix, such as records/train."
-        )
-    if found := sorted(set("*?[]") & set(output)):
-        raise UserError(
-            f"--output={output} holds {' '.join(found)}, which mean something else in globs; give "
-            "a prefix without, such as records/train."
-        )
 
 
 def open_source(options: flags.FlagValues) -> Source:

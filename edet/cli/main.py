@@ -12,10 +12,10 @@ import os
 from collections.abc import Sequence
 
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from edet import workflows
-from edet.cli.common import exit_code_of, spare_imported
+from edet.cli.common import exit_code_of, spare_imported, start
 from edet.cli.watch import watch
 from edet.config.schema import Config
 from edet.errors import UserError
@@ -147,7 +147,7 @@ def _run(config: Config, inputs: Sequence[str]) -> dict:
 def run() -> None:
     """The console script `edet`."""
     spare_imported()
-    app.run(main)
+    start(main)
 
 
 if __name__ == "__main__":

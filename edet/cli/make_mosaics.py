@@ -22,7 +22,7 @@ import tensorflow as tf
 from absl import flags
 from PIL import Image
 
-from edet.cli.common import run
+from edet.cli.common import check_prefix, run
 from edet.config.labels import read_labels
 from edet.errors import UserError
 from edet.files import find_files
@@ -57,6 +57,7 @@ def make_mosaics(options: flags.FlagValues) -> None:
     files = find_files(options.records, "--records")
     if own := [file for file in files if file.startswith(f"{options.output}-")]:
         raise UserError(f"--output={options.output} would replace {own[0]}; give another name.")
+    check_prefix(options.output)
     num_records = check_records(files, every_record=False).num_records
     pictures = rich.progress.track(open_records(files), "Reading", num_records, transient=True)
     waiting: dict[tuple[int, int], list[_Picture]] = defaultdict(list)  # by height and width

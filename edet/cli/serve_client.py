@@ -49,7 +49,9 @@ def define_flags(values: flags.FlagValues) -> None:
         "max_batch_size.", lower_bound=1, flag_values=values,
     )  # fmt: skip
     flags.DEFINE_float("min_score", 0.3, "Shows nothing below.", flag_values=values)
-    flags.DEFINE_float("timeout", 60.0, "Seconds to wait for an answer.", flag_values=values)
+    flags.DEFINE_float(
+        "timeout", 60.0, "Seconds to wait for an answer.", lower_bound=0.001, flag_values=values
+    )
     flags.DEFINE_enum("format", "table", ["table", "json"], "How to print.", flag_values=values)
     flags.mark_flag_as_required("pictures", flag_values=values)
 
@@ -70,10 +72,19 @@ def ask(options: flags.FlagValues) -> None:
             rows = ask_grpc(options.grpc, options.name, pictures, options.timeout)
         else:
             rows = ask_rest(options.rest, options.name, pictures, options.timeout)
-        answers += [
-            {"file": path, **_answer(row, options.min_score)}
-            for path, row in zip(some, rows, strict=True)
-        ]
+        try:
+            answers += [
+                {"file": path, **_answer(row, options.min_score)}
+                for path, row in zip(some, rows, strict=True)
+            ]
+        except UserError:
+            raise
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{options.grpc or options.rest} answers {len(some)} pictures with something else "
+                f"than detections ({type(error).__name__}: {error}); does {options.name} serve a "
+                "model that edet exported?"
+            ) from error
     if options.format == "json":
         print(json.dumps(answers, indent=2, ensure_ascii=False))
     else:
@@ -146,8 +157,8 @@ def ask_grpc(
     return [{name: value[k] for name, value in outputs.items()} for k in range(len(pictures))]
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _one_line(text: Any) -> str:
+    return " ".join(str(text).split())
 
 
 def _read(path: str) -> bytes:

@@ -38,6 +38,7 @@ from rich.table import Table
 
 from edet.cli.common import run
 from edet.config.loading import differences, find_config
+from edet.config.schema import Config
 from edet.config.yaml_text import parse_yaml
 from edet.errors import UserError
 from edet.evaluation.plots import plain, save_figure
@@ -142,8 +143,9 @@ def sweep(options: flags.FlagValues) -> None:
     jobs = _jobs(plan, options)
     done = [job for job in jobs if tf.io.gfile.exists(Workdir(job.workdir).result_file(_MODE))]
     for job in jobs:  # all of them before hours of training
+        config = run_config("", None, job.config, job.settings)
         if job in done or Workdir(job.workdir).has_config():
-            _refuse_another(job)
+            _refuse_another(job, config)
     found: dict[str, list[dict[str, float]]] = {point.label: [] for point in plan.points}
     for job in track(jobs, plan.title, console=Console(stderr=True)):
         if job not in done:
@@ -169,14 +171,14 @@ def _jobs(plan: Sweep, options: flags.FlagValues) -> list[Job]:
     ]
 
 
-def _refuse_another(job: Job) -> None:
+def _refuse_another(job: Job, config: Config) -> None:
     """Refuses a training, finished or stopped, whose settings are not those that the sweep has now.
 
     Both are what edet makes of a YAML, settings and released weights, before a run resolves any
     of them, so that a sweep given again meets itself.
     """
     trained = Workdir(job.workdir).config()
-    for key, old, new in differences(trained, run_config("", None, job.config, job.settings)):
+    for key, old, new in differences(trained, config):
         raise UserError(
             f"{job.workdir} was trained with {key}={old}, but the sweep has {new} now; delete the "
             "folder, or choose another --output."

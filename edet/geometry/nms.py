@@ -25,7 +25,9 @@ _SAMPLED = 16  # of so many anchors `best_pairs` looks at one to know nearly whi
 _MANY_CLASSES = 16  # from here on `suppress_by_class` looks first which candidates can matter
 _NO_SCORE = 2.0  # more than any
 _COLUMNS = 10  # of the grid on which it moves the classes apart
-FUSION_IOU = 0.55  # as weighted box fusion has it (arXiv 1910.13302)
+# Weighted box fusion has 0.55 (arXiv 1910.13302), for the boxes of different networks; those of one
+# network in several views lie closer (README has what it is worth).
+FUSION_IOU = 0.7
 
 
 class Detections(NamedTuple):

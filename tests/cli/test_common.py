@@ -4,13 +4,14 @@ import gc
 import io
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
 import tensorflow as tf
 from absl import flags
 
-from edet.cli.common import call, exit_code_of, spare_imported
+from edet.cli.common import call, exit_code_of, parsed, spare_imported
 from edet.errors import Interrupted, StorageError, UserError
 from edet.files import written_aside
 
@@ -89,3 +90,33 @@ def test_what_is_imported_is_spared_by_the_collector():
         gc.set_threshold(*before)
         gc.enable()
         gc.unfreeze()
+
+
+def test_an_empty_value_of_a_needed_flag_is_refused(capsys):
+    """--output=$FOLDER of a variable that is not set wrote into the root of the disk."""
+
+    def define(values):
+        flags.DEFINE_string("output", None, "where", flag_values=values)
+        flags.DEFINE_string("label", "", "may be empty", flag_values=values)
+
+    ran = []
+    assert call(ran.append, parsed(define, ["--output=", "--label="]), []) == 2
+    assert "--output= is empty; is the variable set" in capsys.readouterr().err
+    assert call(ran.append, parsed(define, ["--output=x", "--label="]), []) == 0 and len(ran) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--mode=nonsense"], 2, "should be one of <train|eval"),
+        (["--no_such_flag"], 2, "Unknown command line flag"),
+        (["create_tfrecord", "--output=x"], 2, "the nearest is create_tfrecords"),
+        (["serve_web", "--port=99999"], 2, "99999 is not an integer in the range"),
+        (["--help"], 0, "edet --mode=train"),
+    ],
+)
+@pytest.mark.slow
+def test_a_mistake_in_a_flag_has_the_code_of_mistakes(arguments, code, words):
+    """Launchers go by it: what ends with another code is started again."""
+    ran = subprocess.run([sys.executable, "-m", "edet", *arguments], capture_output=True, text=True)
+    assert ran.returncode == code and words in ran.stdout + ran.stderr

@@ -70,6 +70,12 @@ def test_the_table_names_every_variable_on_both_sides(workdir, tmp_path):
     assert {r["largest difference"] for r in rows} == {"0.0"}
 
 
+def test_weights_of_another_network_are_not_half_converted(workdir, tmp_path):
+    with pytest.raises(UserError, match="lacks .* of what .* has, such as .*nothing is converted"):
+        _convert(workdir, tmp_path / "out", "--set=model.pyramid_repeats=2")
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_existing_folder_is_left_alone(workdir, tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(UserError, match="exists already"):

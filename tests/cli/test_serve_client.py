@@ -177,6 +177,16 @@ def test_a_model_that_finds_no_objects_is_told(folder, capsys, monkeypatch):
     assert "finds no objects, it answers with class_map, decoded" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "rows", [[], [[1, 2]], None, [{}], [{"decoded": True, "num_detections": 3, "scores": [0.9]}]]
+)
+def test_a_server_of_something_else_is_told(folder, capsys, monkeypatch, rows):
+    monkeypatch.setattr(serve_client, "ask_rest", lambda *_: rows)
+    assert client(f"--pictures={folder}/0.png") == 2
+    message = capsys.readouterr().err
+    assert "something else than detections" in message and message.count("\n") == 1
+
+
 def test_no_pictures_are_told(capsys):
     assert client("--pictures=/nowhere/*.png") == 2
     assert "--pictures = '/nowhere/*.png' matches no file" in capsys.readouterr().err

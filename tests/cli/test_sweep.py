@@ -78,6 +78,16 @@ def test_points_that_find_no_boxes_are_compared_by_their_pixels(options, tmp_pat
     assert (tmp_path / "out" / "sweep.png").exists()
 
 
+def test_a_mistake_in_the_last_point_is_found_before_the_first_is_trained(
+    trainings, options, tmp_path
+):
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAN.replace("config: other.yaml", "set: [augment.hoe=0.1]"))
+    with pytest.raises(UserError, match="augment.hoe"):
+        sweep(options)
+    assert trainings.commands == []
+
+
 def test_points_without_a_common_metric_are_refused(options, tmp_path, monkeypatch):
     trainings = Trainings()
     monkeypatch.setattr("edet.cli.sweep.run_process", trainings.run)

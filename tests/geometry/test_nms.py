@@ -168,22 +168,22 @@ def test_suppression_at_once_takes_boxes_from_far_outside():
 
 
 def test_a_fused_box_is_the_mean_of_its_classs_candidates_weighted_by_score():
-    """Boxes of 10 x 10: moved by 2, two have an IoU of 80 / 120; moved by 4, of 60 / 140.
+    """Boxes of 20 x 20: moved by 2, two have an IoU of 360 / 440; moved by 4, of 320 / 480.
 
     (0.75 * 0 + 0.25 * 2) / 1 = 0.5. What is farther or of another class moves nothing, and padding
     stays padding.
     """
     boxes = tf.constant(
-        [[[0, 0, 10, 10], [0, 2, 10, 12], [0, 4, 10, 14], [0, 1, 10, 11]]], tf.float32
+        [[[0, 0, 20, 20], [0, 2, 20, 22], [0, 4, 20, 24], [0, 1, 20, 21]]], tf.float32
     )
     scores, classes = tf.constant([[0.75, 0.25, 0.2, 0.7]]), tf.constant([[0, 0, 0, 1]])
     found = Detections(
-        boxes=tf.constant([[[0, 0, 10, 10], [0, 1, 10, 11], [0, 0, 0, 0]]], tf.float32),
+        boxes=tf.constant([[[0, 0, 20, 20], [0, 1, 20, 21], [0, 0, 0, 0]]], tf.float32),
         scores=tf.constant([[0.75, 0.7, 0.0]]),
         classes=tf.constant([[0, 1, NO_CLASS]]),
         num_detections=tf.constant([2]),
     )
     fused = fuse_boxes(found, boxes, scores, classes)
-    expected = [[[0, 0.5, 10, 10.5], [0, 1, 10, 11], [0, 0, 0, 0]]]
+    expected = [[[0, 0.5, 20, 20.5], [0, 1, 20, 21], [0, 0, 0, 0]]]
     np.testing.assert_allclose(fused.boxes, expected, atol=1e-6)
     assert fused[1:] == found[1:]

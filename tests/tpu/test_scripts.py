@@ -94,10 +94,35 @@ END = ["--zone=europe-west4-b", "--project=my-project", "--quiet"]
 
 
 def test_every_script_is_short_and_can_be_executed():
-    assert len(SCRIPTS) == 11
+    assert len(SCRIPTS) == 12
+    sourced = ("arguments.sh", "common.sh")
     for script in SCRIPTS:
         assert len(script.read_text().splitlines()) < 60, script.name
-        assert os.access(script, os.X_OK) == (script.name != "common.sh"), script.name
+        assert os.access(script, os.X_OK) == (script.name not in sourced), script.name
+
+
+@pytest.mark.parametrize("script", ["create.sh", "delete.sh", "stop.sh", "project.sh", "setup.sh"])
+@pytest.mark.parametrize("word", ["--dryrun", "-n", "now"])
+def test_a_mistyped_option_asks_for_nothing_and_gives_nothing_back(cloud, script, word):
+    ran = cloud.run(script, word)
+    assert ran.returncode == 2 and cloud.calls() == []
+    assert f"{word} is nothing that {script} takes; see tpu/{script} --help" in ran.stderr
+
+
+def test_help_is_the_scripts_own_and_dry_run_may_stand_anywhere(cloud):
+    ran = cloud.run("delete.sh", "--help")
+    assert ran.returncode == 0 and ran.stdout.startswith("Gives the TPU back") and not cloud.calls()
+    ran = cloud.run("train.sh", "--set", "train.epochs=30", "--dry-run")
+    assert ran.returncode == 0 and not cloud.calls()
+    assert "train.epochs=30" in ran.stdout and "--dry-run" not in ran.stdout
+
+
+def test_settings_that_would_cost_or_lead_nowhere_are_refused_or_mended(cloud):
+    """SPOT=true asked for a TPU at full price, and gs:// before the bucket for gs://gs://."""
+    ran = cloud.run("create.sh", SPOT="true")
+    assert ran.returncode == 2 and "SPOT is true; give 1 or 0" in ran.stderr and not cloud.calls()
+    ran = cloud.run("train.sh", "--dry-run", BUCKET="gs://my-bucket/")
+    assert "gs://my-bucket/coco/d0" in ran.stdout and "gs://gs://" not in ran.stdout
 
 
 def test_a_spot_slice_is_asked_for_and_waited_for(cloud):

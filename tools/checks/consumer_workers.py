@@ -144,7 +144,9 @@ def mnn(path: str, given: Outputs) -> Run:
     session = interpreter.createSession({"numThread": 1})
     (entry,) = interpreter.getSessionInputAll(session).values()
     pixels = given["pixels"]
-    order = MNN.Tensor_DimensionType_Caffe if form == "ONNX" else MNN.Tensor_DimensionType_Tensorflow
+    order = (
+        MNN.Tensor_DimensionType_Caffe if form == "ONNX" else MNN.Tensor_DimensionType_Tensorflow
+    )
     data = MNN.Tensor(pixels.shape, MNN.Halide_Type_Float, pixels, order)
 
     def run() -> Outputs:

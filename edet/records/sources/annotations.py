@@ -126,6 +126,11 @@ class Annotations:
                 what = "given under two ids (both written; are the objects of one missing?)"
                 self.tally.image_problem(image.name, what, f"{other} and {image.source_id}")
             examples.append(self._example(image, path, boxes[start:end], ids, labels))
+        times = Counter(one.filename for one in examples)
+        for k, one in enumerate(examples):  # a report names each file
+            if times[one.filename] > 1:
+                own = posixpath.relpath(one.image, folder.root)
+                examples[k] = dataclasses.replace(one, filename=own)
         if missing and not examples:
             raise UserError(f"{self.where}: no picture was found; the first: {missing[0]}.")
         return self.example_set(examples, labels)
@@ -208,6 +213,11 @@ def examples_of(
         labels, notes = common_labels(parts, keep_unused)
         for note in notes:
             logging.warning("%s", note)
+        if not labels:
+            raise UserError(
+                f"{parts[0].where} has {sum(len(part.images) for part in parts):,} pictures, but "
+                "not one object and no class; annotate some of them."
+            )
     return [part.examples(labels, folder) for part in parts]
 
 

@@ -9,6 +9,7 @@ import itertools
 import os
 import posixpath
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -107,7 +108,7 @@ class Folder:
         """{key of the last part of a picture's path, with and without ending: pictures}."""
         index = defaultdict(list)
         for name in self.pictures:
-            last = _key(posixpath.basename(name))
+            last = key_of(posixpath.basename(name))
             index[last].append(name)
             index[posixpath.splitext(last)[0]].append(name)
         return index
@@ -138,6 +139,8 @@ class Folder:
                 if tf.io.gfile.exists(self.path(path)):
                     return path
         found = self._alike(name, base)
+        if own := usual_split(base):  # test's pictures are not those of train's annotations
+            found = [f for f in found if usual_split(posixpath.dirname(f)) in ("", own)]
         if len(found) > 1:
             of_split = [file for file in found if usual_split(posixpath.dirname(file)) == split]
             found = [f for f in of_split if base and f.startswith(f"{base}/")] or of_split or found
@@ -170,13 +173,13 @@ class Folder:
         So "day1/labels/0" means day1/pictures/0.jpg, not day2/pictures/0.jpg.
         """
         for reading in readings(name):
-            *folders, last = _key(reading).strip("/").split("/")
+            *folders, last = key_of(reading).strip("/").split("/")
             for key in dict.fromkeys((last, PREFIX.sub("", last))):
                 stem = posixpath.splitext(key)[0] if key.endswith(_PICTURES) else key
                 found = self._by_name.get(key) or self._by_name.get(stem)
                 if found:
-                    whole = [part for part in _key(base).split("/") if part] + folders
-                    others = [_key(file).split("/")[:-1] for file in found]
+                    whole = [part for part in key_of(base).split("/") if part] + folders
+                    others = [key_of(file).split("/")[:-1] for file in found]
                     ranks = [
                         (shared(folders[::-1], other[::-1]), shared(whole, other))
                         for other in others
@@ -266,9 +269,9 @@ def _walk(root: str) -> Iterator[str]:
                 yield f"{below}/{name}" if below else name
 
 
-def _key(name: str) -> str:
-    """What stays of a name whatever tools make of it."""
-    return name.lower().replace(" ", "_")
+def key_of(name: str) -> str:
+    """What stays of a name whatever tools make of it; macOS writes an ö as two signs."""
+    return unicodedata.normalize("NFC", name).lower().replace(" ", "_")
 
 
 def is_picture(name: str) -> bool:

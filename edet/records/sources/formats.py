@@ -169,7 +169,7 @@ def recognise(data: str, format_name: str = "auto") -> tuple[Folder, str, Splits
     folder = Folder(os.path.dirname(data) or ".") if is_file else Folder(data)
     if is_file:
         room = os.path.basename(folder.root).lower()
-        if not folder.pictures and room in ("annotations", "labels"):  # as COCO's folders lie
+        if not folder.pictures and room in ("annotations", "labels", "ann"):  # as COCO's lie
             folder = Folder(os.path.dirname(folder.root) or ".")
         folder.only = os.path.relpath(data, folder.root).replace(os.sep, "/")
     if not folder.files:

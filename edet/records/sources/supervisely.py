@@ -17,7 +17,7 @@ from PIL import Image
 
 from edet.files import read_json
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
-from edet.records.sources.folder import Folder, by_split, source_ids
+from edet.records.sources.folder import Folder, by_split, key_of, source_ids
 from edet.records.sources.shapes import (
     NO_BOX,
     OUTLINE,
@@ -56,9 +56,10 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     found = Annotations(folder.root, [], "xyxy", split=split)
     pictures = {file: _picture(file) for file in files}
     parsed = read_files(folder, files, _parse, found.tally)
-    annotated, own = set(pictures.values()), set(map(posixpath.dirname, pictures.values()))
+    annotated = set(map(key_of, pictures.values()))
+    own = set(map(posixpath.dirname, pictures.values()))
     for name in folder.pictures:
-        without = not {name, posixpath.splitext(name)[0]} & annotated
+        without = not {key_of(name), key_of(posixpath.splitext(name)[0])} & annotated
         if without and posixpath.dirname(name) in own and not folder.only:
             found.tally.image_problem(name, "dropped: picture without its annotation file")
     ids = source_ids([_picture(file, room="") for file in parsed])
@@ -93,17 +94,21 @@ def _seen(entry: dict[str, Any]) -> Seen:
         return Seen(None, NO_BOX)
     if mask := entry.get("bitmap"):
         return Seen(AnnotatedObject(label, _mask_bounds(mask)), OUTLINE)
-    points = entry["points"] if "points" in entry else _joined(entry["parts"])
-    box = _ends(points["exterior"] if isinstance(points, dict) else points)
+    box = _ends(_points(entry))
     if kind == "oriented_bbox":
         box = rotated_bounds(box, math.degrees(float(entry.get("angle") or 0)))
         return Seen(AnnotatedObject(label, box), ROTATED)
     return Seen(AnnotatedObject(label, box), "" if kind == "rectangle" else OUTLINE)
 
 
-def _joined(parts: list[dict[str, Any]]) -> list[Any]:
-    """Returns the points of all parts of an outline."""
-    return [point for part in parts for point in part["exterior"]]
+def _points(entry: dict[str, Any]) -> list[Any]:
+    """Returns the points of an object, of all parts of an outline, or of a cuboid."""
+    if "vertices" in entry:
+        return [one["loc"] for one in entry["vertices"].values()]
+    if "parts" in entry:
+        return [point for part in entry["parts"] for point in part["exterior"]]
+    points = entry["points"]
+    return points["exterior"] if isinstance(points, dict) else points
 
 
 def _ends(points: list[Any]) -> Box:

@@ -93,8 +93,7 @@ def _is_rather(
 
 
 def _fits(yxyx: np.ndarray, limit: np.ndarray, known: np.ndarray, grace: float) -> np.ndarray:
-    """[n] whether a box has two positive sides and lies in its picture, where its size is known."""
-    inside = (yxyx[:, :2] >= -grace).all(axis=1) & (yxyx[:, 2:] <= limit[:, ::-1] + grace).all(
-        axis=1
-    )
-    return (yxyx[:, 2:] > yxyx[:, :2]).all(axis=1) & (inside | ~known)
+    """[n] whether a box has two positive sides and lies in its picture, as far as known."""
+    begins = (yxyx[:, :2] >= -grace).all(axis=1)
+    ends = (yxyx[:, 2:] <= limit[:, ::-1] + grace).all(axis=1)
+    return (yxyx[:, 2:] > yxyx[:, :2]).all(axis=1) & begins & (ends | ~known)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from edet.errors import UserError
 from edet.records.sources.shapes import BAD_FILE, BAD_IMAGE, DAMAGED
 from tests.records.sources.small_folders import make, objects, read
 
@@ -96,3 +97,29 @@ def test_a_class_called_data_makes_no_label_studio_export(tmp_path):
     text = json.dumps([entry("a.jpg", thing("data"))])
     (found,) = read(make(tmp_path, {"a.json": text}, "a.jpg"), "createml").values()
     assert found.labels == {1: "data"}
+
+
+def test_a_set_without_an_object_is_refused(tmp_path):
+    """It would have been trained as COCO's 90 classes."""
+    text = json.dumps([entry("a.jpg"), entry("b.jpg")])
+    with pytest.raises(UserError, match="has 2 pictures, but not one object and no class"):
+        read(make(tmp_path, {"a.json": text}, "a.jpg b.jpg"), "createml")
+
+
+def test_another_splits_picture_of_the_same_name_is_not_meant(tmp_path):
+    """train's own pictures are not unpacked; test's has another content."""
+    files = {
+        "train/_annotations.createml.json": json.dumps([entry("a.jpg", thing())]),
+        "test/_annotations.createml.json": json.dumps([entry("b.jpg", thing())]),
+    }
+    folder = make(tmp_path, files, "test/a.jpg test/b.jpg")
+    with pytest.raises(UserError, match="no picture was found; the first: a.jpg is not in"):
+        read(folder, "createml")
+
+
+def test_corners_where_centres_belong_are_refused_by_the_set(tmp_path):
+    """x, y of the upper left corner, which Create ML can be told to take: no box begins below 0."""
+    things = [thing(x=5 * k, y=3, width=40, height=30) for k in range(10)]
+    text = json.dumps([entry("a.jpg", *things)])
+    with pytest.raises(UserError, match=r"look like \[x, y, width, height\], where"):
+        read(make(tmp_path, {"a.json": text}, "a.jpg"), "createml")

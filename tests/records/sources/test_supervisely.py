@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edet.records.sources.formats import open_folder
 from edet.records.sources.shapes import BAD_FILE, DAMAGED, NO_BOX, OUTLINE, ROTATED
 from tests.records.sources.small_folders import make, objects, read
 
@@ -54,6 +55,9 @@ def mask(mode="L", origin=(30, 10)) -> dict:
         # 20 x 10 about (30, 15), turned by a quarter: 10 x 20
         ({"classTitle": "cat", "geometryType": "oriented_bbox", "angle": math.pi / 2,
           "points": [[20.0, 10.0], [40.0, 20.5]]}, [5.25, 24.75, 25.25, 35.25], ROTATED),
+        ({"classTitle": "cat", "geometryType": "cuboid_2d", "vertices": {
+            "face1-topleft": {"loc": [2, 1]}, "face2-bottomright": {"loc": [30, 10]},
+        }}, [1, 2, 11, 31], OUTLINE),
         (drawn([3, 4], kind="point"), None, NO_BOX),
         (drawn([3, 4], [5, 6], kind="line"), None, NO_BOX),
         ({"classTitle": "cat", "geometryType": "graph", "nodes": {}}, None, NO_BOX),
@@ -95,7 +99,11 @@ def test_data_sets_of_a_project_are_its_splits(tmp_path):
 
 def test_what_is_not_there_or_something_else_is_named(tmp_path):
     """A picture without its file is no picture without objects: it may not have been annotated."""
-    files = {"p/ann/a.jpg.json": file(), "p/ann/b.jpg.json": "[]", "p/ann/c.jpg.json": "{"}
+    files = {
+        "p/ann/a.jpg.json": file(drawn([1, 1], [2, 2])),
+        "p/ann/b.jpg.json": "[]",
+        "p/ann/c.jpg.json": "{",
+    }
     folder = make(tmp_path, files, "p/img/a.jpg p/img/b.jpg p/img/c.jpg p/img/d.jpg")
     (found,) = read(folder, "supervisely").values()
     assert list(objects(found)) == ["p/a"]
@@ -103,3 +111,24 @@ def test_what_is_not_there_or_something_else_is_named(tmp_path):
         "p/ann/b.jpg.json": BAD_FILE, "p/ann/c.jpg.json": BAD_FILE,
         "p/img/d.jpg": "dropped: picture without its annotation file",
     }  # fmt: skip
+
+
+def test_one_file_of_a_project_is_a_set_too(tmp_path):
+    files = {f"p/ann/{name}.jpg.json": file(drawn([1, 1], [2, 2])) for name in "ab"}
+    make(tmp_path, files, "p/img/a.jpg p/img/b.jpg")
+    (found,) = open_folder(str(tmp_path / "p/ann/a.jpg.json")).values()
+    assert [one.image for one in found.examples] == [str(tmp_path / "p/img/a.jpg")]
+
+
+def test_a_name_in_macos_letters_is_the_same_name(tmp_path):
+    """An u and two dots for an ü, as a copied folder has it, beside annotations in one sign."""
+    files = {"p/ann/\u00fcber.jpg.json": file(drawn([1, 1], [2, 2]))}
+    (found,) = read(make(tmp_path, files, "p/img/u\u0308ber.jpg"), "supervisely").values()
+    assert [one.image for one in found.examples] == [str(tmp_path / "p/img/u\u0308ber.jpg")]
+    assert found.tally.problems == []
+
+
+def test_pictures_of_one_name_are_told_apart_in_the_report(tmp_path):
+    files = {f"{name}/ann/0.jpg.json": file(drawn([1, 1], [2, 2])) for name in ("day1", "day2")}
+    (found,) = read(make(tmp_path, files, "day1/img/0.jpg day2/img/0.jpg"), "supervisely").values()
+    assert [one.filename for one in found.examples] == ["day1/img/0.jpg", "day2/img/0.jpg"]

@@ -61,7 +61,12 @@ def test_every_split_gets_the_ids_of_the_whole_set(voc):
 
 
 def test_without_a_split_every_annotation_is_read(voc):
-    root = voc({"b": xml(), "a": xml()}, split=[])
+    box = "".join(
+        f"<{side}>{9 if side[1:] == 'max' else 1}</{side}>"
+        for side in ("xmin", "ymin", "xmax", "ymax")
+    )
+    thing = f"<object><name>cat</name><bndbox>{box}</bndbox></object>"
+    root = voc({"b": xml(thing), "a": xml()}, split=[])
     assert [example.source_id for example in read_voc(root).examples] == ["a", "b"]
 
 
