@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import pathlib
 import re
 from dataclasses import dataclass
@@ -153,6 +154,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--price", type=float, default=0, help="of a core hour, in any currency")
     parser.add_argument("--source", default="", help="where the price is from, and its date")
     options = parser.parse_args(arguments)
+    for name in ("epochs", "images", "price"):
+        if not 0 <= getattr(options, name) < math.inf:
+            parser.error(f"--{name} is {getattr(options, name):g}; give a number from 0 on")
     if bool(options.price) != bool(options.source):
         parser.error("--price and --source go together: prices differ by region and change")
     try:

@@ -45,10 +45,16 @@ def make_pipeline(options: Sequence[str]) -> Any:
 
     Args:
       options: of Beam or its runner, "name=value" or "name"; none: the machine itself.
+
+    Raises:
+      UserError: Beam is not installed, or refuses an option.
     """
     beam = import_beam()
     flags = [f"--{option.removeprefix('--')}" for option in options]
-    return beam.Pipeline(options=beam.options.pipeline_options.PipelineOptions(flags))
+    try:
+        return beam.Pipeline(options=beam.options.pipeline_options.PipelineOptions(flags))
+    except ValueError as error:
+        raise UserError(f"--beam={','.join(options)} is refused by Beam: {error}.") from error
 
 
 class OnBeam:

@@ -10,7 +10,7 @@ from edet.cli.common import call, parsed
 from edet.cli.create_tfrecords import create, define_flags
 from edet.errors import UserError
 from edet.records import beam as edet_beam
-from edet.records.beam import OnBeam, write_ordered_shard
+from edet.records.beam import OnBeam, make_pipeline, write_ordered_shard
 from edet.records.schema import Example
 from edet.records.sources.example_set import ExampleSet
 from edet.records.sources.synthetic import SyntheticSet
@@ -117,3 +117,8 @@ def test_the_tool_runs_on_beam_by_a_flag(tmp_path, capsys):
     assert "1 shards; " in capsys.readouterr().out
     assert tool("--beam=direct_num_workers=1") == 2
     assert "means nothing without --runner=beam" in capsys.readouterr().err
+
+
+def test_an_option_that_beam_refuses_is_a_sentence():
+    with pytest.raises(UserError, match="--beam=runner=Nonsense is refused by Beam"):
+        make_pipeline(["runner=Nonsense"])

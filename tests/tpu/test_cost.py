@@ -79,6 +79,14 @@ def test_a_price_comes_with_its_source(capsys):
             cost.main([*known, *half])
 
 
+@pytest.mark.parametrize("flag", ["--price=-1", "--price=nan", "--epochs=inf", "--images=-5"])
+def test_a_number_that_is_none_is_named(capsys, flag):
+    with pytest.raises(SystemExit, match="2"):
+        cost.main(["--model=efficientdet-d0", "--type=v3-32", "--source=x", flag])
+    name, value = flag.split("=")
+    assert f"{name} is {value}; give a number from 0 on" in capsys.readouterr().err
+
+
 def test_the_readme_has_the_numbers_that_the_script_prints(monkeypatch):
     monkeypatch.setattr(cost, "_COMPILED", REPOSITORY / "tpu/compile_results.json")
     text = (REPOSITORY / "tpu/README.md").read_text()
