@@ -40,10 +40,9 @@ def run(module: str = "") -> None:
         if first in TOOLS:
             sys.argv.pop(1)
         elif first and not first.startswith("-"):
-            nearest = "".join(difflib.get_close_matches(first, TOOLS, 1, 0.0))
-            _refuse(
-                f"{first} is no tool; the nearest is {nearest}. Modes are given as --mode=NAME."
-            )
+            near = difflib.get_close_matches(first, TOOLS, 1)
+            nearest = f"; the nearest is {near[0]}" if near else ""
+            _refuse(f"{first} is no tool{nearest}. Modes are given as --mode=NAME; see --help.")
         module = f"edet.cli.{first if first in TOOLS else 'main'}"
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -26,12 +26,19 @@ class StorageError(UserError):
 
 @contextlib.contextmanager
 def as_edet_writes(files: str) -> Iterator[None]:
-    """Says which files hold something else than edet writes, where Python would only name a key."""
+    """Says which files hold something else than edet writes, where Python would only name a key.
+
+    Args:
+      files: that what is done within reads, in words.
+
+    Raises:
+      UserError: in place of what Python raises of a missing key or another kind of value.
+    """
     try:
         yield
     except UserError:
         raise
-    except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{files}: not as edet writes it ({type(error).__name__}: {error}); run what wrote it "
             "again, or delete it."

@@ -280,6 +280,9 @@ def decoded(data: bytes, errors: str = "strict") -> str:
     return data.decode("utf-16" if is_utf_16 else "utf-8-sig", errors)
 
 
+_KINDS = {dict: "object", list: "list"}  # JSON's words
+
+
 def read_json(path: str | os.PathLike, what: str, kind: type = object) -> Any:
     """Returns the value in a JSON file.
 
@@ -300,7 +303,7 @@ def read_json(path: str | os.PathLike, what: str, kind: type = object) -> Any:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{what} {os.fspath(path)} is not JSON: {error}.") from error
     if not isinstance(value, kind):
-        raise UserError(f"{what} {os.fspath(path)} holds no {kind.__name__} but {text[:40]!r}.")
+        raise UserError(f"{what} {os.fspath(path)} holds no {_KINDS[kind]} but {text[:40]!r}.")
     return value
 
 

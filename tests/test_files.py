@@ -93,7 +93,7 @@ def test_json_of_another_kind_is_a_sentence(tmp_path):
     path.write_text("[1, 2]")
     assert read_json(path, "result") == read_json_or(path, "result", None) == [1, 2]
     for read in (lambda: read_json(path, "result", dict), lambda: read_json_or(path, "result", {})):
-        with pytest.raises(UserError, match=r"result .*/eval\.json holds no dict but '\[1, 2\]'"):
+        with pytest.raises(UserError, match=r"result .*/eval\.json holds no object but '\[1, 2\]'"):
             read()
 
 

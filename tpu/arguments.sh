@@ -5,7 +5,7 @@ rest=()
 for word in "$@"; do
   case ${0##*/}/$word in
     */--dry-run) DRY_RUN=1 ;;
-    */-h | */--help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;;
+    */-h | */--help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "tpu/${0##*/}"; exit ;;
     train.sh/* | resume.sh/*) rest+=("$word") ;;
     *) fail "$word is nothing that ${0##*/} takes; see tpu/${0##*/} --help." ;;
   esac

@@ -44,7 +44,7 @@ def start(main: Callable[[list[str]], int]) -> None:
         try:
             return flags.FLAGS(argv)
         except flags.Error as error:
-            print(f"{error} See --help.", file=sys.stderr)
+            print(f"{str(error).rstrip('.')}. See --help.", file=sys.stderr)
             raise SystemExit(2) from error
         except SystemExit as error:
             raise SystemExit(0) from error
@@ -73,11 +73,7 @@ def call(tool: Tool, options: flags.FlagValues, rest: list[str]) -> int:
         for name, value in options.flag_values_dict().items():
             if isinstance(value, str) and value.startswith("~"):  # a shell leaves it behind a "="
                 options[name].value = os.path.expanduser(value)
-            if (
-                value == ""
-                and options[name].default is None
-                and not options[name].using_default_value
-            ):
+            if name == "output" and value == "" and options[name].default is None:
                 raise UserError(f"--{name}= is empty; is the variable set that it is made of?")
         tool(options)
 

@@ -48,7 +48,7 @@ from edet.terminal import Console
 from edet.workdir import Workdir
 from edet.workflows.configuration import run_config
 
-_METRICS = ("AP", "AP50"), ("mIOU",)  # the first of which all points have
+_OF_BOXES, _OF_PIXELS = ("AP", "AP50"), ("mIOU",)
 _MODE = "train_and_eval"  # edet writes <mode>.json when it is done
 
 
@@ -142,16 +142,23 @@ def sweep(options: flags.FlagValues) -> None:
     plan = read_sweep(options.sweep)
     jobs = _jobs(plan, options)
     done = [job for job in jobs if tf.io.gfile.exists(Workdir(job.workdir).result_file(_MODE))]
+    finds = set()
     for job in jobs:  # all of them before hours of training
         config = run_config("", None, job.config, job.settings)
+        finds.add(config.model.detects)
         if job in done or Workdir(job.workdir).has_config():
             _refuse_another(job, config)
+    if len(finds) > 1:
+        raise UserError(
+            f"{options.sweep}: some points find boxes and others only pixels; give "
+            "each kind a sweep of its own."
+        )
     found: dict[str, list[dict[str, float]]] = {point.label: [] for point in plan.points}
     for job in track(jobs, plan.title, console=Console(stderr=True)):
         if job not in done:
             _train(job, options)
         found[job.label].append(Workdir(job.workdir).evaluations()[-1])
-    summary = _summary(found, plan.title)
+    summary = _summary(found)
     write_json(os.path.join(options.output, "sweep.json"), summary)
     _draw(plan, summary, os.path.join(options.output, "sweep.png"))
     Console().print(_table(plan.title, summary))
@@ -201,12 +208,10 @@ def _train(job: Job, options: flags.FlagValues) -> None:
         )
 
 
-def _summary(found: dict[str, list[dict[str, float]]], title: str) -> dict[str, Any]:
+def _summary(found: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Returns what sweep.json holds: mean and deviation of each metric, and each seed's."""
-    rows = [row for results in found.values() for row in results]
-    metrics = next((some for some in _METRICS if all(set(some) <= set(row) for row in rows)), None)
-    if metrics is None:
-        raise UserError(f"{title}: points that find boxes and points that do not share no metric.")
+    first = next(iter(found.values()))[0]
+    metrics = _OF_BOXES if "AP" in first else _OF_PIXELS
     return {
         name: {
             metric: {"mean": statistics.mean(values), "deviation": _deviation(values)}
@@ -247,6 +252,7 @@ def _draw(plan: Sweep, summary: dict, path: str) -> None:
     """Draws a line's first metric whole and the other dashed, each line in a colour of its own."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
+    order: dict[str, int] = {}  # the places of the names, which lines share
     for number, line in enumerate(dict.fromkeys(point.line for point in plan.points)):
         points = [point for point in plan.points if point.line == line]
         for metric, style in zip(_metrics_of(summary), ("-", "--"), strict=False):
@@ -254,11 +260,14 @@ def _draw(plan: Sweep, summary: dict, path: str) -> None:
                 [100 * summary[point.label][metric][key] for point in points]
                 for key in ("mean", "deviation")
             )
+            names = [point.name for point in points]
+            places = [order.setdefault(name, len(order)) for name in names]
             axes.errorbar(
-                [plain(point.name) for point in points], means, yerr=deviations, marker="o",
+                places, means, yerr=deviations, marker="o",
                 capsize=4, label=plain(f"{line} {metric}".strip()), color=f"C{number}",
                 linestyle=style,
             )  # fmt: skip
+    axes.set_xticks(range(len(order)), map(plain, order))
     axes.set(title=plain(plan.title, longest=60), ylabel="points", ylim=(0, None))
     axes.legend()
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""A font that has the signs of a data set's names, for what is drawn."""
+"""A font that has the characters of a data set's names, for what is drawn."""
 
 from __future__ import annotations
 
@@ -15,47 +15,57 @@ from matplotlib.text import Text
 
 # DejaVu comes with matplotlib and has Latin, Greek, Cyrillic and more; Pillow's own font does not.
 _DEJAVU = str(pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
-_PICTURES_OF_BLOCKS = "Last Resort"  # it has a frame for every sign, and no sign
+_FRAMES = "Last Resort"  # it has a frame for every character
+_found: list[str] = []  # fonts that names have needed: the next ones are likely of the same script
+_nowhere: set[str] = set()  # characters that were looked for in vain, and said
 
 
 def font_of(names: Iterable[str]) -> str:
-    """Returns the path of a font for these names: DejaVu, or an installed one with more signs.
+    """Returns the path of a font for names: DejaVu, or an installed one that has what it lacks.
 
-    Where none has all signs it is said once, and frames are drawn for those missing.
+    Where none has a character it is said once, and a frame is drawn for it.
     """
-    return _font_of("".join(sorted(set("".join(names)))))
-
-
-@functools.lru_cache(maxsize=64)
-def _font_of(signs: str) -> str:
-    best, fewest = _DEJAVU, _missing(_DEJAVU, signs)
-    for font in font_manager.fontManager.ttflist if fewest else []:
-        if font.name.startswith(_PICTURES_OF_BLOCKS):
-            continue
-        missing = _missing(font.fname, signs)
+    characters = {c for c in "".join(names) if c.isprintable()} - _nowhere
+    lacking = _missing(_DEJAVU, characters)
+    if not lacking:
+        return _DEJAVU
+    installed = [
+        f.fname for f in font_manager.fontManager.ttflist if not f.name.startswith(_FRAMES)
+    ]
+    best, fewest = _DEJAVU, lacking
+    for path in (*_found, *installed):
+        missing = _missing(path, characters)
         if len(missing) < len(fewest):
-            best, fewest = font.fname, missing
+            best, fewest = path, missing
         if not fewest:
             break
     if fewest:
+        _nowhere.update(fewest)
         logging.warning(
-            "no installed font has the signs %s of the classes' names; frames are drawn for them. "
-            "Install one that has them, such as Noto Sans CJK.", "".join(fewest[:20]),
+            "no installed font has the characters %s of the names; frames are drawn for them. "
+            "Install one that has them, such as Noto Sans CJK.", "".join(sorted(fewest)[:20]),
         )  # fmt: skip
+    if best not in (_DEJAVU, *_found):
+        _found.append(best)
     return best
 
 
-def _missing(path: str, signs: str) -> list[str]:
-    """Returns the signs that a font lacks; all of them where it cannot be read."""
+def _missing(path: str, characters: set[str]) -> set[str]:
+    """Returns the characters that a font lacks; all of them where it cannot be read."""
     try:
-        font = FT2Font(path)
+        font = _opened(path)
     except (OSError, RuntimeError):  # gone since the list was made, or of another kind
-        return list(signs)
-    return [sign for sign in signs if sign.isprintable() and not font.get_char_index(ord(sign))]
+        return characters
+    return {character for character in characters if not font.get_char_index(ord(character))}
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(path: str) -> FT2Font:
+    return FT2Font(path)
 
 
 def set_fonts(figure: Figure) -> None:
-    """Has all texts of a figure drawn by DejaVu and, where it lacks a sign, by `font_of`."""
+    """Has all texts of a figure drawn by DejaVu and, where it lacks a character, by `font_of`."""
     texts = figure.findobj(Text)
     path = font_of(text.get_text() for text in texts)
     if path != _DEJAVU:

@@ -227,7 +227,7 @@ def plot_precision_recall(
 
 
 def plain(name: str, longest: int = 30) -> str:
-    """Returns a name as matplotlib is given it to show it as it is, cut at so many signs.
+    """Returns a name as matplotlib is given it to show it as it is, cut at so many characters.
 
     It takes what stands between dollars for a formula, leaves names that begin with _ out of
     legends, and lets a long one push the picture off its page.

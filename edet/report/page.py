@@ -20,7 +20,7 @@ import jinja2
 import markupsafe
 import tensorflow as tf
 
-from edet.errors import UserError, as_edet_writes
+from edet.errors import StorageError, UserError, as_edet_writes
 from edet.files import read_json, read_json_or, write_text
 from edet.report.sections import SECTIONS
 from edet.report.thumbnails import Read, strips_of
@@ -76,17 +76,27 @@ def page_of(workdir: Workdir, watched: bool = False) -> str:
     Args:
       workdir: of the run.
       watched: the page asks its server for changes, and comes anew when there are some.
+
+    Raises:
+      StorageError: a file cannot be read now. What is damaged is said in its section instead.
     """
     sections, embedded, strips = {}, {}, {}
     for name, (describe, files) in SECTIONS.items():
-        with as_edet_writes(f"{workdir}'s {files}"):
-            found = describe(workdir)
-            sections[name] = found and found.values
-            if found and found.drawn is not None:
-                embedded[f"{name}-data"] = _compact(found.drawn)
-            elif found and tf.io.gfile.exists(workdir.report_file(name)):
-                embedded[f"{name}-data"] = _compact(read_json(workdir.report_file(name), "report"))
-                add_pictures(workdir, name, embedded, strips)
+        try:
+            with as_edet_writes(f"{workdir}'s {files}"):
+                found = describe(workdir)
+                sections[name] = found and found.values
+                if found and found.drawn is not None:
+                    embedded[f"{name}-data"] = _compact(found.drawn)
+                elif found and tf.io.gfile.exists(workdir.report_file(name)):
+                    data = read_json(workdir.report_file(name), "report")
+                    embedded[f"{name}-data"] = _compact(data)
+                    add_pictures(workdir, name, embedded, strips)
+        except StorageError:
+            raise
+        except UserError as error:  # no reason to show nothing else
+            sections[name] = {"damaged": str(error)}
+            embedded.pop(f"{name}-data", None)
     name = os.path.basename(os.path.normpath(workdir.path))
     subtitle = ""
     if workdir.has_config():

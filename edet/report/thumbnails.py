@@ -18,6 +18,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from edet.ahead import in_order
+from edet.errors import UserError
 from edet.files import read_bytes
 from edet.image.files import decode_picture
 
@@ -46,12 +47,15 @@ def thumbnail(read: Read, white_level: int) -> Image.Image:
 
 
 def as_uri(path: str) -> str:
-    """Returns a picture of ours as a small JPEG that a page embeds; "" if there is none."""
+    """Returns a picture of ours as a JPEG that a page embeds; "" if there is none."""
     if not tf.io.gfile.exists(path):
         return ""
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(read_bytes(path, "picture"))) as picture:
-        picture.convert("RGB").save(buffer, "jpeg", quality=_QUALITY)
+    try:
+        with Image.open(io.BytesIO(read_bytes(path, "picture"))) as picture:
+            picture.convert("RGB").save(buffer, "jpeg", quality=_QUALITY)
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{path} is a damaged picture; evaluate again, or delete it.") from error
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -63,13 +64,13 @@ def predict(
     if strategy is None or is_exported(weights):
         strategy = tf.distribute.get_strategy()
     check_batch_size(config, strategy.num_replicas_in_sync, ["eval_batch_size"])
-    with strategy.scope():
-        predictor = load_predictor(config, weights or workdir)
-    if "segmentation" in predictor.heads and Workdir(output).has_config():
+    if config.model.segments and Workdir(output).has_config():
         raise UserError(
             f"--output={output} is a workdir, where segmentation.json is an evaluation's; give "
             f"{Workdir(output).predictions}, or leave it out."
         )
+    with strategy.scope():
+        predictor = load_predictor(config, weights or workdir)
     output = output or Workdir(workdir).predictions
     lock = os.path.join(output, "predict.lock")
     with owned(lock, output, "a prediction", "use another --output"):
@@ -179,19 +180,21 @@ def _save_predictions(config: Config, workdir: Workdir, output: str) -> None:
             [*d["bbox"], f"{d['category']} {100 * d['score']:.0f}"]
             for d in row["detections"] if d["score"] >= threshold
         ])
-        for row in _listed(output, "predictions") if "detections" in row
+        for row in _first(output, "predictions", "detections")
     ]  # fmt: skip
     if not pictures:  # of pixels alone
         pictures = [
             shown(row, os.path.join(output, row["mask"].replace("masks", "overlays", 1)), [])
-            for row in _listed(output, "segmentation") if "frames" not in row
+            for row in _first(output, "segmentation", "mask") if "frames" not in row
         ]  # fmt: skip
-    data, reads = grouped({"Pictures": pictures[:_PICTURES]})
+    data, reads = grouped({"Pictures": pictures})
     save_section(workdir, "predict", data, lambda: reads, None, config.model.white_level)
 
 
-def _listed(output: str, name: str) -> list[dict[str, Any]]:
-    return read_json_or(os.path.join(output, f"{name}.json"), "result", [])
+def _first(output: str, name: str, key: str) -> list[dict[str, Any]]:
+    """Returns the first rows of a list that have a key."""
+    rows = read_json_or(os.path.join(output, f"{name}.json"), "result", [])
+    return list(itertools.islice((row for row in rows if key in row), _PICTURES))
 
 
 def _bytes_in(folder: str) -> int:

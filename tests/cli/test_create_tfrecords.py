@@ -202,3 +202,11 @@ def test_the_command_line_prints_no_traceback(tmp_path):
     assert run.returncode == 2
     assert "none/Annotations is missing" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_set_without_an_object_is_refused(tmp_path, capsys):
+    """It would have been trained as COCO's 90 classes."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "a.json").write_text('[{"image": "a.png", "annotations": []}]')
+    assert tool(f"--data={tmp_path}", f"--output={tmp_path}/out/train") == 2
+    assert "have not one object and no class; annotate some" in capsys.readouterr().err

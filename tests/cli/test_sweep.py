@@ -88,14 +88,28 @@ def test_a_mistake_in_the_last_point_is_found_before_the_first_is_trained(
     assert trainings.commands == []
 
 
-def test_points_without_a_common_metric_are_refused(options, tmp_path, monkeypatch):
-    trainings = Trainings()
-    monkeypatch.setattr("edet.cli.sweep.run_process", trainings.run)
-    sweep(options)
-    path = tmp_path / "out" / "high" / "seed1" / "evaluations.csv"
-    path.write_text("step,mIOU\n5,0.5\n")
-    with pytest.raises(UserError, match="Rates: points that find boxes and points that do not"):
+def test_points_that_find_boxes_and_points_that_do_not_are_refused(trainings, options, tmp_path):
+    path = tmp_path / "plan.yaml"
+    pixels = "set: ['model.heads=[segmentation]']"
+    path.write_text(PLAN.replace("config: other.yaml", pixels))
+    with pytest.raises(UserError, match="some points find boxes and others only pixels"):
         sweep(options)
+    assert trainings.commands == []
+
+
+def test_long_names_that_begin_alike_have_places_of_their_own(options, tmp_path, trainings):
+    """Cut to the same 29 letters, they would be one place on the axis."""
+    path = tmp_path / "plan.yaml"
+    one = "assignment by overlap and focal loss"
+    path.write_text(
+        PLAN.replace("name: low", f"name: {one} A").replace("name: high", f"name: {one} B")
+    )
+    figures = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edet.cli.sweep.save_figure", lambda figure, *_, **__: figures.append(figure))
+        sweep(options)
+    (axes,) = figures[0].axes
+    assert list(axes.get_xticks()) == [0, 1]
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.name)
@@ -191,10 +205,10 @@ def test_points_of_two_lines_may_share_their_names(trainings, options, tmp_path,
     ]
     assert list(json.loads((out / "sweep.json").read_text())) == ["A short", "A long", "B short"]
     assert [(names, how["label"], how["color"]) for names, how in drawn] == [
-        (["short", "long"], "A AP", "C0"),
-        (["short", "long"], "A AP50", "C0"),
-        (["short"], "B AP", "C1"),
-        (["short"], "B AP50", "C1"),
+        ([0, 1], "A AP", "C0"),
+        ([0, 1], "A AP50", "C0"),
+        ([0], "B AP", "C1"),
+        ([0], "B AP50", "C1"),
     ]
 
 

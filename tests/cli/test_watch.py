@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from edet.cli.watch import server_of, state_of
-from edet.errors import UserError
+from edet.errors import StorageError, UserError
 from edet.files import write_json, write_text
 from edet.workdir import Workdir
 
@@ -40,11 +40,21 @@ def test_it_gives_the_page_and_its_state_to_this_machine_alone(server, tmp_path)
 
 def test_a_file_that_cannot_be_read_now_is_no_end(server, tmp_path):
     write_text(tmp_path / "eval.json", "{")
-    answer = get(server, "/")
-    assert answer.status_code == 503 and 'http-equiv="refresh"' in answer.text
+    answer = get(server, "/")  # the rest is shown
+    assert answer.status_code == 200 and "1 of 1 steps" in answer.text
     assert "eval.json is not JSON" in answer.text
     write_json(tmp_path / "eval.json", {})
-    assert get(server, "/?from=bookmark").status_code == 200
+    assert "eval.json" not in get(server, "/?from=bookmark").text
+
+
+def test_a_bucket_that_does_not_answer_now_is_asked_again(server, monkeypatch):
+    def unreachable(*_, **__):
+        raise StorageError("cannot read gs://b/history.csv: it does not answer.")
+
+    monkeypatch.setattr("edet.cli.watch.page_of", unreachable)
+    answer = get(server, "/")
+    assert answer.status_code == 503 and 'http-equiv="refresh"' in answer.text
+    assert "cannot read gs://b/history.csv" in answer.text
 
 
 def test_a_tab_that_is_closed_while_it_loads_is_no_error(server, tmp_path, capfd):

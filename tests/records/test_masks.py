@@ -189,7 +189,7 @@ def test_the_training_batch_has_masks_and_no_boxes_where_nothing_is_detected(tmp
 
 def test_a_record_without_mask_is_ignored_beside_boxes_and_refused_alone(tmp_path):
     picture = png(np.zeros((64, 64, 3), np.uint8))
-    source = ExampleSet([Example(picture, "1", np.zeros((0, 4)), np.zeros(0))], {})
+    source = ExampleSet([Example(picture, "1", np.zeros((0, 4)), np.zeros(0))], {1: "cat"})
     files = write_records(source, str(tmp_path / "r")).shards
     overrides = ["model.image_size=64", "data.batch_size=1", "model.heads=[segmentation]"]
     with pytest.raises(UserError, match="image 1 .* has no mask"), user_errors(["r"]):

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from edet.errors import UserError
 from edet.evaluation.segmentation import SegmentationResult
 from edet.files import write_json, write_text
 from edet.image.files import save_png
@@ -51,18 +50,30 @@ def test_a_number_that_json_has_no_word_for_draws_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["recipe.json", "starts.json", "best/best.json", "eval.json", "check_data.json", "predict.json",
-     "models.json", "benchmark.json", "report/evaluation.json", "report/evaluation-pictures.json"],
+    ("name", "section", "others"),
+    [("recipe.json", "training", "evaluation"), ("starts.json", "training", "data"),
+     ("best/best.json", "training", "data"), ("eval.json", "evaluation", "training"),
+     ("check_data.json", "data", "training"), ("predict.json", "predict", "data"),
+     ("models.json", "models", "data"), ("benchmark.json", "models", "data"),
+     ("report/evaluation-pictures.json", "evaluation", "training")],
 )  # fmt: skip
-@pytest.mark.parametrize("content", ["[1]", "null", "5", '{"a": 1}', '{"metrics": 7}', "["])
-def test_a_file_of_another_kind_is_named_or_harmless(tmp_path, name, content):
-    """Never what Python makes of it; what a section does not read cannot hurt it."""
+@pytest.mark.parametrize("content", ["[1]", "5", "[", "null"])
+def test_a_damaged_file_is_named_in_its_section_and_the_others_are_shown(
+    tmp_path, name, section, others, content
+):
     workdir = write_run(tmp_path)
-    (tmp_path / name).write_text(content)
-    try:
-        page_of(workdir)
-    except UserError as error:
-        assert name.rpartition("/")[2].partition("-")[0].removesuffix(".json") in str(error)
-    else:
-        assert content in ('{"a": 1}', '{"metrics": 7}') or name.startswith("report/")
+    whole = page_of(workdir)
+    (tmp_path / name).write_text("[[]]" if (name, content) == ("starts.json", "[1]") else content)
+    page = page_of(workdir)
+    part = page[page.index(f'<section id="{section}">') :].partition("</section>")[0]
+    assert '<p class="note">' in part and name.rpartition("/")[2].partition("-")[0][:8] in part
+    other = whole[whole.index(f'<section id="{others}">') :].partition("</section>")[0]
+    assert other in page
+
+
+def test_a_damaged_picture_is_named(tmp_path):
+    workdir = Workdir(str(tmp_path))
+    result = SegmentationResult(np.eye(2, dtype=int), ("road", "car"), 1)
+    write_json(workdir.result_file("segmentation"), result.as_dict())
+    write_text(workdir.segmentation_page, "no picture")
+    assert "segmentation.png is a damaged picture; evaluate again" in page_of(workdir)

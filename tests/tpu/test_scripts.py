@@ -110,8 +110,14 @@ def test_a_mistyped_option_asks_for_nothing_and_gives_nothing_back(cloud, script
 
 
 def test_help_is_the_scripts_own_and_dry_run_may_stand_anywhere(cloud):
-    ran = cloud.run("delete.sh", "--help")
-    assert ran.returncode == 0 and ran.stdout.startswith("Gives the TPU back") and not cloud.calls()
+    for folder, path in ((REPOSITORY, "tpu/delete.sh"), (REPOSITORY / "tpu", "./delete.sh")):
+        known = {"PROJECT": "p", "ZONE": "z-a", "BUCKET": "b", "FAKE": str(cloud.folder)}
+        known["PATH"] = f"{cloud.folder}/bin:{os.environ['PATH']}"
+        ran = subprocess.run(
+            [path, "--help"], cwd=folder, env=known, capture_output=True, text=True
+        )
+        assert ran.returncode == 0 and ran.stdout.startswith("Gives the TPU back")
+    assert not cloud.calls()
     ran = cloud.run("train.sh", "--set", "train.epochs=30", "--dry-run")
     assert ran.returncode == 0 and not cloud.calls()
     assert "train.epochs=30" in ran.stdout and "--dry-run" not in ran.stdout

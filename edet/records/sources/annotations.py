@@ -126,7 +126,7 @@ class Annotations:
                 what = "given under two ids (both written; are the objects of one missing?)"
                 self.tally.image_problem(image.name, what, f"{other} and {image.source_id}")
             examples.append(self._example(image, path, boxes[start:end], ids, labels))
-        times = Counter(one.filename for one in examples)
+        times = Counter(name for name, _ in {(one.filename, one.image) for one in examples})
         for k, one in enumerate(examples):  # a report names each file
             if times[one.filename] > 1:
                 own = posixpath.relpath(one.image, folder.root)
@@ -213,11 +213,6 @@ def examples_of(
         labels, notes = common_labels(parts, keep_unused)
         for note in notes:
             logging.warning("%s", note)
-        if not labels:
-            raise UserError(
-                f"{parts[0].where} has {sum(len(part.images) for part in parts):,} pictures, but "
-                "not one object and no class; annotate some of them."
-            )
     return [part.examples(labels, folder) for part in parts]
 
 

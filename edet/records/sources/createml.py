@@ -26,7 +26,7 @@ from edet.records.sources.shapes import (
 # The second name of each pair is that of Apple's own documentation.
 _NAMES, _LISTS = ("image", "imagefilename"), ("annotations", "annotation")
 _ENTRY = re.compile(r'"(image|imagefilename)"\s*:\s*"')
-_OBJECTS = re.compile(r'"annotations?"\s*:\s*\[\s*(\]|\{\s*"(label|coordinates)"\s*:)')
+_OBJECTS = re.compile(r'"coordinates"\s*:\s*\{|"annotations?"\s*:\s*\[\s*\]')
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:

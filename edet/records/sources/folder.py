@@ -139,8 +139,9 @@ class Folder:
                 if tf.io.gfile.exists(self.path(path)):
                     return path
         found = self._alike(name, base)
-        if own := usual_split(base):  # test's pictures are not those of train's annotations
-            found = [f for f in found if usual_split(posixpath.dirname(f)) in ("", own)]
+        own = usual_split(base or posixpath.dirname(name))
+        if own:  # test's pictures are not those of the annotations in train's folder
+            found = [f for f in found if usual_split(posixpath.dirname(f)) in ("", own, split)]
         if len(found) > 1:
             of_split = [file for file in found if usual_split(posixpath.dirname(file)) == split]
             found = [f for f in of_split if base and f.startswith(f"{base}/")] or of_split or found

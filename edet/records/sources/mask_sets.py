@@ -75,7 +75,7 @@ def add_masks(source: ExampleSet, masks_dir: str, mask_labels: dict[int, str]) -
     masks = find_masks(masks_dir)
 
     def mask_of(example: Example) -> Mask | None:
-        path = masks.get(os.path.splitext(example.filename)[0])
+        path = masks.get(os.path.splitext(os.path.basename(example.filename))[0])
         return Mask(path) if path else None
 
     return _with_masks(source, mask_of, mask_labels, masks_dir)

@@ -84,7 +84,8 @@ def _is_rather(
     flipped = own[:, 2:] < own[:, :2]
     if (flipped.any(axis=1) == flipped.all(axis=1)).all() and flipped.any():
         return False  # drawn from the lower right, as single boxes are in any format
-    if np.mean(~_fits(own, limit, known, grace)) >= _SOME:
+    # Where no size is known, boxes that stick out upwards or to the left are all that tells.
+    if np.mean(~_fits(own, limit, known, grace)) >= (_SOME if known.any() else 0.5):
         return True
     given = areas > 0
     as_own, as_other = (np.prod(b[given, 2:] - b[given, :2], axis=1) for b in (own, others))

@@ -41,6 +41,12 @@ def test_apples_names_of_the_keys_and_a_file_for_each_picture(tmp_path):
     }
 
 
+def test_an_object_may_begin_with_another_key(tmp_path):
+    text = json.dumps([entry("a.jpg", {"confidence": 0.9} | thing())])
+    (found,) = read(make(tmp_path, {"a.json": text}, "a.jpg"), "createml").values()
+    assert len(objects(found)["a.jpg"]) == 1
+
+
 def test_splits_go_by_folders_and_pictures_lie_beside_their_file(tmp_path):
     """Roboflow's layout; both splits have a picture of one name."""
     files = {
@@ -99,13 +105,6 @@ def test_a_class_called_data_makes_no_label_studio_export(tmp_path):
     assert found.labels == {1: "data"}
 
 
-def test_a_set_without_an_object_is_refused(tmp_path):
-    """It would have been trained as COCO's 90 classes."""
-    text = json.dumps([entry("a.jpg"), entry("b.jpg")])
-    with pytest.raises(UserError, match="has 2 pictures, but not one object and no class"):
-        read(make(tmp_path, {"a.json": text}, "a.jpg b.jpg"), "createml")
-
-
 def test_another_splits_picture_of_the_same_name_is_not_meant(tmp_path):
     """train's own pictures are not unpacked; test's has another content."""
     files = {
@@ -123,3 +122,11 @@ def test_corners_where_centres_belong_are_refused_by_the_set(tmp_path):
     text = json.dumps([entry("a.jpg", *things)])
     with pytest.raises(UserError, match=r"look like \[x, y, width, height\], where"):
         read(make(tmp_path, {"a.json": text}, "a.jpg"), "createml")
+
+
+def test_a_few_boxes_that_stick_out_are_no_reason(tmp_path):
+    """A fifth of the objects begins 5 pixels before the picture; no size tells where it ends."""
+    things = [thing(x=100 + 5 * k) for k in range(8)] + [thing(x=10)] * 2
+    text = json.dumps([entry("a.jpg", *things)])
+    (found,) = read(make(tmp_path, {"a.json": text}, "a.jpg"), "createml").values()
+    assert len(objects(found)["a.jpg"]) == 10

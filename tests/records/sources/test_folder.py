@@ -88,3 +88,16 @@ def test_a_name_that_is_not_utf_8_is_refused_with_its_folder(tmp_path):
 )  # fmt: skip
 def test_splits_go_by_their_usual_words(path, split):
     assert usual_split(path) == split
+
+
+def test_pictures_of_another_splits_folder_are_not_those_of_an_annotations_own(tmp_path):
+    """Unless the annotations are that split's: "training_data" is no word of theirs."""
+    for name in ("test/a.jpg", "training_data/val2017/b.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    folder = Folder(str(tmp_path))
+    for name, base in (("a.jpg", "train"), ("train/img/a.jpg", "")):
+        with pytest.raises(LookupError, match="a.jpg is not in"):
+            folder.find(name, base=base, split="train")
+    found = folder.find("b.jpg", base="training_data/annotations", split="val")
+    assert found == folder.path("training_data/val2017/b.jpg")
