@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Sourced by common.sh: takes --dry-run and --help from the arguments, wherever they stand. A mistyped
 # option must not ask for a TPU, or give one back that trains; train.sh and resume.sh hand on others.
 rest=()
