@@ -25,11 +25,14 @@ class StorageError(UserError):
 
 
 @contextlib.contextmanager
-def as_edet_writes(files: str) -> Iterator[None]:
-    """Says which files hold something else than edet writes, where Python would only name a key.
+def refuse_malformed(
+    what: str, advice: str = "run what wrote it again, or delete it."
+) -> Iterator[None]:
+    """Says what holds something else than it should, where Python would only name a key.
 
     Args:
-      files: that what is done within reads, in words.
+      what: a sentence's beginning, of what is read within.
+      advice: its end.
 
     Raises:
       UserError: in place of what Python raises of a missing key or another kind of value.
@@ -39,10 +42,7 @@ def as_edet_writes(files: str) -> Iterator[None]:
     except UserError:
         raise
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{files}: not as edet writes it ({type(error).__name__}: {error}); run what wrote it "
-            "again, or delete it."
-        ) from error
+        raise UserError(f"{what} ({type(error).__name__}: {error}); {advice}") from error
 
 
 class Interrupted(Exception):

@@ -68,6 +68,7 @@ def call(tool: Tool, options: flags.FlagValues, rest: list[str]) -> int:
     """Runs a tool with its flags; returns as `exit_code_of`."""
 
     def work() -> None:
+        """Checks what every tool's flags are checked for, and runs the tool."""
         if rest:
             raise UserError(f"{rest[0]!r} is not a flag; see --help.")
         for name, value in options.flag_values_dict().items():

@@ -27,7 +27,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edet.cli.common import run
-from edet.errors import UserError
+from edet.errors import UserError, refuse_malformed
 from edet.export.serving_protos import PREDICT_METHOD, PredictResponse, arrays_of, predict_request
 from edet.files import find_files, reason
 
@@ -72,19 +72,14 @@ def ask(options: flags.FlagValues) -> None:
             rows = ask_grpc(options.grpc, options.name, pictures, options.timeout)
         else:
             rows = ask_rest(options.rest, options.name, pictures, options.timeout)
-        try:
+        with refuse_malformed(
+            f"{options.grpc or options.rest} answers {len(some)} pictures with something else than "
+            "detections", f"does {options.name} serve a model that edet exported?",
+        ):  # fmt: skip
             answers += [
                 {"file": path, **_answer(row, options.min_score)}
                 for path, row in zip(some, rows, strict=True)
             ]
-        except UserError:
-            raise
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{options.grpc or options.rest} answers {len(some)} pictures with something else "
-                f"than detections ({type(error).__name__}: {error}); does {options.name} serve a "
-                "model that edet exported?"
-            ) from error
     if options.format == "json":
         print(json.dumps(answers, indent=2, ensure_ascii=False))
     else:

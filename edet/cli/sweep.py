@@ -255,13 +255,12 @@ def _draw(plan: Sweep, summary: dict, path: str) -> None:
     order: dict[str, int] = {}  # the places of the names, which lines share
     for number, line in enumerate(dict.fromkeys(point.line for point in plan.points)):
         points = [point for point in plan.points if point.line == line]
+        places = [order.setdefault(point.name, len(order)) for point in points]
         for metric, style in zip(_metrics_of(summary), ("-", "--"), strict=False):
             means, deviations = (
                 [100 * summary[point.label][metric][key] for point in points]
                 for key in ("mean", "deviation")
             )
-            names = [point.name for point in points]
-            places = [order.setdefault(name, len(order)) for name in names]
             axes.errorbar(
                 places, means, yerr=deviations, marker="o",
                 capsize=4, label=plain(f"{line} {metric}".strip()), color=f"C{number}",

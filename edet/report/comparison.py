@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from edet.config.loading import differences
-from edet.errors import UserError, as_edet_writes
+from edet.errors import UserError, refuse_malformed
 from edet.evaluation.errors import CORRECT, UNCOUNTED
 from edet.evaluation.report import percent
 from edet.files import read_json
@@ -52,7 +52,8 @@ def compare(first: str, second: str) -> str:
     runs = [Workdir(first), Workdir(second)]
     data = [_read(run.report_file("evaluation"), run) for run in runs]
     results = [_read(run.result_file("eval"), run) for run in runs]
-    with as_edet_writes(f"eval.json or report/evaluation*.json of {first} or {second}"):
+    files = f"eval.json or report/evaluation*.json of {first} or {second}"
+    with refuse_malformed(f"{files}: not as edet writes it"):
         return _page(runs, results, data)
 
 

@@ -20,7 +20,7 @@ import jinja2
 import markupsafe
 import tensorflow as tf
 
-from edet.errors import StorageError, UserError, as_edet_writes
+from edet.errors import StorageError, UserError, refuse_malformed
 from edet.files import read_json, read_json_or, write_text
 from edet.report.sections import SECTIONS
 from edet.report.thumbnails import Read, strips_of
@@ -81,17 +81,9 @@ def page_of(workdir: Workdir, watched: bool = False) -> str:
       StorageError: a file cannot be read now. What is damaged is said in its section instead.
     """
     sections, embedded, strips = {}, {}, {}
-    for name, (describe, files) in SECTIONS.items():
+    for name in SECTIONS:
         try:
-            with as_edet_writes(f"{workdir}'s {files}"):
-                found = describe(workdir)
-                sections[name] = found and found.values
-                if found and found.drawn is not None:
-                    embedded[f"{name}-data"] = _compact(found.drawn)
-                elif found and tf.io.gfile.exists(workdir.report_file(name)):
-                    data = read_json(workdir.report_file(name), "report")
-                    embedded[f"{name}-data"] = _compact(data)
-                    add_pictures(workdir, name, embedded, strips)
+            sections[name] = _section(workdir, name, embedded, strips)
         except StorageError:
             raise
         except UserError as error:  # no reason to show nothing else
@@ -106,6 +98,23 @@ def page_of(workdir: Workdir, watched: bool = False) -> str:
         "run.html", title=name, subtitle=subtitle, sections=sections, embedded=embedded,
         strips=strips, watched=watched,
     )  # fmt: skip
+
+
+def _section(
+    workdir: Workdir, name: str, embedded: dict[str, str], strips: dict[str, str]
+) -> dict[str, Any] | None:
+    """Returns what a section's template shows, None if there is nothing; adds what it embeds."""
+    describe, files = SECTIONS[name]
+    with refuse_malformed(f"{workdir}'s {files}: not as edet writes it"):
+        found = describe(workdir)
+        if not found:
+            return None
+        if found.drawn is not None:
+            embedded[f"{name}-data"] = _compact(found.drawn)
+        elif tf.io.gfile.exists(workdir.report_file(name)):
+            embedded[f"{name}-data"] = _compact(read_json(workdir.report_file(name), "report"))
+            add_pictures(workdir, name, embedded, strips)
+        return found.values
 
 
 def add_pictures(

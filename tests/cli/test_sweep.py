@@ -78,21 +78,19 @@ def test_points_that_find_no_boxes_are_compared_by_their_pixels(options, tmp_pat
     assert (tmp_path / "out" / "sweep.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("augment.hoe=0.1", "augment.hoe"),
+        ("'model.heads=[segmentation]'", "some points find boxes and others only pixels"),
+    ],
+)
 def test_a_mistake_in_the_last_point_is_found_before_the_first_is_trained(
-    trainings, options, tmp_path
+    trainings, options, tmp_path, setting, message
 ):
     path = tmp_path / "plan.yaml"
-    path.write_text(PLAN.replace("config: other.yaml", "set: [augment.hoe=0.1]"))
-    with pytest.raises(UserError, match="augment.hoe"):
-        sweep(options)
-    assert trainings.commands == []
-
-
-def test_points_that_find_boxes_and_points_that_do_not_are_refused(trainings, options, tmp_path):
-    path = tmp_path / "plan.yaml"
-    pixels = "set: ['model.heads=[segmentation]']"
-    path.write_text(PLAN.replace("config: other.yaml", pixels))
-    with pytest.raises(UserError, match="some points find boxes and others only pixels"):
+    path.write_text(PLAN.replace("config: other.yaml", f"set: [{setting}]"))
+    with pytest.raises(UserError, match=message):
         sweep(options)
     assert trainings.commands == []
 

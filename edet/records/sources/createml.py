@@ -6,6 +6,7 @@ its user says otherwise, which no file tells.
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from typing import Any
@@ -42,7 +43,8 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     """Returns the annotations of one split; a JSON of something else is reported by name."""
     where = folder.path(files[0])
     found = Annotations(where, [], "cxcywh", split=split)
-    for file, entries in read_files(folder, files, _entries, found.tally).items():
+    parse = functools.partial(read_json, what="Create ML annotations", kind=list)
+    for file, entries in read_files(folder, files, parse, found.tally).items():
         for number, entry in enumerate(entries, start=1):
             try:
                 name, things = text(_first(entry, _NAMES)), _first(entry, _LISTS)
@@ -54,18 +56,6 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
             base = posixpath.dirname(file)
             found.images.append(AnnotatedImage(name, name, objects, base=base))
     return found
-
-
-def _entries(path: str) -> list[Any]:
-    """Returns what one file lists.
-
-    Raises:
-      UserError: it is no JSON; ValueError: it is no list.
-    """
-    data = read_json(path, "Create ML annotations")
-    if not isinstance(data, list):
-        raise ValueError("it is no list of pictures")
-    return data
 
 
 def _first(entry: dict[str, Any], keys: tuple[str, str]) -> Any:
