@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ from edet.records.sources import (
 )
 from edet.records.sources.annotations import AnnotatedImage, Annotations, common_labels
 from edet.records.sources.example_set import ExampleSet, Tally
-from edet.records.sources.folder import Folder
+from edet.records.sources.folder import Folder, key_of
 from edet.records.sources.shapes import NO_FILE
 from edet.records.sources.split import divide
 
@@ -104,6 +105,8 @@ def open_folder(
             f"{data} is a set of the format {name}, but not one of its pictures has labels; are "
             "their files there? (One that is empty makes its picture one without objects.)"
         )
+    if format_name == "auto" and (note := _labels_of_others(folder, name, list(parts.values()))):
+        log(note)
     if "" in parts and len(parts) > 1:
         _name_rest(parts, log)
     for part in parts.values():
@@ -126,6 +129,43 @@ def open_folder(
         for note in notes:
             log(note)
     return {split: parts[split].examples(labels, folder) for split in ordered}
+
+
+def _labels_of_others(folder: Folder, name: str, parts: list[Annotations]) -> str:
+    """Says which pictures have labels of another format alone; "" where none has.
+
+    Args:
+      folder: of the set.
+      name: of the format that was read.
+      parts: what was read.
+    """
+    without = {p["file"] for part in parts for p in part.tally.problems if p["what"] == NO_FILE}
+    images = [image for part in parts for image in part.images if image.name not in without]
+    labelled = {_stem(image.name) for image in images}
+    if labelled.issuperset(map(_stem, folder.pictures)):
+        return ""
+    later = list(FORMATS)[list(FORMATS).index(name) + 1 :]
+    for other in later:
+        if other == "tfrecord":
+            continue  # it has pictures of its own
+        try:
+            found = FORMATS[other].splits(folder)
+            read = [FORMATS[other].read(folder, split, files) for split, files in found.items()]
+        except UserError:
+            continue  # then it is no set of that format
+        images = [image.name for part in read for image in part.images if image.objects]
+        if lost := [image for image in images if _stem(image) not in labelled]:
+            return (
+                f"warning: {len(lost):,} pictures, such as {lost[0]}, have labels of the format "
+                f"{other} alone, and these are not read: convert them to {name}, or make records "
+                f"of them with create_tfrecords --format={other}."
+            )
+    return ""
+
+
+def _stem(name: str) -> str:
+    """What two formats that call one picture differently have in common."""
+    return posixpath.splitext(posixpath.basename(key_of(name.replace("\\", "/"))))[0]
 
 
 def _name_rest(parts: dict[str, Annotations], log: Callable[[str], None]) -> None:

@@ -278,6 +278,25 @@ def test_lists_of_names_that_differ_count_for_their_own_folders(tmp_path):
     assert names == {"train": ["cat"], "val": ["dog"]}
 
 
+HALVES = {"classes.txt": "cat\n", "0.txt": yolo(10), "1.xml": voc(50, "1.jpg")}
+
+
+@pytest.mark.parametrize(
+    ("files", "warned"),
+    [
+        (HALVES, "1 pictures, such as 1.jpg, have labels of the format voc alone"),
+        (HALVES | {"1.txt": yolo(50)}, ""),  # the whole set in YOLO, one of it in VOC too
+        (HALVES | {"1.xml": "<annotation></annotation>"}, ""),  # no object is lost
+        ({"labels.json": coco({"0.jpg": 10}), "1.xml": voc(50, "1.jpg")}, "format voc alone"),
+    ],
+)
+def test_labels_of_a_second_format_are_named_where_pictures_have_no_others(tmp_path, files, warned):
+    sentences = []
+    open_folder(make(tmp_path, files, "0.jpg 1.jpg").root, log=sentences.append)
+    warnings = [sentence for sentence in sentences if sentence.startswith("warning")]
+    assert len(warnings) == bool(warned) and all(warned in sentence for sentence in warnings)
+
+
 def test_one_picture_under_two_ids_is_told(tmp_path):
     text = coco({"a.jpg": 10, "./a.jpg": 50})
     (source,) = open_folder(make(tmp_path, {"a.json": text}, "a.jpg").root).values()
