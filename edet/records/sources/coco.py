@@ -161,7 +161,7 @@ def _objects_by_image(
             continue
         file = files[image_id]
         try:
-            box = _box(item, images[image_id], file, tally)
+            box = _box(item, file, tally)
             # Of text, bool() is true whatever it says. Open Images' groups are crowds.
             is_crowd = bool(int(item.get("iscrowd") or item.get("group_of") or 0))
             area = _area(item, file, tally)
@@ -174,29 +174,31 @@ def _objects_by_image(
     return objects
 
 
-def _box(
-    item: dict[str, Any], image: dict[str, Any], file: str, tally: Tally
-) -> tuple[float, float, float, float]:
+def _box(item: dict[str, Any], file: str, tally: Tally) -> tuple[float, float, float, float]:
     """Returns x, y, width, height; of an annotation without bbox those of its outline's bounds."""
     if not item.get("bbox") and item.get("segmentation"):
-        box = outline_bounds(item["segmentation"], image)
+        box = outline_bounds(item["segmentation"])
         tally.box_problem(file, "without bbox (bounds of the outline taken)")
         return box
     x, y, width, height = (float(value) for value in item["bbox"])
     return x, y, width, height
 
 
-def outline_bounds(outline: Any, image: dict[str, Any]) -> tuple[float, float, float, float]:
+def outline_bounds(outline: Any) -> tuple[float, float, float, float]:
     """Returns x, y, width, height around a COCO segmentation: polygons, or an RLE of either kind.
 
     Raises:
-      ValueError: it is neither, or empty.
+      ValueError: it is neither, or empty, or pixels do not lie in its own size.
     """
     if isinstance(outline, dict):
-        height, width = (int(side) for side in outline.get("size") or ())
+        rows, columns = (int(side) for side in outline.get("size") or ())
+        if rows < 1 or columns < 1:  # pycocotools does not look, and may end the process
+            raise ValueError(f"the mask has the size {rows} x {columns}")
         if isinstance(outline["counts"], list):
-            outline = rle.frPyObjects(outline, height, width)
+            outline = rle.frPyObjects(outline, rows, columns)
         x, y, width, height = (float(value) for value in rle.toBbox(outline))
+        if x + width > columns or y + height > rows:
+            raise ValueError(f"the mask has pixels outside of its {rows} x {columns}")
     else:
         parts = [outline] if isinstance(outline[0], (int, float)) else outline
         points = [float(value) for part in parts for value in part]

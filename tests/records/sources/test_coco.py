@@ -71,7 +71,17 @@ def test_the_bounds_of_an_outline_are_the_box_that_is_not_given(read, outline, b
     assert source.tally.boxes == {"without bbox (bounds of the outline taken)": 1}
 
 
-@pytest.mark.parametrize("outline", [[], [[1, 2]], {"size": [10, 20], "counts": [200]}, "mask"])
+@pytest.mark.parametrize(
+    "outline",
+    [
+        [],
+        [[1, 2]],
+        "mask",
+        {"size": [10, 20], "counts": [200]},
+        {"size": [10, 0], "counts": [0]},  # no column
+        {"size": [10, 20], "counts": [190, 11]},  # 201 pixels in a mask of 200
+    ],
+)
 def test_an_outline_of_nothing_is_dropped_and_reported(read, outline):
     source = read([{"id": 1, "image_id": 7, "category_id": 18, "segmentation": outline}, box()])
     assert len(source.examples[0].boxes) == 1
