@@ -95,6 +95,7 @@ OUTPUTS = (
     Output("datumaro", "kitti", note="names keep their spaces; a score at the end; no empty txt"),
     Output("datumaro", "cvat", note=f"{_OBJECTS}; outlines and boxes would be objects each"),
     Output("datumaro", "open_images", note="IsGroupOf is -1 for all"),
+    Output("datumaro", "json", crowds=1, note="ids from 0; an outline and its box share a group"),
     Output("globox", "coco", note=f"annotation ids from 0; {_OBJECTS}"),
     Output("globox", "voc", note=_OBJECTS),
     Output("globox", "labelme", note=_OBJECTS),

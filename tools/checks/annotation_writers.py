@@ -119,14 +119,17 @@ def supervision(source: Source, form: str, output: pathlib.Path) -> None:
 
 
 def datumaro(source: Source, form: str, output: pathlib.Path) -> None:
-    """Exports boxes alone: an outline and its box would be two objects in CVAT's format."""
+    """Exports boxes alone: an outline and its box would be two objects in CVAT's format.
+
+    Datumaro's own JSON gets the outline too: there the two are one object by their group.
+    """
     from datumaro import AnnotationType, Dataset
-    from datumaro.components.annotation import Bbox, LabelCategories
+    from datumaro.components.annotation import Bbox, LabelCategories, Polygon
     from datumaro.components.dataset_base import DatasetItem
     from datumaro.components.media import Image
 
     names = {"coco": "coco_instances", "voc": "voc_detection", "kitti": "kitti_detection"}
-    names["ultralytics"] = "yolo_ultralytics"
+    names |= {"ultralytics": "yolo_ultralytics", "json": "datumaro"}
     classes = list(source.classes.values())
     items = []
     for index, photo in enumerate(source.truth):
@@ -138,12 +141,18 @@ def datumaro(source: Source, form: str, output: pathlib.Path) -> None:
             for number, found in enumerate(source.objects(photo), 1)
             for name, (xmin, ymin, xmax, ymax), item in [found]
         ]  # fmt: skip
+        outlines = [
+            Polygon(part, label=classes.index(name), id=number, group=number)
+            for number, (name, _, item) in enumerate(source.objects(photo), 1)
+            for part in item.get("outline", ())
+            if form == "json"
+        ]
         items.append(
             DatasetItem(
                 pathlib.Path(photo["file"]).stem,
                 subset="val" if form == "ultralytics" and index % 2 else "train",
                 media=Image.from_file(str(source.photos / photo["file"])),
-                annotations=boxes,
+                annotations=outlines + boxes,
             )
         )
     categories = {AnnotationType.label: LabelCategories.from_iterable(classes)}

@@ -17,6 +17,7 @@ from edet.records.sources import (
     coco,
     createml,
     cvat,
+    datumaro,
     kitti,
     label_studio,
     labelme,
@@ -55,6 +56,7 @@ class Format:
 # In the order in which a folder is tried; the first whose `splits` finds something is taken.
 FORMATS: dict[str, Format] = {
     "yolo": Format(yolo.splits, yolo.read),
+    "datumaro": Format(datumaro.splits, datumaro.read),
     "coco": Format(coco.splits, coco.read),
     "voc": Format(voc.splits, voc.read),
     "labelme": Format(labelme.splits, labelme.read),

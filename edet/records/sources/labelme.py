@@ -16,6 +16,7 @@ from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, An
 from edet.records.sources.example_set import Tally
 from edet.records.sources.folder import Folder, by_split, source_ids
 from edet.records.sources.shapes import (
+    JOINED,
     NO_BOX,
     NO_FILE,
     OUTLINE,
@@ -99,7 +100,7 @@ def _joined(shapes: list[Any], file: str, tally: Tally) -> list[list[Any]]:
         key = number if lone else (str(shape.get("label")), str(group))
         objects.setdefault(key, []).append(shape)
     joined = [parts for parts in objects.values() if len(parts) > 1]
-    tally.box_problem(file, "shapes of one group (joined into one object)", len(joined))
+    tally.box_problem(file, JOINED, len(joined))
     return list(objects.values())
 
 

@@ -23,6 +23,7 @@ T = TypeVar("T")
 WRONG = (AttributeError, KeyError, TypeError, ValueError, OverflowError, IndexError)
 
 OUTLINE = "outline instead of a box (its bounds taken)"
+JOINED = "shapes of one group (joined into one object)"
 ROTATED = "rotated box (its bounds taken)"
 NO_BOX = "dropped: point or line (it has no box)"
 DAMAGED = "dropped: object that cannot be read"
