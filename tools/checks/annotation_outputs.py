@@ -17,6 +17,7 @@ PACKAGES = {
     "sahi": ("sahi==0.12.8",),
     "labelformat": ("labelformat==0.1.17",),
     "supervisely": ("supervisely==6.74.51",),
+    "darwin": ("darwin-py==3.6.3",),
     # Formats without a package that writes them: VIA is a web page, and CSV needs no tool.
     "via": (),
     "plain_csv": (),
@@ -119,6 +120,7 @@ OUTPUTS = (
     Output("labelformat", "kitti", note="names keep their spaces"),
     Output("labelformat", "cvat", note=_OBJECTS),
     Output("supervisely", "json", pixels=1, note=f"{_WHOLE}, the last pixel included; {_OBJECTS}"),
+    Output("darwin", "json", note="no crowds; classes are named by each object alone"),
     Output("via", "project", note="a drop-down's option ids in the regions, its names apart"),
     Output("via", "json"),
     Output("via", "csv"),

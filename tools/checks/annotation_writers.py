@@ -270,9 +270,36 @@ def supervisely(source: Source, form: str, output: pathlib.Path) -> None:
         dataset.add_item_file(photo["file"], str(source.photos / photo["file"]), ann=annotation)
 
 
+def darwin(source: Source, form: str, output: pathlib.Path) -> None:
+    """As V7's library writes an item when it splits a video; the folders are those of its pull."""
+    from darwin import datatypes as types
+    from darwin.exporter.formats.darwin import build_image_annotation
+
+    source.copy_photos(output / "images")
+    (output / "releases" / "latest" / "annotations").mkdir(parents=True)
+    for photo in source.truth:
+        things = []
+        for name, (xmin, ymin, xmax, ymax), item in source.objects(photo):
+            box = {"x": xmin, "y": ymin, "w": xmax - xmin, "h": ymax - ymin}
+            paths = [
+                [{"x": x, "y": y} for x, y in zip(part[::2], part[1::2], strict=True)]
+                for part in item.get("outline", ())
+            ]
+            things.append(
+                types.make_polygon(name, paths, box)
+                if paths
+                else types.make_bounding_box(name, **box)
+            )
+        slot = types.Slot("0", "image", [{"file_name": photo["file"], "url": None}])
+        slot.height, slot.width = photo["height"], photo["width"]
+        file = output / "releases" / "latest" / "annotations" / photo["file"]
+        item = types.AnnotationFile(file, photo["file"], set(), things, slots=[slot])
+        file.with_suffix(".json").write_text(json.dumps(build_image_annotation(item, "edet")))
+
+
 _TOOLS = (
     labelme, labelimg, label_studio, supervision, datumaro, globox, pylabel, fiftyone, sahi,
-    labelformat, supervisely, via, plain_csv,
+    labelformat, supervisely, darwin, via, plain_csv,
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from edet.records.sources import (
     coco,
     createml,
     cvat,
+    darwin,
     datumaro,
     kitti,
     label_studio,
@@ -57,6 +58,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     "yolo": Format(yolo.splits, yolo.read),
     "datumaro": Format(datumaro.splits, datumaro.read),
+    "darwin": Format(darwin.splits, darwin.read),
     "coco": Format(coco.splits, coco.read),
     "voc": Format(voc.splits, voc.read),
     "labelme": Format(labelme.splits, labelme.read),
