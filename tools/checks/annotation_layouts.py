@@ -102,10 +102,10 @@ def _via_csv(photos: list[dict[str, Any]]) -> str:
 
 
 def plain_csv(source: Source, form: str, output: pathlib.Path) -> None:
-    """keras-retinanet's columns, or those of TF's tutorials.
+    """keras-retinanet's columns, those of TF's tutorials, or those of Kaggle's wheat heads.
 
-    The former have no header, and empty fields where a photo has no objects; the latter have no way
-    to name such a photo.
+    The first have no header, and empty fields where a photo has no objects; the second have no way
+    to name such a photo; the last have one class, which they do not name, and a box in one field.
     """
     rows: list[list[Any]] = []
     if form == "retinanet":
@@ -116,6 +116,13 @@ def plain_csv(source: Source, form: str, output: pathlib.Path) -> None:
         classes = [[name, number] for number, name in enumerate(source.classes.values())]
         _write_csv(output / "classes.csv", classes)
         _write_csv(output / "annotations.csv", rows)
+    elif form == "kaggle":
+        source.copy_photos(output / "train")
+        for photo in source.truth:
+            start = [pathlib.Path(photo["file"]).stem, photo["width"], photo["height"]]
+            for _, (xmin, ymin, xmax, ymax), _ in source.objects(photo):
+                rows.append([*start, str([xmin, ymin, xmax - xmin, ymax - ymin]), "usask_1"])
+        _write_csv(output / "train.csv", [["image_id", "width", "height", "bbox", "source"], *rows])
     else:
         source.copy_photos(output)
         for photo in source.truth:

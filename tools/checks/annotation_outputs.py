@@ -60,7 +60,7 @@ class Output:
     def reader(self) -> str:
         """Of edet/records/sources/formats.py, by which this is read."""
         own = self.tool in ("labelme", "supervisely", "via") or self.format.startswith("json")
-        names = {"ultralytics": "yolo", "retinanet": "csv", "tensorflow": "csv"}
+        names = {"ultralytics": "yolo", "retinanet": "csv", "tensorflow": "csv", "kaggle": "csv"}
         return self.tool if own else names.get(self.format, self.format)
 
     @property
@@ -75,6 +75,7 @@ _ROUNDED = "sides rounded to whole pixels"
 _UPLOADED = "`/data/upload/1/<hash>-` before the names, _ for spaces"
 _OBJECTS = "the crowd is an object"
 _PARTS = "each part of an outline is an object, sides are those of a painted mask"
+_ONE_CLASS = tuple((name, "object") for name in ("person", "traffic light", "dog"))
 OUTPUTS = (
     Output("labelme", "json", note="no crowds; the parts of one object share a group_id"),
     Output("labelimg", "voc", pixels=1, note=f"{_WHOLE}, 0 becomes 1"),
@@ -126,4 +127,5 @@ OUTPUTS = (
     Output("via", "csv"),
     Output("plain_csv", "retinanet", note="no header; empty fields for no objects"),
     Output("plain_csv", "tensorflow", negatives=0, note="photos without objects cannot be named"),
+    Output("plain_csv", "kaggle", names=_ONE_CLASS, note="one class, unnamed; no rows, no objects"),
 )  # fmt: skip

@@ -1,8 +1,10 @@
-"""Reads boxes as CSV: RetinaNet's columns without a header, and TensorFlow's by their header.
+"""Reads boxes as CSV: RetinaNet's columns without a header, and others by their header.
 
 RetinaNet's are path, x1, y1, x2, y2, class, all but the path empty for a picture without objects;
 a second CSV may number the classes. With a header the columns may have any order, and one of the
 usual names; a picture without objects has empty fields. Commas, semicolons, tabs and bars divide.
+A column `bbox` is "[x, y, width, height]" as in Kaggle's sets, which leave out the class where
+there is one only, and the rows of pictures without objects.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from edet.errors import UserError
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, by_split, is_picture, readings
+from edet.records.sources.folder import Folder, by_split, is_picture, key_of, readings, usual_split
 from edet.records.sources.shapes import BAD_IMAGE, Seen, pixels, read_objects, text
 
 _DELIMITERS = ",;\t|"
@@ -29,6 +31,7 @@ _NAMES = {
         "img", "img_path", "image_id",
     ),
     "class": ("class", "label", "class_name", "category", "category_name", "name"),
+    "box": ("bbox", "bounding_box"),
     "xmin": ("xmin", "x_min", "x1", "left"),
     "ymin": ("ymin", "y_min", "y1", "top"),
     "xmax": ("xmax", "x_max", "x2", "right"),
@@ -39,8 +42,10 @@ _NAMES = {
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _SIDES = ("height", "width")
 _TWICE = "dropped: box that another file has too"
+_NO_ROW = "without a row (taken as without objects)"
+_ONLY_CLASS = "object"  # of a table of one column for boxes and none for classes
 _TRIED = 20  # rows, all of which must be of the layout
-_NEEDED = ("name", "class", *_CORNERS)
+_NEEDED = ({"name", "box"}, {"name", "class", *_CORNERS})
 _RETINANET = {key: k for k, key in enumerate(("name", *_CORNERS, "class"))}
 
 
@@ -50,6 +55,16 @@ class _Layout(NamedTuple):
     delimiter: str
     columns: dict[str, int]  # {what: number of the column}
     has_header: bool
+
+    def has_lists(self) -> bool:
+        """Whether a box is one field, x, y, width, height."""
+        return "box" in self.columns
+
+    def box(self, row: Sequence[str]) -> list[str]:
+        """The fields of a row's box, or the parts of its only one."""
+        if self.has_lists():
+            return row[self.columns["box"]].strip(" []()").split(",")
+        return [row[self.columns[corner]] for corner in _CORNERS]
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
@@ -74,7 +89,9 @@ def _layout(head: str) -> _Layout | None:
             for what, names in _NAMES.items()
             if set(names) & set(header)
         }
-        if columns.keys() >= set(_NEEDED):
+        if columns.keys() >= set(_CORNERS):
+            columns.pop("box", None)
+        if any(columns.keys() >= needed for needed in _NEEDED):
             return _Layout(delimiter, columns, True)
         if all(_is_retinanet(row, delimiter) for row in rows):
             return _Layout(delimiter, _RETINANET, False)
@@ -85,12 +102,12 @@ def _is_retinanet(row: Sequence[str], delimiter: str) -> bool:
     if len(row) != len(_RETINANET) or not any(map(is_picture, readings(row[0].strip()))):
         return False
     try:
-        return not any(cell.strip() for cell in row[1:]) or bool(_corners(row[1:5], delimiter))
+        return not any(cell.strip() for cell in row[1:]) or bool(_numbers(row[1:5], delimiter))
     except ValueError:
         return False
 
 
-def _corners(cells: Sequence[str], delimiter: str) -> tuple[float, ...]:
+def _numbers(cells: Sequence[str], delimiter: str) -> tuple[float, ...]:
     """Returns four numbers; where semicolons divide, a comma may stand for the point."""
     point = "." if delimiter == ";" else ","
     return tuple(float(cell.replace(",", point)) for cell in cells)
@@ -100,16 +117,21 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     """Returns the annotations of one split.
 
     Raises:
-      UserError: a file is not UTF-8, or no CSV to its end.
+      UserError: a file is not UTF-8, or no CSV to its end, or has other boxes than the first.
     """
     where = folder.path(files[0])
-    found = Annotations(where, [], "xyxy", base=posixpath.dirname(files[0]), split=split)
+    layouts = {file: _layout_of(folder, file) for file in files}
+    has_lists = layouts[files[0]].has_lists()
+    found = Annotations(where, [], "xywh" if has_lists else "xyxy", split=split)
+    found.base = posixpath.dirname(files[0])
     pictures: dict[tuple[str, str], AnnotatedImage] = {}  # several files may tell of one
-    for file in files:
+    for file, layout in layouts.items():
         base = posixpath.dirname(file)
-        layout = _layout(folder.head(file))
-        if layout is None:
-            raise UserError(f"{folder.path(file)} has no columns of boxes; see docs/data.md.")
+        if layout.has_lists() != has_lists:
+            raise UserError(
+                f"{where} and {folder.path(file)} are of one split, and only one of them has its "
+                "boxes in one column; give each a folder of its own."
+            )
         found.labels |= {} if layout.has_header else _class_ids(folder)
         ids = {name: class_id for class_id, name in found.labels.items()}
         see = functools.partial(_seen, layout=layout, ids=ids)
@@ -126,12 +148,42 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
                 found.tally.box_problem(name, _TWICE, len(objects) - len(new))
                 before.objects.extend(new)
     found.images = list(pictures.values())
+    if has_lists:
+        _add_pictures_without_rows(folder, found, files)
     return found
+
+
+def _layout_of(folder: Folder, file: str) -> _Layout:
+    layout = _layout(folder.head(file))
+    if layout is None:
+        raise UserError(f"{folder.path(file)} has no columns of boxes; see docs/data.md.")
+    return layout
+
+
+def _add_pictures_without_rows(folder: Folder, found: Annotations, files: Sequence[str]) -> None:
+    """Adds the pictures beside those that have rows, unless another split's table may have them."""
+    tables = folder.matching("*.csv", "*.tsv", beside=True)
+    if any(_layout(folder.head(name)) for name in tables if name not in files):
+        return
+    named = {_key(image.name) for image in found.images}
+    rooms = {posixpath.dirname(name) for name in folder.pictures if _key(name) in named}
+    if found.split:
+        rooms = {room for room in rooms if usual_split(room) in ("", found.split)}
+    for name in folder.pictures:
+        if posixpath.dirname(name) in rooms and _key(name) not in named:
+            found.tally.image_problem(name, _NO_ROW)
+            found.images.append(AnnotatedImage(name, name, [], base=""))
+
+
+def _key(name: str) -> str:
+    """What a picture is called with and without its folder and ending."""
+    last = posixpath.basename(key_of(name))
+    return posixpath.splitext(last)[0] if is_picture(last) else last
 
 
 def _is_of_boxes(pictures: dict[str, list[list[str]]], layout: _Layout) -> bool:
     """Whether the columns width and height are those of every box, not of its picture."""
-    if not layout.columns.keys() >= set(_SIDES):
+    if not layout.columns.keys() >= {*_CORNERS, *_SIDES}:
         return False
     rows = [row for rows in pictures.values() for row in filter(_has_box(layout), rows)]
     try:
@@ -142,7 +194,7 @@ def _is_of_boxes(pictures: dict[str, list[list[str]]], layout: _Layout) -> bool:
 
 def _has_sides(row: list[str], layout: _Layout) -> bool:
     columns = [layout.columns[key] for key in (*_CORNERS, *reversed(_SIDES))]
-    xmin, ymin, xmax, ymax, width, height = _corners([row[k] for k in columns], layout.delimiter)
+    xmin, ymin, xmax, ymax, width, height = _numbers([row[k] for k in columns], layout.delimiter)
     return abs(xmax - xmin - width) <= 1 and abs(ymax - ymin - height) <= 1
 
 
@@ -168,8 +220,7 @@ def _rows(path: str, layout: _Layout, file: str, tally: Tally) -> dict[str, list
 
 def _has_box(layout: _Layout) -> Callable[[list[str]], bool]:
     """Returns whether a row is an object, not a picture without any."""
-    columns = [layout.columns[corner] for corner in _CORNERS]
-    return lambda row: any(row[column].strip() for column in columns)
+    return lambda row: any(cell.strip() for cell in layout.box(row))
 
 
 def _class_ids(folder: Folder) -> dict[int, str]:
@@ -186,6 +237,8 @@ def _is_id(cell: str) -> bool:
 
 
 def _seen(row: list[str], layout: _Layout, ids: dict[str, int]) -> Seen:
-    corners = _corners([row[layout.columns[corner]] for corner in _CORNERS], layout.delimiter)
-    name = text(row[layout.columns["class"]])
-    return Seen(AnnotatedObject(ids.get(name, name), corners))
+    cells = layout.box(row)
+    if len(cells) != len(_CORNERS):
+        raise ValueError(f"its box {row[layout.columns['box']]!r} is not [x, y, width, height]")
+    name = text(row[layout.columns["class"]]) if "class" in layout.columns else _ONLY_CLASS
+    return Seen(AnnotatedObject(ids.get(name, name), _numbers(cells, layout.delimiter)))

@@ -66,3 +66,95 @@ def test_shares_and_widths_in_place_of_corners_are_refused(tmp_path):
     ):
         with pytest.raises(UserError, match=words):
             read(make(tmp_path / str(k), {"a.csv": header + row}, "a.jpg"), "csv")
+
+
+_KAGGLE = "image_id,width,height,bbox,source\n"
+_NO_ROW = "without a row (taken as without objects)"
+
+
+def test_a_box_in_one_column_is_x_y_width_and_height(tmp_path):
+    """10 + 30 is 40, 20 + 10.5 is 30.5; the only class has no column, and test no table."""
+    rows = '"[10.0, 20.0, 30.0, 10.5]"', '"[0, 0, 5, 4]"'
+    text = _KAGGLE + "".join(f"a,60,50,{row},usask_1\n" for row in rows)
+    folder = make(tmp_path, {"train.csv": text}, "train/a.jpg train/b.jpg test/a.jpg test/c.jpg")
+    source = read(folder, "csv")["train"]
+    assert source.labels == {1: "object"}
+    assert objects(source) == {
+        "a": [("object", 20, 10, 30.5, 40), ("object", 0, 0, 4, 5)], "train/b.jpg": [],
+    }  # fmt: skip
+    assert (source.examples[0].height, source.examples[0].width) == (50, 60)
+    assert [(p["file"], p["what"]) for p in source.tally.problems] == [("train/b.jpg", _NO_ROW)]
+
+
+def test_a_column_of_classes_counts_beside_boxes_in_one_column(tmp_path):
+    text = 'class;image;bbox\ncat;a.jpg;10,20,30,10.5\ndog;"a.jpg";( 0, 0, 5, 4 )\n;b.jpg;[]\n'
+    source = read(make(tmp_path, {"boxes.csv": text}, "a.jpg b.jpg"), "csv")[""]
+    assert objects(source) == {
+        "a.jpg": [("cat", 20, 10, 30.5, 40), ("dog", 0, 0, 4, 5)], "b.jpg": [],
+    }  # fmt: skip
+    assert not source.tally.problems
+
+
+def test_a_picture_without_rows_is_left_out_where_another_split_may_have_it(tmp_path):
+    files = {
+        f"{split}.csv": f'{_KAGGLE}{name},60,50,"[1, 2, 3, 4]",x\n'
+        for split, name in (("train", "a"), ("val", "b"))
+    }
+    found = read(make(tmp_path, files, "images/a.jpg images/b.jpg images/c.jpg"), "csv")
+    assert {split: list(objects(one)) for split, one in found.items()} == {
+        "train": ["a"], "val": ["b"],
+    }  # fmt: skip
+
+
+def test_four_columns_of_corners_count_before_one_of_the_box(tmp_path):
+    text = (
+        "image_id,class,bbox,xmin,ymin,xmax,ymax\n"
+        'a,cat,"[10, 20, 30.5, 10]",10,20,40.5,30\n'
+    )  # fmt: skip
+    source = read(make(tmp_path, {"boxes.csv": text}, "a.jpg b.jpg"), "csv")[""]
+    assert objects(source) == {"a": [_CAT]}
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ("[1, 2, 3]", "its box '[1, 2, 3]' is not [x, y, width, height]"),
+        ("[1, 2, 3, 4, 5]", "is not [x, y, width, height]"),
+        ("1 2 3 4", "its box '1 2 3 4' is not"),
+        ("[one, 2, 3, 4]", "'one'"),
+        ("nan", "its box 'nan' is not"),
+    ],
+)
+def test_a_box_that_is_not_four_numbers_is_named(tmp_path, box, words):
+    text = f'{_KAGGLE}a,60,50,"[1, 2, 3, 4]",x\na,60,50,"{box}",x\n'
+    source = read(make(tmp_path, {"train.csv": text}, "train/a.jpg"), "csv")["train"]
+    assert objects(source) == {"a": [("object", 2, 1, 6, 4)]}
+    (problem,) = source.tally.problems
+    assert (problem["file"], problem["what"]) == ("a", DAMAGED)
+    assert problem["detail"].startswith("object 2: ") and words in problem["detail"]
+
+
+def test_corners_in_the_column_of_the_box_are_refused_by_the_set(tmp_path):
+    text = _KAGGLE + 'a,60,50,"[30, 20, 55, 45]",x\na,60,50,"[20, 30, 50, 48]",x\n'
+    with pytest.raises(UserError, match=r"look like corners \[xmin, ymin, xmax, ymax\]"):
+        read(make(tmp_path, {"train.csv": text}, "train/a.jpg"), "csv")
+
+
+def test_a_table_without_rows_has_no_pictures(tmp_path):
+    source = read(make(tmp_path, {"train.csv": _KAGGLE}, "train/a.jpg"), "csv")["train"]
+    assert objects(source) == {}
+
+
+def test_a_picture_of_a_row_that_is_not_there_is_named(tmp_path):
+    text = _KAGGLE + 'a,60,50,"[1, 2, 3, 4]",x\ngone,60,50,"[1, 2, 3, 4]",x\n'
+    source = read(make(tmp_path, {"train.csv": text}, "train/a.jpg"), "csv")["train"]
+    assert list(objects(source)) == ["a"] and [p["file"] for p in source.tally.problems] == ["gone"]
+
+
+def test_tables_of_one_split_with_other_columns_are_refused_by_name(tmp_path):
+    files = {
+        "a.csv": _KAGGLE + 'a,60,50,"[1, 2, 3, 4]",x\n',
+        "b.csv": "filename,class,xmin,ymin,xmax,ymax\nb.jpg,cat,1,2,3,4\n",
+    }
+    with pytest.raises(UserError, match=r"a.csv and .*b.csv are of one split"):
+        read(make(tmp_path, files, "a.jpg b.jpg"), "csv")
