@@ -111,6 +111,29 @@ def test_every_operation_is_of_the_standard(exported):
     assert {node.domain for node in onnx.load(exported).graph.node} == {""}
 
 
+def test_operations_are_of_the_kind_that_every_runtime_takes_alike(exported):
+    """What OpenVINO, MNN, onnx2tf and onnxoptimizer take wrongly: docs/consumers.md."""
+    graph = onnx.load(exported).graph
+    values = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    made_by = {name: node for node in graph.node for name in node.output}
+    resizes = 0
+    for node in graph.node:
+        given = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+        assert given.get("auto_pad", b"NOTSET") == b"NOTSET"  # padding is in numbers
+        if node.op_type == "Resize":
+            resizes += 1
+            assert given["mode"] == b"nearest" and given["nearest_mode"] == b"floor"
+            assert given["coordinate_transformation_mode"] == b"asymmetric"
+            assert not given.get("antialias") and "keep_aspect_ratio_policy" not in given
+        before = [made_by[name].op_type for name in node.input if name in made_by]
+        assert (node.op_type, before) != ("MaxPool", ["Pad"])
+        assert (node.op_type, before) != ("Reshape", ["Reshape"])
+        if node.op_type == "Slice":
+            assert len(node.input) < 5 or (values[node.input[4]] > 0).all()
+        assert node.op_type not in ("ReduceL1", "ReduceLogSum", "ReduceLogSumExp")
+    assert resizes
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
