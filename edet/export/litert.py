@@ -11,6 +11,7 @@ import functools
 import io
 import json
 import struct
+import threading
 import warnings
 import zipfile
 import zlib
@@ -305,6 +306,7 @@ class LiteRTFile:
         except ImportError as error:
             raise UserError(NOT_INSTALLED) from error
         self.settings = _stored(content, SETTINGS, path)
+        self._in_use = threading.Lock()  # an interpreter has one set of tensors for all threads
         try:
             self._interpreter = Interpreter(model_content=content, num_threads=threads)
             self._run = self._interpreter.get_signature_runner(SIGNATURE)
@@ -338,4 +340,6 @@ class LiteRTFile:
         if scale:
             pixels = np.rint(_whole(images) / scale) + zero_point
             images = pixels.astype(self._input["dtype"])
-        return self._named(self._run(images=images))
+        with self._in_use:
+            found = self._run(images=images)
+        return self._named(found)

@@ -1,5 +1,6 @@
 """LiteRT files say what the Detector says, in every precision, and explain themselves."""
 
+import concurrent.futures
 import functools
 import io
 import json
@@ -293,6 +294,18 @@ def test_every_tensor_has_a_name_of_its_own_and_the_outputs_those_of_the_signatu
     wanted = set(OUTPUTS[outputs])
     assert {names[index] for index in graph.outputs} == wanted
     assert names[graph.inputs[0]] == "images"
+
+
+def test_several_threads_share_a_file(file_of):
+    """Each finds what one alone finds; an interpreter has room for one picture."""
+    predictor = load_exported(file_of("float32", "detections"))
+    rng = np.random.default_rng(2)
+    pictures = [rng.integers(0, 256, (1, 40, 60, 3), "uint8") for _ in range(8)]
+    expected = [predictor(picture)["boxes"] for picture in pictures]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(predictor, pictures * 10))
+    for one, boxes in zip(found, expected * 10, strict=True):
+        np.testing.assert_array_equal(one["boxes"], boxes)
 
 
 def test_resizes_are_of_the_kind_that_every_runtime_takes_alike(file_of):
