@@ -157,15 +157,24 @@ def failure(what: str, error: Exception) -> UserError:
 
 @contextlib.contextmanager
 def bucket_errors() -> Iterator[None]:
-    """Turns what a bucket that does not answer raises into a sentence, wherever it is met.
+    """Turns what a place that is no disk raises into a sentence, wherever it is met.
 
     Raises:
-      StorageError: the error's own words, which name the file.
+      StorageError: a bucket does not answer; the error's own words, which name the file.
+      UserError: it is none of Google's, such as s3:// or https://.
     """
     try:
         yield
-    except UNAVAILABLE as error:
-        if "gs://" not in error.message:  # another worker is gone, or the TPU
+    except tf.errors.UnimplementedError as error:
+        if "File system scheme" not in error.message:
+            raise
+        raise UserError(
+            f"edet reads and writes on disks and in gs:// ({reason(error)}); copy it to one of "
+            "these."
+        ) from error
+    except (*UNAVAILABLE, tf.errors.FailedPreconditionError) as error:
+        # Without either, another worker is gone, or the TPU.
+        if not any(word in error.message for word in ("gs://", "libcurl")):
             raise
         words = " ".join(error.message.split())
         raise StorageError(f"a bucket does not answer ({words}); try again later.") from error

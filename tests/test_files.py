@@ -142,6 +142,13 @@ def test_a_bucket_that_does_not_answer_is_a_sentence_wherever_it_is_met():
         raise tf.errors.AbortedError(None, None, words)
     with pytest.raises(tf.errors.UnavailableError), bucket_errors():
         raise tf.errors.UnavailableError(None, None, "Socket closed")  # of another worker
+    words = "Error executing an HTTP request: libcurl code 6"
+    with pytest.raises(StorageError, match="does not answer"), bucket_errors():
+        raise tf.errors.FailedPreconditionError(None, None, words)
+    with pytest.raises(tf.errors.FailedPreconditionError), bucket_errors():
+        raise tf.errors.FailedPreconditionError(None, None, "a variable has no value")
+    with pytest.raises(tf.errors.UnimplementedError), bucket_errors():
+        raise tf.errors.UnimplementedError(None, None, "an operation that is not there")
 
 
 def test_a_folder_that_is_not_there_holds_nothing(tmp_path):

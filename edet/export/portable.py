@@ -82,7 +82,7 @@ def outputs_of(config: Config) -> dict[str, str]:
         if model.segments:
             raise UserError(
                 "export.outputs is mediapipe, whose ObjectDetector takes boxes alone, but "
-                "model.heads has segmentation; add --set model.heads=[detection]."
+                "model.heads has segmentation; train a network with model.heads=[detection]."
             )
         return OUTPUTS[wanted]
     found = OUTPUTS[wanted] if model.detects else {}

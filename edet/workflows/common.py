@@ -85,9 +85,20 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 
 def load_network(config: Config, weights: str) -> keras.Model:
-    """Builds the network of a configuration with weights of a workdir or checkpoint."""
+    """Builds the network of a configuration with weights of a workdir or checkpoint.
+
+    Raises:
+      UserError: they are of another network, so that a part of this one would be untrained.
+    """
     network = build_network(config.model)
-    console.print(str(load_weights(network, weights)), highlight=False, markup=False)
+    report = load_weights(network, weights)
+    console.print(str(report), highlight=False, markup=False)
+    if report.reinitialized:
+        raise UserError(
+            f"{weights} has no values for {len(report.reinitialized)} of the network's variables, "
+            f"such as {report.reinitialized[0]}, so what it finds would mean nothing: leave out "
+            "settings of model that it was not trained with, or train with them."
+        )
     return network
 
 

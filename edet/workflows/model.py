@@ -14,6 +14,7 @@ import tensorflow as tf
 from edet.config.schema import Config, replace
 from edet.errors import UserError
 from edet.export.exported import is_exported
+from edet.files import bucket_errors
 from edet.inference.predictor import Images
 from edet.inference.run import look_with
 from edet.runtime.devices import make_strategy
@@ -55,6 +56,7 @@ class Model:
         """Looks at a batch of pictures at once; as `edet.Detector`."""
         return self.predictor(images)
 
+    @bucket_errors()
     def predict(
         self, pictures: Picture | Sequence[Picture], batch_size: int | None = None
     ) -> Predictions:
@@ -76,18 +78,21 @@ class Model:
           UserError: a path matches nothing, or an array or bytes are no picture.
         """
         size = self.config.data.eval_batch_size if batch_size is None else batch_size
-        if not isinstance(size, int) or size < 1:
+        if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
             raise UserError(f"batch_size is {size!r}; give a whole number of 1 or more.")
-        look = self._look(size)
+        look = self._look(int(size))
         return predict_pictures(self.predictor, look, pictures)
 
+    @bucket_errors()
     def evaluate(
-        self, records: str | os.PathLike = "", workdir: str | os.PathLike = ""
+        self,
+        records: str | os.PathLike | Sequence[str | os.PathLike] = "",
+        workdir: str | os.PathLike = "",
     ) -> dict[str, Any]:
         """Evaluates on records, as `--mode=eval`.
 
         Args:
-          records: glob of TFRecord shards; by default `data.eval_records`.
+          records: glob of TFRecord shards, or several; by default `data.eval_records`.
           workdir: where to write eval.json and pictures; "" writes nothing.
 
         Returns:
@@ -97,9 +102,12 @@ class Model:
         Raises:
           UserError: the records are at fault.
         """
-        data = {"eval_records": _path(records) or self.config.data.eval_records}
+        is_one = isinstance(records, str | os.PathLike)
+        globs = _path(records) if is_one else tuple(map(_path, records))
+        data = {"eval_records": globs or self.config.data.eval_records}
         return evaluate_predictor(replace(self.config, data=data), _path(workdir), self.predictor)
 
+    @bucket_errors()
     def export(self, output: str = "", pictures: str | Sequence[str] = (), **settings: Any) -> str:
         """Writes a file for another runtime, as `--mode=export`.
 
@@ -139,6 +147,7 @@ def _path(path: str | os.PathLike) -> str:
     return os.path.expanduser(os.fspath(path))
 
 
+@bucket_errors()
 def load(source: str, overrides: str | Sequence[str] = ()) -> Model:
     """Loads a trained detector.
 
@@ -157,6 +166,7 @@ def load(source: str, overrides: str | Sequence[str] = ()) -> Model:
     return Model(source, run_config("", None, None, overrides, weights=source))
 
 
+@bucket_errors()
 def train(
     config: Config, workdir: str, strategy: str | tf.distribute.Strategy = "auto",
     evaluate: bool = False,

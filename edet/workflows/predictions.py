@@ -7,6 +7,7 @@ import functools
 import itertools
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -140,8 +141,13 @@ class Predictions(Sequence):
     def __init__(self, found: Iterator[Prediction], failed: dict[str, str]):
         self._found, self._known, self.failed = found, [], failed
         self._stopped: BaseException | None = None
+        self._in_use = threading.Lock()  # one thread looks on at a time
 
     def _has(self, place: float) -> bool:
+        with self._in_use:
+            return self._look_on(place)
+
+    def _look_on(self, place: float) -> bool:
         while len(self._known) <= place:
             if self._stopped:  # its rest cannot be had, and it must not pass for the whole
                 raise UserError(
@@ -237,7 +243,8 @@ def _sources(
         picture = os.fspath(picture) if isinstance(picture, os.PathLike) else picture
         if not isinstance(picture, str):
             image = picture_of(picture, place, white_level).numpy()
-            yield lambda image=image: iter([_Frame("", None, image, lambda: image)])
+            read = functools.partial(np.asarray, image)
+            yield lambda image=image, read=read: iter([_Frame("", None, image, read)])
             continue
         found = find_inputs([picture])
         for path in found.pictures:
@@ -252,7 +259,7 @@ def _picture_of(path: str, white_level: int, failed: dict[str, str]) -> Iterator
     except UserError as error:
         failed[path] = str(error)
         return
-    yield _Frame(path, None, image, lambda: _read_again(path, white_level))
+    yield _Frame(path, None, image, functools.partial(_read_again, path, white_level))
 
 
 def _read_again(path: str, white_level: int) -> np.ndarray:
@@ -262,6 +269,15 @@ def _read_again(path: str, white_level: int) -> np.ndarray:
         raise error if path in str(error) else UserError(f"{path} {error}") from error
 
 
+def _frame_again(path: str, number: int) -> np.ndarray:
+    try:
+        for frame in itertools.islice(video.Video(path), number, None):
+            return frame.image
+    except UserError as error:
+        raise UserError(f"{path} {error}") from error
+    raise UserError(f"{path} has no frame {number} any more.")
+
+
 def _frames_of(path: str, failed: dict[str, str]) -> Iterator[_Frame]:
     if not video.is_available():
         failed[path] = video.INSTALL
@@ -269,8 +285,8 @@ def _frames_of(path: str, failed: dict[str, str]) -> Iterator[_Frame]:
     try:
         source = video.Video(path)
         for number, frame in enumerate(source):
-            again = itertools.islice(video.Video(path), number, None)
-            yield _Frame(path, number, frame.image, lambda again=again: next(again).image)
+            read = functools.partial(_frame_again, path, number)
+            yield _Frame(path, number, frame.image, read)
     except UserError as error:
         failed[path] = str(error)
         return

@@ -1,8 +1,10 @@
 """A loaded model as one object: what it predicts, evaluates, exports and trains."""
 
+import concurrent.futures
 import io
 import json
 import pathlib
+import pickle
 import shutil
 import sys
 import types
@@ -105,7 +107,7 @@ def test_what_is_no_picture_is_refused_at_once(model, pictures, why):
         model.predict(pictures)
 
 
-@pytest.mark.parametrize("size", [0, -1, 1.5, "4"])
+@pytest.mark.parametrize("size", [0, -1, 1.5, "4", True])
 def test_a_batch_is_a_whole_number_of_pictures(model, size):
     with pytest.raises(UserError, match="batch_size is"):
         model.predict(PIXELS, batch_size=size)
@@ -142,6 +144,43 @@ def test_a_stopped_prediction_never_passes_for_a_whole_one(model, monkeypatch):
             ask(found)
 
 
+def test_predictions_travel_to_another_process_with_their_pictures(model, picture):
+    for given, frame in ((picture, PIXELS), (PIXELS[::-1], PIXELS[::-1])):
+        (found,) = pickle.loads(pickle.dumps(list(model.predict(given))))
+        np.testing.assert_array_equal(found.image, frame)
+
+
+def test_a_frame_is_the_same_whenever_it_is_asked_for(model, tmp_path):
+    """Frame k is grey 40 k."""
+    av = pytest.importorskip("av")
+    path = str(tmp_path / "clip.mp4")
+    with av.open(path, "w") as container:
+        stream = container.add_stream("h264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for k in range(6):
+            grey = np.full((48, 64, 3), 40 * k, "uint8")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode(None))
+    found = list(model.predict(path))
+    for _ in range(2):
+        greys = [found[k].image.mean() for k in (4, 1, 5)]
+        np.testing.assert_allclose(greys, [160, 40, 200], atol=5)
+
+
+def test_several_threads_share_one_prediction(model):
+    found = model.predict([PIXELS] * 12, batch_size=1)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda _: sum(1 for _ in found), range(4)))
+    assert counts == [12] * 4
+
+
+@pytest.mark.parametrize("path", ["https://example.invalid/a.jpg", "s3://bucket/a.jpg"])
+def test_a_place_that_tensorflow_does_not_know_is_named(model, path):
+    for ask in (model.predict, model.evaluate, edet.load):
+        with pytest.raises(UserError, match=f"on disks and in gs://.*{path[:2]}"):
+            ask(path)
+
+
 def test_what_a_file_does_otherwise_than_it_is_asked_is_said(saved_model, capsys):
     model = edet.load(saved_model, ["model.white_level=4095", "model.labels={1: x, 2: y, 3: z}"])
     said = " ".join(capsys.readouterr().out.split())
@@ -162,7 +201,7 @@ def test_a_damaged_card_of_a_saved_model_is_named(saved_model, tmp_path, content
 
 def test_pixels_of_a_network_with_both_heads_are_no_matter_for_mediapipe():
     both = replace(CONFIG, model={"heads": ("detection", "segmentation")})
-    with pytest.raises(UserError, match=r"add --set model.heads=\[detection\]"):
+    with pytest.raises(UserError, match=r"train a network with model.heads=\[detection\]"):
         outputs_of(replace(both, export={"format": "litert", "outputs": "mediapipe"}))
 
 
@@ -217,10 +256,12 @@ def test_a_workdir_predicts_as_its_network_evaluates_and_exports(network, tmp_pa
     save_config(CONFIG, str(tmp_path / "config.yaml"))
     Checkpoints(Workdir(str(tmp_path)), TrainingVariables(network), 1).save()
     write_records(SyntheticSet(3, 64), str(tmp_path / "val"), num_shards=1)
+    with pytest.raises(UserError, match="no values for 2 of the network's variables.*class"):
+        edet.load(str(tmp_path), "model.labels={1: x}")  # the last layer would be random
     model = edet.load(str(tmp_path))
     (expected,) = Detector(network, CONFIG)([PIXELS])["scores"]
     np.testing.assert_allclose(model.predict(PIXELS)[0].scores, expected[expected > 0], atol=1e-6)
-    result = model.evaluate(f"{tmp_path}/val-*", workdir=str(tmp_path))
+    result = model.evaluate([tmp_path / "val-*"], workdir=str(tmp_path))
     assert 0 <= result["metrics"]["AP"] <= 1
     assert json.loads((tmp_path / "eval.json").read_text())["metrics"] == result["metrics"]
     with pytest.raises(UserError, match="is the workdir itself"):
