@@ -30,6 +30,7 @@ _VOC = (
     "person,pottedplant,sheep,sofa,train,tvmonitor"
 )
 BACKGROUND = "background"
+LARGEST_ID = 2**31 - 1
 NAMED_LABELS: dict[str, dict[int, str]] = {
     key: dict(enumerate(names.split(","), start=1))
     for key, names in {"coco": _COCO, "voc": _VOC}.items()
@@ -74,6 +75,11 @@ def read_labels(value: Any) -> dict[int, str]:
     for class_id, name in value.items():
         if not isinstance(class_id, int) or isinstance(class_id, bool):
             raise ConfigError(f"{source} has the id {class_id!r}; ids are whole numbers.")
+        if abs(class_id) > LARGEST_ID:
+            raise ConfigError(
+                f"{source} has the id {class_id}; ids lie within {LARGEST_ID}, for 32 bits hold "
+                "them in TensorFlow's files; number the classes anew."
+            )
         if name is not None and not isinstance(name, str):  # no is False, and 12:30 is 750
             raise ConfigError(
                 f"label {class_id} of {source} is {name!r}, which YAML does not take for text; "

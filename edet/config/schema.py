@@ -379,7 +379,8 @@ _TILE_ADVICE = "give [height, width] in pixels of the picture, or [0, 0] for no 
 class DetectConfig:
     """From logits and deltas to detections."""
 
-    max_detections: Count = 100  # per image (COCO's protocol)
+    # Per image (COCO's protocol); each takes a step of suppression.
+    max_detections: Annotated[Count, Field(le=10_000)] = 100
     # Candidates (anchor, class) that enter suppression; 0 takes each anchor with its best class,
     # which is what the reference's export does. Its evaluation takes 5000.
     pre_nms_top_k: WholeNumber = 5000

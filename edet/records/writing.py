@@ -24,6 +24,7 @@ import tensorflow as tf
 import yaml
 
 from edet.ahead import in_order
+from edet.config.labels import read_labels
 from edet.errors import UserError
 from edet.files import read_text, write_json, write_text, written_aside
 from edet.ownership import lock_beside, owned
@@ -88,6 +89,7 @@ def write_records(
     num_images = len(source)
     if not num_images:
         raise nothing_read(source, output)
+    read_labels(source.labels)  # before hours of work that no training would take
     if num_shards > num_images or num_shards < 0:
         raise UserError(
             f"--num_shards is {num_shards} for {num_images} images; give 1 to {num_images}, or 0 "

@@ -155,6 +155,13 @@ def test_an_impossible_number_of_shards_is_refused(tmp_path, num_shards):
         write_records(example_set(3), str(tmp_path / "train"), num_shards)
 
 
+def test_an_id_that_no_training_takes_is_refused_before_the_work(tmp_path):
+    source = ExampleSet(example_set(1).examples, {3_000_000_000: "cat"})
+    with pytest.raises(UserError, match="has the id 3000000000; ids lie within 2147483647"):
+        write_records(source, str(tmp_path / "train"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_to_write_is_an_error_with_a_report(tmp_path):
     with pytest.raises(UserError, match="there are no images"):
         write_records(ExampleSet([], LABELS), str(tmp_path / "train"))
