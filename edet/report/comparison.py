@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from edet.config.loading import differences
+from edet.config.loading import flat_settings
 from edet.errors import UserError, refuse_malformed
 from edet.evaluation.errors import CORRECT, UNCOUNTED
 from edet.evaluation.report import percent
@@ -71,17 +71,32 @@ def _page(runs: list[Workdir], results: list[dict[str, Any]], data: list[dict[st
     embedded["comparison-data"] = json.dumps({"a": data[0], "b": data[1], "images": images})
     metrics, classes = ([one[key] for one in results] for key in ("metrics", "per_class"))
     costs = [{k: v["AP50 points"] / 100 for k, v in one["errors"].items()} for one in results]
-    with_config = all(run.has_config() for run in runs)
-    changed = differences(runs[0].config(), runs[1].config()) if with_config else []
     notes = _notes(data, len(images), others) + _lone_classes(names, classes)
+    pairs = zip(names, results, strict=True)
+    notes += [
+        f"The numbers of {name} are those of {r['file']}." for name, r in pairs if "file" in r
+    ]
     return render(
         "compare.html", title=f"{first} and {second}", subtitle="", watched=False, names=names,
         sections={"numbers": True, "pictures": True}, embedded=embedded, strips=strips,
         notes=notes, metrics=_rows(*metrics), errors=_rows(*costs),
         classes=sorted(_rows(*classes), key=lambda row: -abs(_number(row[3])))[:_LARGEST],
-        settings=[(key, str(old), str(new)) for key, old, new in changed],
+        settings=_changed(runs, results),
         thresholds=[f"{one['best']['score']:.2f}" for one in data],
     )  # fmt: skip
+
+
+def _changed(runs: list[Workdir], results: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Returns the settings that differ: of the runs, and those that they were evaluated with."""
+    own = [flat_settings(run.config()) if run.has_config() else {} for run in runs]
+    for settings, result in zip(own, results, strict=True):
+        settings |= {f"detect.{key}": value for key, value in result.get("detect", {}).items()}
+    first, second = own
+    return [
+        (key, str(first[key]), str(value))
+        for key, value in second.items()
+        if key in first and first[key] != value
+    ]
 
 
 def _names(paths: list[str]) -> list[str]:

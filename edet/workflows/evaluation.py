@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from edet.config.schema import Config
+from edet.config.sizes import as_dict
 from edet.evaluation.coco import CocoEvaluator
 from edet.evaluation.coco_format import parse_image_id, write_detections
 from edet.evaluation.diagnosis import diagnose
@@ -233,6 +234,7 @@ class Evaluation:
         matches = match(dataset, detections, floor)
         data = evaluation_data(dataset, matches, result, threshold)
         entries = {**result.as_dict(), "diagnosis": reasons, **numbers(data)}
+        entries["detect"] = as_dict(self._config)["detect"]
         if self._workdir:
             self._save_section(data)
             write_json(self._workdir.result_file("eval"), extra | entries)

@@ -106,6 +106,23 @@ def test_classes_of_one_run_alone_are_shown_and_named(runs, tmp_path):
     assert row.count("<td>–</td>") == 2  # the other run's AP, and the change
 
 
+def test_what_was_evaluated_otherwise_is_named(runs, tmp_path):
+    """An exported file in place of the checkpoint, with another threshold."""
+    folder, *_ = runs
+    results = json.loads((folder / "a" / "eval.json").read_text())
+    thresholds = {"b": 0.001, "c": 0.5}
+    for run, file in (("b", None), ("c", "model.tflite")):
+        shutil.copytree(folder / "a", tmp_path / run)
+        own = {"detect": {"score_threshold": thresholds[run], "tile": [0, 0]}}
+        own |= {"file": file} if file else {}
+        (tmp_path / run / "eval.json").write_text(json.dumps(results | own))
+    page = " ".join(compare(str(tmp_path / "b"), str(tmp_path / "c")).split())
+    assert "The numbers of c are those of model.tflite." in page
+    assert "The numbers of b" not in page
+    row = page[page.index("detect.score_threshold") :].partition("</tr>")[0]
+    assert "0.001" in row and "0.5" in row and "detect.tile" not in page
+
+
 @pytest.mark.parametrize("name", ["eval.json", "report/evaluation.json"])
 @pytest.mark.parametrize("content", ["{}", "[1]", "null", '{"metrics": 5}'])
 def test_a_damaged_evaluation_is_named(runs, tmp_path, name, content):
