@@ -18,7 +18,7 @@ from edet.errors import UserError
 from edet.export.serving_protos import PredictionLog, predict_request
 from edet.export.signature_session import SignatureSession
 from edet.export.signatures import Signature, signatures_of
-from edet.files import folder_aside, read_text, reason, write_json
+from edet.files import failure, folder_aside, read_text, reason, write_json
 from edet.ownership import lock_beside, owned
 
 _WARMUP = "tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
@@ -63,7 +63,7 @@ def export_saved_model(
             with folder_aside(target) as aside:
                 _write(network, config, aside, model_name=os.path.basename(folder.rstrip("/")))
     except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"cannot write the SavedModel in {folder}: {reason(error)}") from error
+        raise failure(f"cannot write the SavedModel in {folder}", error) from error
     return target
 
 

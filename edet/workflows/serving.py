@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -138,7 +139,7 @@ def export(
     summary = keep(workdir, "export", {wanted.format: path, "bytes": size})
     console.print(written, markup=False)
     if wanted.format == "web":
-        console.print(f"edet serve_web --folder={path} shows it", markup=False)
+        console.print(f"edet serve_web --folder={shlex.quote(path)} shows it", markup=False)
     if wanted.precision == "dynamic":
         _warn(
             "on x86 processors dynamic int8 is smaller than float32 but slower, 1.4 to 2 times; "

@@ -15,7 +15,7 @@ import yaml
 from tensorflow.core.protobuf import saved_model_pb2
 
 from edet.config.schema import Config, replace
-from edet.errors import UserError
+from edet.errors import StorageError, UserError
 from edet.export.exported import load_exported
 from edet.export.saved_model import export_saved_model
 from edet.export.serving_protos import PredictionLog, arrays_of
@@ -374,7 +374,7 @@ def test_an_export_that_fails_leaves_only_the_old_version(parts, tmp_path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("edet.export.saved_model._write_warmup", fail)
-    with pytest.raises(UserError, match="No space left on device"):
+    with pytest.raises(StorageError, match="No space left on device"):
         export_saved_model(*parts, str(folder))
     part, old = there
     assert part.startswith(".8.") and part.endswith(".part") and old == "7"
