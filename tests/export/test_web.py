@@ -100,6 +100,26 @@ def test_the_page_finds_in_a_photo_what_the_detector_finds(page, address, networ
     assert page.evaluate("[view.width, view.height]") == [640, 480]  # in the photo's own pixels
 
 
+def test_a_picture_above_what_canvases_hold_is_scaled_down(page, address, tmp_path):
+    path, pixels = picture_in(tmp_path)
+    opened(page, address).set_input_files("#file", path)
+    page.wait_for_function(FOUND)
+    small = page.evaluate("edet.found().rows[0]")
+    large = tmp_path / "large.png"
+    Image.fromarray(pixels.repeat(8, 0).repeat(8, 1)).save(large, compress_level=1)
+    page.set_input_files("#file", large)
+    page.wait_for_function("view.width === 4096 && view.height === 3072")
+    row = page.evaluate("edet.found().rows[0]")
+    assert row["id"] == small["id"]
+    np.testing.assert_allclose(row["score"], small["score"], atol=0.02)
+    np.testing.assert_allclose(row["box"], 8 * np.array(small["box"]), atol=32)
+    wide = tmp_path / "wide.png"
+    Image.new("RGB", (66_000, 8), "red").save(wide)  # wider than Chromium's canvases can be
+    page.set_input_files("#file", wide)
+    page.wait_for_function("view.width === 4096 && view.height === 1")
+    assert page.evaluate("view.getContext('2d').getImageData(4000, 0, 1, 1).data[0]") == 255
+
+
 def test_it_can_be_used_by_keyboard_alone(page, address, tmp_path):
     path, _ = picture_in(tmp_path)
     page.on("filechooser", lambda _: None)  # choosers are caught from here on, not some time later

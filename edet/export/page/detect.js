@@ -4,11 +4,14 @@
 const at = (id) => document.getElementById(id);
 const settings = JSON.parse(at("settings").textContent);
 const canvas = at("view");
-const source = document.createElement("canvas"); // the picture in its own pixels
+// Sides of what is drawn and detected in. Browsers draw larger canvases black without an error: those
+// of iPhones above 4096 x 4096 pixels in all. It is far more than a screen or a network's input has.
+const LARGEST = 4096;
+const source = document.createElement("canvas"); // the picture in its own pixels, or scaled down
 const pixelsOf = source.getContext("2d", { willReadFrequently: true });
 
 let card, model, Tensor;
-let shown = null; // what was found in the picture in `source`
+let shown = null; // what was found in the picture in `source`, boxes being in its own pixels
 let stream = null; // of the webcam while it is on
 
 function say(text, isProblem = false) {
@@ -104,8 +107,10 @@ function taps(count, length) {
   });
 }
 
-/** Detects in `source`; returns [{name, score, box: [ymin, xmin, ymax, xmax] in its pixels}]. */
-async function detect() {
+/** Detects in `source`; the rows are [{name, score, box: [ymin, xmin, ymax, xmax]}].
+
+Boxes are in the pixels of the picture, of which `source` has `scales` of y and x. */
+async function detect(scales) {
   const began = performance.now();
   const { pixels, sy, sx } = prepare();
   const input = new Tensor(pixels, card.input.shape);
@@ -121,10 +126,10 @@ async function detect() {
       name: card.labels[id] || `class ${id}`,
       id,
       score: values.scores[i],
-      box: Array.from(box, (value, k) => value / (k % 2 ? sx : sy)),
+      box: Array.from(box, (value, k) => value / (k % 2 ? sx : sy) / scales[k % 2]),
     };
   });
-  return { rows, network: done - ran, total: performance.now() - began };
+  return { rows, scales, network: done - ran, total: performance.now() - began };
 }
 
 function draw() {
@@ -141,7 +146,7 @@ function draw() {
   pen.font = `${7 * line}px system-ui, sans-serif`;
   pen.textBaseline = "top";
   for (const { name, id, score, box } of rows.toReversed()) { // the best on top
-    const [top, left, bottom, right] = box;
+    const [top, left, bottom, right] = box.map((value, k) => value * shown.scales[k % 2]);
     const text = `${name} ${score.toFixed(2)}`;
     const hue = (id * 137.5) % 360;
     pen.strokeStyle = `hsl(${hue} 90% 45%)`;
@@ -166,12 +171,13 @@ function draw() {
   say(`${what} of ${shown.rows.length} found, ${times}.`);
 }
 
-/** Puts what can be drawn into `source` and detects in it. */
+/** Puts what can be drawn into `source`, as large as it may be, and detects in it. */
 async function look(drawable, width, height) {
-  [source.width, source.height] = [width, height];
-  pixelsOf.drawImage(drawable, 0, 0);
+  const scale = Math.min(1, LARGEST / Math.max(width, height));
+  [source.width, source.height] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
+  pixelsOf.drawImage(drawable, 0, 0, source.width, source.height);
   at("hint").hidden = true;
-  shown = await detect();
+  shown = await detect([source.height / height, source.width / width]);
   draw();
 }
 
@@ -183,6 +189,7 @@ async function open(file) {
     const options = { colorSpaceConversion: "none", imageOrientation: "from-image" };
     const picture = await createImageBitmap(file, options);
     await look(picture, picture.width, picture.height);
+    picture.close(); // four bytes a pixel, which are collected late otherwise
   } catch (error) {
     say(`${file.name} cannot be shown: ${error.message}`, true);
   }
