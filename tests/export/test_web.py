@@ -120,6 +120,44 @@ def test_a_picture_above_what_canvases_hold_is_scaled_down(page, address, tmp_pa
     assert page.evaluate("view.getContext('2d').getImageData(4000, 0, 1, 1).data[0]") == 255
 
 
+def test_only_what_was_chosen_last_is_shown(page, address, tmp_path):
+    page.add_init_script(
+        """const decode = createImageBitmap;
+        globalThis.createImageBitmap = async (file, options) => {
+          if (file.name === "slow.png") await new Promise((go) => { globalThis.go = go; });
+          const picture = await decode(file, options);
+          const close = picture.close.bind(picture);
+          picture.close = () => { close(); document.body.dataset[file.name[0]] = "is over"; };
+          return picture;
+        }"""
+    )
+    Image.new("RGB", (64, 48)).save(tmp_path / "slow.png")
+    Image.new("RGB", (40, 30)).save(tmp_path / "next.png")
+    opened(page, address).set_input_files("#file", tmp_path / "slow.png")
+    page.set_input_files("#file", tmp_path / "next.png")
+    page.wait_for_selector("body[data-n]")
+    page.evaluate("go()")
+    page.wait_for_selector("body[data-s]")
+    assert page.evaluate("[view.width, view.height]") == [40, 30]
+
+
+def test_a_webcam_that_is_allowed_after_a_picture_was_chosen_is_turned_off(page, address, tmp_path):
+    page.add_init_script(
+        """navigator.mediaDevices.getUserMedia = async () => {
+          await new Promise((allow) => { globalThis.allow = allow; });
+          const stop = () => { document.body.dataset.off = ""; };
+          return { getTracks: () => [{ stop }] };
+        }"""
+    )
+    Image.new("RGB", (64, 48)).save(tmp_path / "x.png")
+    opened(page, address).click("#camera")
+    page.set_input_files("#file", tmp_path / "x.png")
+    page.wait_for_function(FOUND)
+    page.evaluate("allow()")
+    page.wait_for_selector("body[data-off]")
+    assert page.get_attribute("#camera", "aria-pressed") == "false"
+
+
 def test_it_can_be_used_by_keyboard_alone(page, address, tmp_path):
     path, _ = picture_in(tmp_path)
     page.on("filechooser", lambda _: None)  # choosers are caught from here on, not some time later

@@ -7,12 +7,13 @@ const canvas = at("view");
 // Sides of what is drawn and detected in. Browsers draw larger canvases black without an error: those
 // of iPhones above 4096 x 4096 pixels in all. It is far more than a screen or a network's input has.
 const LARGEST = 4096;
-const source = document.createElement("canvas"); // the picture in its own pixels, or scaled down
-const pixelsOf = source.getContext("2d", { willReadFrequently: true });
+const source = document.createElement("canvas"); // to read pixels from
+const reader = source.getContext("2d", { willReadFrequently: true });
 
 let card, model, Tensor;
-let shown = null; // what was found in the picture in `source`, boxes being in its own pixels
+let shown = null; // what `detect` found, with its picture
 let stream = null; // of the webcam while it is on
+let choices = 0; // how many there were of pictures and the webcam
 
 function say(text, isProblem = false) {
   at("status").textContent = text;
@@ -61,13 +62,19 @@ async function start() {
   document.body.dataset.ready = "";
 }
 
-/** Returns the pixels of `source` in the network input, and the scales of y and x.
+/** Returns the pixels of what can be drawn, scaled down where a side is above `LARGEST`. */
+function read(drawable, width, height) {
+  const scale = Math.min(1, LARGEST / Math.max(width, height));
+  [source.width, source.height] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
+  reader.drawImage(drawable, 0, 0, source.width, source.height);
+  return reader.getImageData(0, 0, source.width, source.height);
+}
+
+/** Returns the pixels of an image in the network input, and the scales of y and x.
 
 The arithmetic is float32's, as in Python: in some shapes the long side is one pixel short. */
-function prepare() {
+function prepare({ data: given, width: columns, height: rows }) {
   const [, height, width] = card.input.shape;
-  const { width: columns, height: rows } = source;
-  const given = pixelsOf.getImageData(0, 0, columns, rows).data;
   const f = Math.fround;
   let [sy, sx] = [f(height / rows), f(width / columns)];
   let [h, w] = [height, width];
@@ -107,12 +114,14 @@ function taps(count, length) {
   });
 }
 
-/** Detects in `source`; the rows are [{name, score, box: [ymin, xmin, ymax, xmax]}].
+/** Detects in what can be drawn; the rows are [{name, score, box: [ymin, xmin, ymax, xmax]}].
 
-Boxes are in the pixels of the picture, of which `source` has `scales` of y and x. */
-async function detect(scales) {
+Boxes are in the picture's own pixels; `scales` of y and x lead to those of `image`. */
+async function detect(drawable, width, height) {
   const began = performance.now();
-  const { pixels, sy, sx } = prepare();
+  const image = read(drawable, width, height);
+  const scales = [image.height / height, image.width / width];
+  const { pixels, sy, sx } = prepare(image);
   const input = new Tensor(pixels, card.input.shape);
   const ran = performance.now();
   const outputs = await model.run({ images: input });
@@ -129,7 +138,7 @@ async function detect(scales) {
       box: Array.from(box, (value, k) => value / (k % 2 ? sx : sy) / scales[k % 2]),
     };
   });
-  return { rows, scales, network: done - ran, total: performance.now() - began };
+  return { image, scales, rows, network: done - ran, total: performance.now() - began };
 }
 
 function draw() {
@@ -137,10 +146,10 @@ function draw() {
   at("least").textContent = least.toFixed(2);
   if (!shown) return;
   const rows = shown.rows.filter((row) => row.score >= least);
-  canvas.width = source.width;
-  canvas.height = source.height;
+  canvas.width = shown.image.width;
+  canvas.height = shown.image.height;
   const pen = canvas.getContext("2d");
-  pen.drawImage(source, 0, 0);
+  pen.putImageData(shown.image, 0, 0);
   const line = Math.max(2, Math.round(Math.max(canvas.width, canvas.height) / 300));
   pen.lineWidth = line;
   pen.font = `${7 * line}px system-ui, sans-serif`;
@@ -171,55 +180,60 @@ function draw() {
   say(`${what} of ${shown.rows.length} found, ${times}.`);
 }
 
-/** Puts what can be drawn into `source`, as large as it may be, and detects in it. */
-async function look(drawable, width, height) {
-  const scale = Math.min(1, LARGEST / Math.max(width, height));
-  [source.width, source.height] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
-  pixelsOf.drawImage(drawable, 0, 0, source.width, source.height);
+/** Ends what was chosen before; returns what tells whether nothing has been chosen since. */
+function choose() {
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = null;
+  at("camera").setAttribute("aria-pressed", "false");
+  const mine = ++choices;
+  return () => mine === choices;
+}
+
+/** Detects in what can be drawn, and shows it unless something else was chosen meanwhile. */
+async function look(isLast, drawable, width, height) {
+  const found = await detect(drawable, width, height);
+  if (!isLast()) return;
+  shown = found;
   at("hint").hidden = true;
-  shown = await detect([source.height / height, source.width / width]);
   draw();
 }
 
 async function open(file) {
   if (!file || !model) return;
-  stopCamera();
+  const isLast = choose();
   say(`Looking at ${file.name} …`);
   try {
     const options = { colorSpaceConversion: "none", imageOrientation: "from-image" };
     const picture = await createImageBitmap(file, options);
-    await look(picture, picture.width, picture.height);
+    if (isLast()) await look(isLast, picture, picture.width, picture.height);
     picture.close(); // four bytes a pixel, which are collected late otherwise
   } catch (error) {
-    say(`${file.name} cannot be shown: ${error.message}`, true);
+    if (isLast()) say(`${file.name} cannot be shown: ${error.message}`, true);
   }
 }
 
-function stopCamera() {
-  stream?.getTracks().forEach((track) => track.stop());
-  stream = null;
-  at("camera").setAttribute("aria-pressed", "false");
-}
-
 async function toggleCamera() {
-  if (stream) return stopCamera();
+  if (stream) return choose();
   if (!model) return;
   if (!navigator.mediaDevices?.getUserMedia) {
     say("This browser gives pages no webcam here; open the page over https or at 127.0.0.1.", true);
     return;
   }
+  const isLast = choose();
+  let given;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    given = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   } catch (error) {
-    say(`There is no webcam to use: ${error.message}`, true);
+    if (isLast()) say(`There is no webcam to use: ${error.message}`, true);
     return;
   }
+  if (!isLast()) return given.getTracks().forEach((track) => track.stop());
+  stream = given;
   at("camera").setAttribute("aria-pressed", "true");
-  const mine = stream;
-  const video = Object.assign(document.createElement("video"), { srcObject: mine, muted: true });
+  const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true });
   await video.play();
-  while (stream === mine) {
-    await look(video, video.videoWidth, video.videoHeight);
+  while (isLast()) {
+    await look(isLast, video, video.videoWidth, video.videoHeight);
     await new Promise(requestAnimationFrame);
   }
 }
