@@ -141,6 +141,24 @@ def test_only_what_was_chosen_last_is_shown(page, address, tmp_path):
     assert page.evaluate("[view.width, view.height]") == [40, 30]
 
 
+def test_a_file_can_be_chosen_again_after_another_was_dropped(page, address, tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "x.png")
+    opened(page, address).set_input_files("#file", tmp_path / "x.png")
+    page.wait_for_function("view.width === 64")
+    assert page.input_value("#file") == ""  # so no name stays beside the button
+    page.evaluate(
+        """async () => {
+          const picture = await new OffscreenCanvas(30, 20).getContext("2d").canvas.convertToBlob();
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([picture], "dropped.png"));
+          document.dispatchEvent(new DragEvent("drop", { dataTransfer }));
+        }"""
+    )
+    page.wait_for_function("view.width === 30")
+    page.set_input_files("#file", tmp_path / "x.png")
+    page.wait_for_function("view.width === 64")
+
+
 def test_a_webcam_that_is_allowed_after_a_picture_was_chosen_is_turned_off(page, address, tmp_path):
     page.add_init_script(
         """navigator.mediaDevices.getUserMedia = async () => {

@@ -238,7 +238,10 @@ async function toggleCamera() {
   }
 }
 
-at("file").addEventListener("change", (event) => open(event.target.files[0]));
+at("file").addEventListener("change", ({ target }) => {
+  open(target.files[0]);
+  target.value = ""; // or choosing the same file later, after another was dropped, changes nothing
+});
 at("camera").addEventListener("click", toggleCamera);
 at("threshold").addEventListener("input", draw);
 for (const kind of ["dragover", "dragleave", "drop"]) {
