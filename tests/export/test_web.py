@@ -176,6 +176,21 @@ def test_a_webcam_that_is_allowed_after_a_picture_was_chosen_is_turned_off(page,
     assert page.get_attribute("#camera", "aria-pressed") == "false"
 
 
+def test_a_long_name_leaves_scores_and_boxes_in_sight(page, address, tmp_path):
+    path, _ = picture_in(tmp_path)
+    page.set_viewport_size({"width": 400, "height": 800})
+    opened(page, address).set_input_files("#file", path)
+    page.wait_for_function(FOUND)
+    page.evaluate(
+        """edet.found().rows[0].name = "x".repeat(300);
+        threshold.dispatchEvent(new Event("input"))"""
+    )
+    assert page.inner_text("#found tr:first-child td:first-child") == "x" * 300
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    box = page.locator("#found tr:first-child td:last-child").bounding_box()
+    assert box["x"] + box["width"] <= 400
+
+
 def test_it_can_be_used_by_keyboard_alone(page, address, tmp_path):
     path, _ = picture_in(tmp_path)
     page.on("filechooser", lambda _: None)  # choosers are caught from here on, not some time later
