@@ -276,6 +276,14 @@ def test_by_default_the_page_asks_a_content_network_for_the_pinned_runtime(
     assert 'value="0.3"' in page
 
 
+@pytest.mark.parametrize("threshold", [0.33, 0.333])
+def test_the_slider_begins_at_the_threshold(threshold, page, network, without_a_model, tmp_path):
+    parts = parts_of(network, {"draw_threshold": threshold}, format="web")
+    export_web(*parts, str(tmp_path))
+    page.set_content((tmp_path / "index.html").read_text("utf-8"))
+    assert page.input_value("#threshold") == str(threshold)
+
+
 def test_another_runtime_is_refused_and_nothing_is_written(network, without_a_model, tmp_path):
     parts = parts_of(network, format="web", litert_js=str(tmp_path / "node_modules"))
     with pytest.raises(UserError, match=r"no node_modules with LiteRT.js .*npm install @litertjs"):
