@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from edet.config.labels import BACKGROUND
 from edet.errors import UserError
-from edet.evaluation.fonts import font_of
+from edet.evaluation.fonts import Letters
 from edet.evaluation.plots import MIN_SIDE, Row, save_page, scaled
 from edet.records.masks import IGNORED, color_map
 
@@ -61,11 +61,11 @@ def draw_overlay(
 
 def _legend(shown: dict[int, str], width: int) -> np.ndarray:
     """Returns white rows of coloured squares and names, as many as they need."""
-    font = ImageFont.truetype(font_of(shown.values()), max(12, round(width / 50)))
-    line = sum(font.getmetrics()) + 2
+    letters = Letters(shown.values(), max(12, round(width / 50)))
+    line = letters.height + 2
     places, x, y = [], _GAP, 2
     for value, name in shown.items():
-        length = line + math.ceil(font.getlength(name)) + 2 * _GAP
+        length = line + letters.width(name) + 2 * _GAP
         if x > _GAP and x + length > width:
             x, y = _GAP, y + line
         places.append((x, y, value, name))
@@ -76,7 +76,7 @@ def _legend(shown: dict[int, str], width: int) -> np.ndarray:
     for x, y, value, name in places:
         color = tuple(colors[value].tolist())
         draw.rectangle((x, y + 2, x + line - 6, y + line - 4), fill=color, outline="black")
-        draw.text((x + line, y), name, fill="black", font=font)
+        letters.write(draw, x + line, y, name, "black")
     return np.asarray(picture).reshape(-1, width, 3)
 
 

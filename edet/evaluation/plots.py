@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw
 
 from edet.errors import UserError
 from edet.evaluation.coco import EvaluationResult
-from edet.evaluation.fonts import font_of, set_fonts
+from edet.evaluation.fonts import Letters, set_fonts
 from edet.files import write_bytes
 from edet.image.files import save_png
 
@@ -79,10 +79,10 @@ def draw_boxes(
     for i, box in visible:
         draw.rectangle(box, outline=colors[names[i]], width=line)
     # Labels come after all boxes, so that no line crosses a word.
-    font = ImageFont.truetype(font_of([*classes, *names]), max(12, round(max(image.shape) / 50)))
+    letters = Letters([*classes, *names], max(12, round(max(image.shape) / 50)))
     for i, box in visible:
         percent = "" if scores is None else f" {100 * scores[i]:.0f}%"
-        _draw_label(draw, box, f"{names[i]}{percent}".strip(), colors[names[i]], font)
+        _draw_label(draw, box, f"{names[i]}{percent}".strip(), colors[names[i]], letters)
     return np.asarray(picture)
 
 
@@ -155,10 +155,10 @@ def _draw_row(row: Row) -> np.ndarray:
     header = 24
     height = max(len(panel) for panel in row.panels.values()) + header + _GAP
     drawn = Image.new("RGB", (2 * PANEL_SIDE + 3 * _GAP, height), "white")
-    draw, font = ImageDraw.Draw(drawn), ImageFont.truetype(font_of([row.title, *row.panels]), 13)
+    draw, letters = ImageDraw.Draw(drawn), Letters([row.title, *row.panels], 13)
     for column, (caption, panel) in enumerate(row.panels.items()):
         left = _GAP + column * (PANEL_SIDE + _GAP)
-        draw.text((left, 4), f"{row.title}: {caption}", fill="black", font=font)
+        letters.write(draw, left, 4, f"{row.title}: {caption}", "black")
         drawn.paste(Image.fromarray(panel), (left, header))
     return np.asarray(drawn)
 
@@ -294,20 +294,19 @@ def _draw_label(
     box: tuple[int, int, int, int],
     text: str,
     color: str,
-    font: ImageFont.FreeTypeFont,
+    letters: Letters,
 ) -> None:
     """Writes above the box, or inside it at the upper edge of the image, never past an edge."""
     if not text:
         return
     pad = 2
-    height = sum(font.getmetrics()) + 2 * pad
-    width = math.ceil(font.getlength(text)) + 2 * pad
+    height, width = letters.height + 2 * pad, letters.width(text) + 2 * pad
     left = max(0, min(box[0], draw.im.size[0] - width))
     top = max(0, min(box[1] - height, draw.im.size[1] - height))
     draw.rectangle((left, top, left + width - 1, top + height - 1), fill=color)
     luminance = np.dot(ImageColor.getrgb(color), (0.299, 0.587, 0.114))
     ink = "black" if luminance > 100 else "white"
-    draw.text((left + pad, top + pad), text, fill=ink, font=font)
+    letters.write(draw, left + pad, top + pad, text, ink)
 
 
 def _colors(names: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
@@ -333,6 +332,6 @@ def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 100) -> None
     buffer = io.BytesIO()
     set_fonts(figure)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # said by `font_of`, once
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # said by `fonts_of`, once
         figure.savefig(buffer, format="png", dpi=dpi)
     write_bytes(path, buffer.getvalue())
