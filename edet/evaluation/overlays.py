@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw
 from edet.config.labels import BACKGROUND
 from edet.errors import UserError
 from edet.evaluation.fonts import Letters
-from edet.evaluation.plots import MIN_SIDE, Row, save_page, scaled
+from edet.evaluation.pages import Row, save_page, scaled
+from edet.evaluation.plots import MIN_SIDE
 from edet.records.masks import IGNORED, color_map
 
 _OPACITY = 0.55

@@ -13,7 +13,6 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,16 +22,13 @@ from PIL import Image, ImageColor, ImageDraw
 from edet.errors import UserError
 from edet.evaluation.coco import EvaluationResult
 from edet.evaluation.fonts import Letters, set_fonts
+from edet.evaluation.pages import PANEL_SIDE, Row, save_page, scaled
 from edet.files import write_bytes
-from edet.image.files import save_png
 
 # Okabe and Ito's palette without black: its colours differ for every kind of colour vision.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 
 MIN_SIDE = 320  # a smaller image is enlarged by a whole factor, or a word would cover it
-
-PANEL_SIDE = 480  # longer side of one image in a gallery, in pixels
-_GAP = 8
 
 
 def draw_boxes(
@@ -123,44 +119,6 @@ def _gallery_row(picture: Picture, classes: Sequence[str]) -> Row:
         small, np.asarray(picture.boxes) * scale, picture.names, picture.scores, classes
     )
     return Row(picture.title, {"ground truth": truth, picture.caption: found})
-
-
-class Row(NamedTuple):
-    """One picture of a page: drawings of it side by side, each below its caption."""
-
-    title: str
-    panels: dict[str, np.ndarray]  # {caption: uint8 [H, W, 3]}, of PANEL_SIDE
-
-
-def scaled(image: np.ndarray, method: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
-    """Returns a picture or mask with PANEL_SIDE as its longer side."""
-    scale = PANEL_SIDE / max(image.shape[:2])
-    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    return np.asarray(Image.fromarray(image).resize((width, height), method))
-
-
-def save_page(rows: Iterable[Row], path: str | os.PathLike) -> None:
-    """Writes rows of two panels below each other as one PNG.
-
-    Raises:
-      UserError: there is no row, or the file cannot be written.
-    """
-    drawn = [_draw_row(row) for row in rows]
-    if not drawn:
-        raise UserError(f"there is no picture for {os.fspath(path)}; the data holds no image.")
-    save_png(np.concatenate(drawn), path)
-
-
-def _draw_row(row: Row) -> np.ndarray:
-    header = 24
-    height = max(len(panel) for panel in row.panels.values()) + header + _GAP
-    drawn = Image.new("RGB", (2 * PANEL_SIDE + 3 * _GAP, height), "white")
-    draw, letters = ImageDraw.Draw(drawn), Letters([row.title, *row.panels], 13)
-    for column, (caption, panel) in enumerate(row.panels.items()):
-        left = _GAP + column * (PANEL_SIDE + _GAP)
-        letters.write(draw, left, 4, f"{row.title}: {caption}", "black")
-        drawn.paste(Image.fromarray(panel), (left, header))
-    return np.asarray(drawn)
 
 
 def plot_confusion_matrix(

@@ -18,7 +18,8 @@ from edet.dataset_check.check import CheckedImage, CheckedSet, read_image, read_
 from edet.dataset_check.near_duplicates import Pair
 from edet.dataset_check.report import DataReport, report_on
 from edet.errors import UserError
-from edet.evaluation.plots import Picture, Row, save_gallery, save_page, scaled
+from edet.evaluation.pages import Row, save_page, scaled
+from edet.evaluation.plots import Picture, save_gallery
 from edet.files import find_files
 from edet.geometry.boxes import yxyx_to_xywh
 from edet.input.pipeline import make_train_dataset

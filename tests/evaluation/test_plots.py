@@ -12,10 +12,10 @@ from edet.errors import UserError
 from edet.evaluation import plots
 from edet.evaluation.coco import CocoEvaluator
 from edet.evaluation.coco_format import GroundTruth
+from edet.evaluation.pages import PANEL_SIDE
 from edet.evaluation.plots import (
     MIN_SIDE,
     PALETTE,
-    PANEL_SIDE,
     Picture,
     draw_boxes,
     plot_confusion_matrix,
