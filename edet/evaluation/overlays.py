@@ -5,7 +5,6 @@ Shapes: H, W pixels of a picture.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from edet.config.labels import BACKGROUND
 from edet.errors import UserError
 from edet.evaluation.fonts import Letters
 from edet.evaluation.pages import Row, save_page, scaled
-from edet.evaluation.plots import MIN_SIDE
+from edet.evaluation.plots import drawing_side, enlarged
 from edet.records.masks import IGNORED, color_map
 
 _OPACITY = 0.55
@@ -52,17 +51,16 @@ def draw_overlay(
     plain = [v for v, name in labels.items() if name == BACKGROUND] + [IGNORED]
     tint = color_map()[mask]
     opacity = np.where(np.isin(mask, plain), 0.0, _OPACITY)[..., None]
-    drawn = np.rint(image * (1 - opacity) + tint * opacity).astype(np.uint8)
-    factor = math.ceil(MIN_SIDE / max(mask.shape))
-    drawn = drawn.repeat(factor, axis=0).repeat(factor, axis=1)
+    drawn = enlarged(np.rint(image * (1 - opacity) + tint * opacity).astype(np.uint8))
     found = labels if shows_all else np.unique(mask).tolist()
     shown = {v: labels.get(v, str(v)) for v in found if v not in plain}
-    return np.concatenate([drawn, _legend(shown, drawn.shape[1])])
+    return np.concatenate([drawn, _legend(shown, drawn)])
 
 
-def _legend(shown: dict[int, str], width: int) -> np.ndarray:
-    """Returns white rows of coloured squares and names, as many as they need."""
-    letters = Letters(shown.values(), max(12, round(width / 50)))
+def _legend(shown: dict[int, str], drawn: np.ndarray) -> np.ndarray:
+    """Returns white rows of coloured squares and names, as many as they need below a picture."""
+    width = drawn.shape[1]
+    letters = Letters(shown.values(), max(12, round(min(width, drawing_side(drawn)) / 50)))
     line = letters.height + 2
     places, x, y = [], _GAP, 2
     for value, name in shown.items():

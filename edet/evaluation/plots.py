@@ -64,22 +64,37 @@ def draw_boxes(
             f"cannot draw {len(boxes)} boxes with {len(names)} names and "
             f"{'no' if scores is None else len(scores)} scores; each box needs its own."
         )
-    factor = math.ceil(MIN_SIDE / max(image.shape))
-    image, boxes = image.repeat(factor, axis=0).repeat(factor, axis=1), boxes * factor
+    given, image = image, enlarged(image)
+    boxes = boxes * (len(image) // len(given))
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     order = range(len(boxes)) if scores is None else np.argsort(scores, kind="stable")
     visible = [(i, box) for i in order if (box := _clipped(boxes[i], image.shape))]
     colors = _colors(names, classes)
-    line = max(2, round(max(image.shape) / 400))
+    line = max(2, round(drawing_side(image) / 400))
     for i, box in visible:
         draw.rectangle(box, outline=colors[names[i]], width=line)
     # Labels come after all boxes, so that no line crosses a word.
-    letters = Letters([*classes, *names], max(12, round(max(image.shape) / 50)))
+    letters = Letters([*classes, *names], max(12, round(drawing_side(image) / 50)))
     for i, box in visible:
         percent = "" if scores is None else f" {100 * scores[i]:.0f}%"
         _draw_label(draw, box, f"{names[i]}{percent}".strip(), colors[names[i]], letters)
     return np.asarray(picture)
+
+
+def enlarged(image: np.ndarray) -> np.ndarray:
+    """Returns a picture, [H, W] or [H, W, 3], by a whole factor as large as MIN_SIDE asks for."""
+    factor = math.ceil(MIN_SIDE / max(image.shape[:2]))
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def drawing_side(image: np.ndarray) -> int:
+    """Returns the pixels that lines and letters go by: the longer side, or less of an oblong one.
+
+    By the longer side of a panorama, they would be larger than what is on it.
+    """
+    height, width = image.shape[:2]
+    return min(max(height, width), 2 * min(height, width))
 
 
 @dataclass(frozen=True, eq=False)

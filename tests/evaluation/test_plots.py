@@ -107,6 +107,18 @@ def test_a_small_image_is_enlarged_by_a_whole_factor():
     assert drawn.shape == (220, 330, 3)
     assert max(drawn.shape) >= MIN_SIDE
     np.testing.assert_array_equal(drawn[::11, ::11], image)
+    assert draw_boxes(image[:1, :1], np.zeros((0, 4)), []).shape == (320, 320, 3)
+
+
+def test_lines_and_letters_of_a_panorama_go_by_its_shorter_side():
+    """Two boxes of 40 x 60 pixels with labels of letters 12 pixels high, within 80 each way."""
+    boxes = np.array([[10, 1000, 50, 1060], [10, 20000, 50, 20060]])
+    for turned in (False, True):
+        panorama = gray(38400, 64) if turned else gray(64, 38400)
+        places = boxes[:, [1, 0, 3, 2]] if turned else boxes
+        is_drawn = (draw_boxes(panorama, places, ["cat", "dog"], [0.9, 0.5]) != 128).any(axis=-1)
+        assert is_drawn.any(axis=turned * 1).sum() <= 2 * 80
+        assert is_drawn.sum() < 2 * 80 * 60
 
 
 def test_the_best_detection_is_on_top():

@@ -104,6 +104,12 @@ def test_an_overlay_tints_classes_only_and_names_them_below():
     assert plain.shape == image.shape  # nothing to name
 
 
+def test_the_legend_of_a_panorama_is_no_higher_than_a_line_of_small_letters():
+    mask = np.full((64, 38400), 9, np.uint8)
+    drawn = draw_overlay(np.zeros((64, 38400, 3), np.uint8), mask, LABELS)
+    assert 64 + 14 <= len(drawn) <= 64 + 24
+
+
 def test_a_mask_of_another_size_is_not_drawn():
     with pytest.raises(UserError, match="of one size"):
         draw_overlay(np.zeros((4, 5, 3), np.uint8), np.zeros((4, 4), np.uint8), LABELS)
