@@ -63,7 +63,8 @@ def _legend(shown: dict[int, str], drawn: np.ndarray) -> np.ndarray:
     letters = Letters(shown.values(), max(12, round(min(width, drawing_side(drawn)) / 50)))
     line = letters.height + 2
     places, x, y = [], _GAP, 2
-    for value, name in shown.items():
+    for value, whole in shown.items():
+        name = letters.cut(whole, width - line - 2 * _GAP)
         length = line + letters.width(name) + 2 * _GAP
         if x > _GAP and x + length > width:
             x, y = _GAP, y + line

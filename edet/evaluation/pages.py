@@ -53,6 +53,7 @@ def _draw_row(row: Row) -> np.ndarray:
     draw, letters = ImageDraw.Draw(drawn), Letters([row.title, *row.panels], 13)
     for column, (caption, panel) in enumerate(row.panels.items()):
         left = _GAP + column * (PANEL_SIDE + _GAP)
-        letters.write(draw, left, 4, f"{row.title}: {caption}", "black")
+        title = letters.cut(row.title, PANEL_SIDE - letters.width(f": {caption}"))
+        letters.write(draw, left, 4, f"{title}: {caption}", "black")
         drawn.paste(Image.fromarray(panel), (left, header))
     return np.asarray(drawn)

@@ -78,7 +78,7 @@ def draw_boxes(
     letters = Letters([*classes, *names], max(12, round(drawing_side(image) / 50)))
     for i, box in visible:
         percent = "" if scores is None else f" {100 * scores[i]:.0f}%"
-        _draw_label(draw, box, f"{names[i]}{percent}".strip(), colors[names[i]], letters)
+        _draw_label(draw, box, names[i], percent, colors[names[i]], letters)
     return np.asarray(picture)
 
 
@@ -265,14 +265,22 @@ def _clipped(box: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, in
 def _draw_label(
     draw: ImageDraw.ImageDraw,
     box: tuple[int, int, int, int],
-    text: str,
+    name: str,
+    percent: str,
     color: str,
     letters: Letters,
 ) -> None:
-    """Writes above the box, or inside it at the upper edge of the image, never past an edge."""
+    """Writes above the box, or inside it at the upper edge of the image, never past an edge.
+
+    What is wider than the image takes half of it, so that it hides no more than its letters are
+    worth; the name is cut then, and not the score.
+    """
+    text, pad = f"{name}{percent}".strip(), 2
     if not text:
         return
-    pad = 2
+    room = draw.im.size[0] - 2 * pad
+    if letters.width(text) > room:
+        text = letters.cut(name, room // 2 - letters.width(percent)) + percent
     height, width = letters.height + 2 * pad, letters.width(text) + 2 * pad
     left = max(0, min(box[0], draw.im.size[0] - width))
     top = max(0, min(box[1] - height, draw.im.size[1] - height))

@@ -78,6 +78,16 @@ def test_a_font_for_one_sign_changes_no_other_and_what_no_font_has_is_a_frame(mo
     assert Letters(["catの"], 20).width("catの") > width + 10
 
 
+def test_a_text_is_cut_where_so_many_pixels_end():
+    letters = Letters(["cat", HOOKED], 20)
+    assert letters.cut("cat", letters.width("cat")) == "cat"
+    assert letters.cut("cat", letters.width("cat") - 1) == "c…"
+    assert letters.cut("cat", letters.width("ca…")) == "cat"  # "…" is wider than "t"
+    assert letters.cut("x" * 300, letters.width("x" * 9 + "…")) == "x" * 9 + "…"
+    assert letters.cut(HOOKED * 300, letters.width(HOOKED * 9 + "…")) == HOOKED * 9 + "…"
+    assert letters.cut("cat", 0) == letters.cut("cat", -5) == "…"
+
+
 def test_pictures_and_plots_show_the_sign(tmp_path, monkeypatch):
     """Other pixels than with DejaVu alone, which draws a frame; and no warning of matplotlib's."""
 

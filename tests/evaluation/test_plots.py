@@ -121,6 +121,21 @@ def test_lines_and_letters_of_a_panorama_go_by_its_shorter_side():
         assert is_drawn.sum() < 2 * 80 * 60
 
 
+def test_a_name_wider_than_the_picture_is_cut_and_its_score_is_not():
+    """To half of the picture; what fits into it stays whole."""
+    box = np.array([[100, 20, 300, 600]])
+
+    def label(name):
+        drawn, empty = (draw_boxes(gray(400, 640), box, [one], [0.5]) for one in (name, ""))
+        return drawn, np.argwhere((drawn != empty).any(axis=-1))
+
+    drawn, places = label("x" * 300)
+    assert 300 < np.ptp(places[:, 1]) + 1 <= 320
+    cut = next(n for n in range(300) if (label("x" * n + "…")[0] == drawn).all())
+    assert 30 < cut < 40
+    assert np.ptp(label("x" * 60)[1][:, 1]) > 400
+
+
 def test_the_best_detection_is_on_top():
     boxes = np.array([[50, 50, 350, 350]] * 2)
     drawn = draw_boxes(gray(400, 400), boxes, ["ant", "bee"], [0.9, 0.1])
@@ -172,6 +187,17 @@ def test_a_gallery_has_ground_truth_left_and_detections_right(tmp_path):
     # Scaled to the panel: 240 and 480 pixels high, each under a line of text.
     assert page.shape[1] > 2 * PANEL_SIDE and 720 < page.shape[0] < 840
     assert pixels_of(page, FIRST)[:, 1].max() < middle < pixels_of(page, SECOND)[:, 1].min()
+
+
+def test_the_title_of_a_picture_ends_where_the_next_one_begins(tmp_path):
+    none = np.zeros((0, 4))
+    picture = Picture("x" * 300, gray(100, 200), none, [], none, [], [])
+    save_gallery([picture], tmp_path / "gallery.png")
+    titles = np.asarray(Image.open(tmp_path / "gallery.png").convert("L"))[:24]
+    ink = (titles < 128).any(axis=0)
+    second = 8 + PANEL_SIDE + 8
+    assert ink[8:].any() and not ink[8 + PANEL_SIDE : second].any() and ink[second:-8].any()
+    assert not ink[-8:].any()
 
 
 def test_an_empty_gallery_is_refused_and_leaves_no_file(tmp_path):

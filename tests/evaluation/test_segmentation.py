@@ -104,6 +104,12 @@ def test_an_overlay_tints_classes_only_and_names_them_below():
     assert plain.shape == image.shape  # nothing to name
 
 
+def test_a_name_wider_than_the_legend_is_cut():
+    image, mask = np.zeros((320, 400, 3), np.uint8), np.full((320, 400), 9, np.uint8)
+    legend = draw_overlay(image, mask, {9: "x" * 300})[320:]
+    assert (legend[:, -8:] == 255).all() and (legend[:, -40:-8] < 128).any()
+
+
 def test_the_legend_of_a_panorama_is_no_higher_than_a_line_of_small_letters():
     mask = np.full((64, 38400), 9, np.uint8)
     drawn = draw_overlay(np.zeros((64, 38400, 3), np.uint8), mask, LABELS)
