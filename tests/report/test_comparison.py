@@ -123,6 +123,30 @@ def test_what_was_evaluated_otherwise_is_named(runs, tmp_path):
     assert "0.001" in row and "0.5" in row and "detect.tile" not in page
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("length", [25, 40, 300])
+def test_long_names_of_classes_and_runs_leave_the_numbers_in_sight(
+    page, runs, tmp_path, length, width
+):
+    """No table is wider than its card: what is beside a long name needs no scrolling."""
+    names = [f"2026-11-29_d0_lr{rate}_mosaic_flip" for rate in (0.08, 0.16)]
+    for name in names:
+        write_evaluation(Workdir(str(tmp_path / name)))
+        path = tmp_path / name / "eval.json"
+        result = json.loads(path.read_text())
+        first = next(iter(result["per_class"]))
+        result["per_class"]["m" * length] = result["per_class"].pop(first)
+        path.write_text(json.dumps(result))
+    output = tmp_path / "compare.html"
+    output.write_text(compare(*(str(tmp_path / name) for name in names)))
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(output.as_uri())
+    page.wait_for_selector("body[data-ready]")
+    widths = "cards => cards.map(card => [card.scrollWidth, card.clientWidth])"
+    found = page.locator(".scroll").evaluate_all(widths)
+    assert len(found) == 3 and all(inner <= outer for inner, outer in found)
+
+
 @pytest.mark.parametrize("name", ["eval.json", "report/evaluation.json"])
 @pytest.mark.parametrize("content", ["{}", "[1]", "null", '{"metrics": 5}'])
 def test_a_damaged_evaluation_is_named(runs, tmp_path, name, content):
