@@ -16,7 +16,7 @@ import numpy as np
 from edet.errors import UserError
 from edet.evaluation.overlays import draw_overlay
 from edet.evaluation.plots import draw_boxes
-from edet.image.files import encode_png, read_picture, save_png
+from edet.image.files import check_ending, encode_png, read_picture, save_drawing
 from edet.image.letterbox import mask_to_picture
 from edet.inference import video
 from edet.inference.files import find_inputs
@@ -71,19 +71,24 @@ class Prediction:
         """The picture, uint8 [height, width, 3]; a file is read again, a video up to the frame."""
         return self._read()
 
-    def draw(self, path: str = "", threshold: float = 0.0) -> np.ndarray:
+    def draw(self, path: str | os.PathLike = "", threshold: float = 0.0) -> np.ndarray:
         """Draws the boxes, and the mask if there is one, on the picture.
 
         Args:
-          path: where to write a PNG; "" does not; gs:// works.
+          path: where to write it, in the format that the ending names: .png, .jpg, .jpeg or
+            .webp; "" does not; gs:// works.
           threshold: boxes with this score and above are drawn.
 
         Returns:
           uint8 [h, w, 3]; a small picture comes back enlarged.
 
         Raises:
-          UserError: the picture cannot be read again, or the file cannot be written.
+          UserError: the picture cannot be read again, or the file cannot be written or ends
+            otherwise.
         """
+        path = os.path.expanduser(path)
+        if path:
+            check_ending(path)  # before a video is read up to the frame
         drawn, shown = self.image, self.scores >= threshold
         if self.mask is not None:
             drawn = draw_overlay(drawn, self.mask, dict(self.mask_labels))
@@ -92,7 +97,7 @@ class Prediction:
             classes = list(self.labels.values())
             drawn = draw_boxes(drawn, self.boxes[shown], names, self.scores[shown], classes)
         if path:
-            save_png(drawn, os.path.expanduser(path))
+            save_drawing(drawn, path)
         return drawn
 
     def _repr_png_(self) -> bytes:

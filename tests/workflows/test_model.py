@@ -5,6 +5,7 @@ import io
 import json
 import pathlib
 import pickle
+import re
 import shutil
 import sys
 import types
@@ -19,6 +20,7 @@ from edet.config.schema import Config, replace
 from edet.errors import UserError
 from edet.export.portable import outputs_of
 from edet.export.saved_model import export_saved_model
+from edet.image.files import save_drawing
 from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
 from edet.ownership import owned
@@ -226,6 +228,38 @@ def test_a_prediction_becomes_coco_rows_and_a_drawing(model, picture, tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "drawn.png")), drawn)
     shown = Image.open(io.BytesIO(one._repr_png_()))  # what a notebook asks for
     np.testing.assert_array_equal(np.asarray(shown), one.draw(threshold=0.3))
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "error"),
+    [("a.jpg", "JPEG", 3), ("a.JPEG", "JPEG", 3), ("a.webp", "WEBP", 0), ("a.png", "PNG", 0)],
+)
+def test_a_drawing_is_of_the_format_that_its_name_ends_in(model, tmp_path, name, form, error):
+    """And its lines are sharp in all: no pixel is far from its colour, in levels on average."""
+    drawn = model.predict(np.full((320, 400, 3), 100, np.uint8))[0].draw(tmp_path / name)
+    with Image.open(tmp_path / name) as written:
+        assert (written.format, written.mode) == (form, "RGB")
+        difference = np.abs(np.asarray(written).astype(int) - drawn)
+    is_line = (drawn != 100).any(axis=-1)
+    assert is_line.any() and difference[is_line].mean() <= error
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a", "a.jpg.txt", "jpg"])
+def test_a_drawing_of_another_ending_is_refused_at_once(model, tmp_path, name, monkeypatch):
+    (found,) = model.predict(PIXELS)
+    monkeypatch.setattr(type(found), "image", None)  # the picture is not read for it
+    path = re.escape(str(tmp_path / name))
+    with pytest.raises(UserError, match=f"{path}: end its name in one of .jpg, .jpeg, .png, .webp"):
+        found.draw(str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_that_a_format_cannot_hold_is_named(tmp_path):
+    wide = np.zeros((1, 20000, 3), np.uint8)
+    with pytest.raises(UserError, match=r"cannot write .*a\.webp: .*16383.*; end its name in .png"):
+        save_drawing(wide, str(tmp_path / "a.webp"))
+    save_drawing(wide, str(tmp_path / "a.png"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_other_libraries_get_their_own_types(model, picture, monkeypatch):
