@@ -95,7 +95,8 @@ class Prediction:
         if self.labels:
             names = [name for name, is_shown in zip(self.names, shown, strict=True) if is_shown]
             classes = list(self.labels.values())
-            drawn = draw_boxes(drawn, self.boxes[shown], names, self.scores[shown], classes)
+            boxes = self.boxes[shown] * (drawn.shape[1] // self.width)  # of an enlarged overlay
+            drawn = draw_boxes(drawn, boxes, names, self.scores[shown], classes)
         if path:
             save_drawing(drawn, path)
         return drawn

@@ -1,6 +1,7 @@
 """A loaded model as one object: what it predicts, evaluates, exports and trains."""
 
 import concurrent.futures
+import dataclasses
 import io
 import json
 import pathlib
@@ -252,6 +253,20 @@ def test_a_drawing_of_another_ending_is_refused_at_once(model, tmp_path, name, m
     with pytest.raises(UserError, match=f"{path}: end its name in one of .jpg, .jpeg, .png, .webp"):
         found.draw(str(tmp_path / name))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_boxes_lie_where_they_were_found_on_a_small_picture_that_has_a_mask(model):
+    """40 x 60 pixels come back six times as large, tinted by their mask."""
+    (found,) = model.predict(np.zeros((40, 60, 3), np.uint8))
+    boxes = np.array([[20, 10, 35, 50]], np.float32)
+    mask = np.zeros((40, 60), np.uint8)
+    one = dataclasses.replace(
+        found, boxes=boxes, scores=np.ones(1), names=["a"], mask=mask, mask_labels={0: "background"}
+    )
+    drawn = one.draw()
+    rows, columns = np.nonzero((drawn[20 * 6 :] > 0).any(axis=-1))
+    assert drawn.shape == (240, 360, 3)
+    assert (rows.max() + 20 * 6, columns.min(), columns.max()) == (35 * 6, 10 * 6, 50 * 6)
 
 
 def test_a_picture_that_a_format_cannot_hold_is_named(tmp_path):
