@@ -21,7 +21,7 @@ from edet.errors import UserError
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, by_split, is_picture, key_of, readings, usual_split
+from edet.records.sources.folder import Folder, by_split, is_picture, readings, stem_of, usual_split
 from edet.records.sources.shapes import BAD_IMAGE, Seen, pixels, read_objects, text
 
 _DELIMITERS = ",;\t|"
@@ -165,20 +165,14 @@ def _add_pictures_without_rows(folder: Folder, found: Annotations, files: Sequen
     tables = folder.matching("*.csv", "*.tsv", beside=True)
     if any(_layout(folder.head(name)) for name in tables if name not in files):
         return
-    named = {_key(image.name) for image in found.images}
-    rooms = {posixpath.dirname(name) for name in folder.pictures if _key(name) in named}
+    named = {stem_of(image.name) for image in found.images}
+    rooms = {posixpath.dirname(name) for name in folder.pictures if stem_of(name) in named}
     if found.split:
         rooms = {room for room in rooms if usual_split(room) in ("", found.split)}
     for name in folder.pictures:
-        if posixpath.dirname(name) in rooms and _key(name) not in named:
+        if posixpath.dirname(name) in rooms and stem_of(name) not in named:
             found.tally.image_problem(name, _NO_ROW)
             found.images.append(AnnotatedImage(name, name, [], base=""))
-
-
-def _key(name: str) -> str:
-    """What a picture is called with and without its folder and ending."""
-    last = posixpath.basename(key_of(name))
-    return posixpath.splitext(last)[0] if is_picture(last) else last
 
 
 def _is_of_boxes(pictures: dict[str, list[list[str]]], layout: _Layout) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import fnmatch
 import functools
@@ -153,6 +154,12 @@ class Folder:
             raise LookupError(f"{found[0]} is the only candidate, and that of {other} too")
         return found[0]
 
+    def unclaimed(self) -> Folder:
+        """Returns the same folder, of which no name has meant a picture yet."""
+        other = copy.copy(self)
+        other._meant = {}
+        return other
+
     def claim(self, names: Iterable[tuple[str, str]]) -> None:
         """Keeps the pictures that some names mean as they are written from being found by likeness.
 
@@ -273,6 +280,12 @@ def _walk(root: str) -> Iterator[str]:
 def key_of(name: str) -> str:
     """What stays of a name whatever tools make of it; macOS writes an ö as two signs."""
     return unicodedata.normalize("NFC", name).lower().replace(" ", "_")
+
+
+def stem_of(name: str) -> str:
+    """What a picture is called with and without its folder and ending: ids may have dots."""
+    last = posixpath.basename(key_of(name))
+    return posixpath.splitext(last)[0] if is_picture(last) else last
 
 
 def is_picture(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -31,7 +31,7 @@ from edet.records.sources import (
 )
 from edet.records.sources.annotations import AnnotatedImage, Annotations, common_labels
 from edet.records.sources.example_set import ExampleSet, Tally
-from edet.records.sources.folder import Folder, key_of
+from edet.records.sources.folder import Folder, stem_of
 from edet.records.sources.shapes import NO_FILE
 from edet.records.sources.split import divide
 
@@ -109,8 +109,6 @@ def open_folder(
             f"{data} is a set of the format {name}, but not one of its pictures has labels; are "
             "their files there? (One that is empty makes its picture one without objects.)"
         )
-    if format_name == "auto" and (note := _labels_of_others(folder, name, list(parts.values()))):
-        log(note)
     if "" in parts and len(parts) > 1:
         _name_rest(parts, log)
     for part in parts.values():
@@ -132,44 +130,46 @@ def open_folder(
         labels, notes = common_labels([parts[split] for split in ordered], keep_unused)
         for note in notes:
             log(note)
-    return {split: parts[split].examples(labels, folder) for split in ordered}
+    sets = {split: parts[split].examples(labels, folder) for split in ordered}
+    if format_name == "auto":
+        for note in _labels_of_others(folder, name, list(sets.values())):
+            log(note)
+    return sets
 
 
-def _labels_of_others(folder: Folder, name: str, parts: list[Annotations]) -> str:
-    """Says which pictures have labels of another format alone; "" where none has.
+def _labels_of_others(folder: Folder, name: str, sets: Sequence[ExampleSet]) -> Iterator[str]:
+    """Says which pictures have labels of another format alone, a sentence for each format.
 
     Args:
       folder: of the set.
       name: of the format that was read.
-      parts: what was read.
+      sets: what was read.
     """
-    without = {p["file"] for part in parts for p in part.tally.problems if p["what"] == NO_FILE}
-    images = [image for part in parts for image in part.images if image.name not in without]
-    labelled = {_stem(image.name) for image in images}
-    if labelled.issuperset(map(_stem, folder.pictures)):
-        return ""
-    later = list(FORMATS)[list(FORMATS).index(name) + 1 :]
-    for other in later:
-        if other == "tfrecord":
-            continue  # it has pictures of its own
+    pictures = {example.image for source in sets for example in source.examples}
+    problems = (problem for source in sets for problem in source.tally.problems)
+    without = {folder.path(one["file"]) for one in problems if one["what"] == NO_FILE}
+    labelled = pictures - without
+    rest = set(map(folder.path, folder.pictures)) - labelled
+    done = set(map(stem_of, labelled)) - set(map(stem_of, rest))
+    for other in list(FORMATS)[list(FORMATS).index(name) + 1 :]:
+        if other == "tfrecord" or not rest:  # its records have pictures of their own
+            continue
+        beside, lost = folder.unclaimed(), []
         try:
-            found = FORMATS[other].splits(folder)
-            read = [FORMATS[other].read(folder, split, files) for split, files in found.items()]
+            for split, files in FORMATS[other].splits(beside).items():
+                # Most formats have a file for each picture, which is called like it.
+                files = tuple(f for f in files if stem_of(posixpath.splitext(f)[0]) not in done)
+                part = FORMATS[other].read(beside, split, files) if files else None
+                images = [image for image in part.images if image.objects] if part else []
+                lost += [i.name for i in images if _path_of(part, i, beside) in rest]
         except UserError:
             continue  # then it is no set of that format
-        images = [image.name for part in read for image in part.images if image.objects]
-        if lost := [image for image in images if _stem(image) not in labelled]:
-            return (
-                f"warning: {len(lost):,} pictures, such as {lost[0]}, have labels of the format "
-                f"{other} alone, and these are not read: convert them to {name}, or make records "
-                f"of them with create_tfrecords --format={other}."
+        if lost:
+            yield (
+                f"warning: pictures such as {lost[0]} ({len(lost):,} in all) have labels of the "
+                f"format {other} alone, and these are not read: convert them to {name}, or make "
+                f"records of them with create_tfrecords --format={other}."
             )
-    return ""
-
-
-def _stem(name: str) -> str:
-    """What two formats that call one picture differently have in common."""
-    return posixpath.splitext(posixpath.basename(key_of(name.replace("\\", "/"))))[0]
 
 
 def _name_rest(parts: dict[str, Annotations], log: Callable[[str], None]) -> None:
@@ -192,14 +192,16 @@ def _same_pictures(first: Annotations, second: Annotations | None, folder: Folde
     if not second or {i.name for i in first.images} != {i.name for i in second.images}:
         return False
 
-    def path(part: Annotations, image: AnnotatedImage) -> str:
-        try:
-            return part.picture(image, folder)
-        except (LookupError, OSError, ValueError):
-            return image.name
-
-    paths = [{path(part, image) for image in part.images} for part in (first, second)]
+    paths = [{_path_of(part, image, folder) for image in part.images} for part in (first, second)]
     return paths[0] == paths[1]
+
+
+def _path_of(part: Annotations, image: AnnotatedImage, folder: Folder) -> str:
+    """The path of a picture, or its name where it is not there."""
+    try:
+        return part.picture(image, folder)
+    except (LookupError, OSError, ValueError):
+        return image.name
 
 
 def recognise(data: str, format_name: str = "auto") -> tuple[Folder, str, Splits]:

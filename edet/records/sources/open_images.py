@@ -10,14 +10,13 @@ from __future__ import annotations
 import csv
 import functools
 import io
-import posixpath
 from collections.abc import Iterator
 
 from edet.errors import UserError
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, by_split, is_picture, usual_split
+from edet.records.sources.folder import Folder, by_split, stem_of, usual_split
 from edet.records.sources.shapes import BAD_IMAGE, Seen, read_objects, text
 
 _SIDES = ("XMin", "YMin", "XMax", "YMax")
@@ -45,12 +44,12 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     """
     where = folder.path(files[0])
     found = Annotations(where, [], "xyxy", relative=True, split=split)
-    there = {_stem(name) for name in folder.pictures}
+    there = {stem_of(name) for name in folder.pictures}
     boxes: dict[str, list[Row]] = {}
     absent: set[str] = set()
     for row in _rows(folder, files, found.tally):
         image_id = row["ImageID"]
-        if _stem(image_id) in there:
+        if stem_of(image_id) in there:
             boxes.setdefault(image_id, []).append(row)
         else:
             absent.add(image_id)
@@ -62,19 +61,13 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
         detail = f"{len(absent):,} pictures, such as {min(absent)}, are not in {folder.root}"
         found.tally.image_problem(files[0], _ABSENT, detail)
     for row in _rows(folder, _image_lists(folder, split), found.tally):
-        if _stem(row["ImageID"]) in there:
+        if stem_of(row["ImageID"]) in there:
             boxes.setdefault(row["ImageID"], [])
     see = functools.partial(_seen, names=_display_names(folder))
     for image_id, rows in boxes.items():
         objects = read_objects(image_id, rows, see, found.tally)
         found.images.append(AnnotatedImage(image_id, image_id, objects))
     return found
-
-
-def _stem(name: str) -> str:
-    """The name by which ids and pictures are matched; ids may have the file's ending."""
-    last = posixpath.basename(name).lower()
-    return posixpath.splitext(last)[0] if is_picture(last) else last
 
 
 def _rows(folder: Folder, files: tuple[str, ...], tally: Tally) -> Iterator[Row]:

@@ -279,22 +279,50 @@ def test_lists_of_names_that_differ_count_for_their_own_folders(tmp_path):
 
 
 HALVES = {"classes.txt": "cat\n", "0.txt": yolo(10), "1.xml": voc(50, "1.jpg")}
+ALONE = "pictures such as 1.jpg (1 in all) have labels of the format voc alone"
+LIKENESS = {"annotations/labels.json": coco({"0.jpg": 10}), "images/0.xml": voc(10, "0.jpg")}
 
 
 @pytest.mark.parametrize(
-    ("files", "warned"),
+    ("files", "pictures", "warned"),
     [
-        (HALVES, "1 pictures, such as 1.jpg, have labels of the format voc alone"),
-        (HALVES | {"1.txt": yolo(50)}, ""),  # the whole set in YOLO, one of it in VOC too
-        (HALVES | {"1.xml": "<annotation></annotation>"}, ""),  # no object is lost
-        ({"labels.json": coco({"0.jpg": 10}), "1.xml": voc(50, "1.jpg")}, "format voc alone"),
+        (HALVES, "0.jpg 1.jpg", ALONE),
+        (HALVES | {"1.txt": yolo(50)}, "0.jpg 1.jpg", ""),  # all in YOLO, one of it in VOC too
+        (HALVES | {"1.xml": "<annotation></annotation>"}, "0.jpg 1.jpg", ""),  # without objects
+        ({"labels.json": coco({"0.jpg": 10}), "1.xml": voc(50, "1.jpg")}, "0.jpg 1.jpg", ALONE),
+        # The same set twice beside a picture of nothing; names that are found by likeness.
+        (LIKENESS, "images/0.jpg logo.png", ""),
+        (
+            {"classes.txt": "cat\n", "a b.txt": yolo(10), "c.txt": "",
+             "export.json": label_studio(1, "/data/upload/1/1a2b3c4d-a%20b.jpg", 10)},
+            ("a b.jpg", "c.jpg"), "",
+        ),
+        (
+            {"classes.txt": "cat\n", "cam.001.txt": yolo(10), "t.csv": CSV + "cam.001,cat,1,1,9,9"},
+            "cam.001.jpg c.jpg", "",
+        ),
+        # Two folders have a picture of one name.
+        (
+            {"classes.txt": "cat\n", "a/0.txt": yolo(10), "b/0.xml": voc(50, "0.jpg")},
+            "a/0.jpg b/0.jpg", "such as b/0.jpg (1 in all) have labels of the format voc alone",
+        ),
     ],
-)
-def test_labels_of_a_second_format_are_named_where_pictures_have_no_others(tmp_path, files, warned):
-    sentences = []
-    open_folder(make(tmp_path, files, "0.jpg 1.jpg").root, log=sentences.append)
+)  # fmt: skip
+def test_labels_of_a_second_format_are_named_where_pictures_have_no_others(
+    tmp_path, files, pictures, warned
+):
+    """And nothing of the first is read otherwise for it."""
+    pictures = pictures if isinstance(pictures, tuple) else pictures.split()
+    folder = make(tmp_path, dict.fromkeys(pictures, "") | files)
+    sentences: list[str] = []
+    found = open_folder(folder.root, log=sentences.append)
     warnings = [sentence for sentence in sentences if sentence.startswith("warning")]
     assert len(warnings) == bool(warned) and all(warned in sentence for sentence in warnings)
+    name = sentences[0].partition("of the format ")[2].partition(":")[0]
+    alone = open_folder(folder.root, format_name=name, log=sentences.append)
+    assert {k: repr(v.examples) for k, v in found.items()} == {
+        k: repr(v.examples) for k, v in alone.items()
+    }
 
 
 def test_one_picture_under_two_ids_is_told(tmp_path):
