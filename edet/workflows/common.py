@@ -93,11 +93,11 @@ def load_network(config: Config, weights: str) -> keras.Model:
     network = build_network(config.model)
     report = load_weights(network, weights)
     console.print(str(report), highlight=False, markup=False)
-    if report.reinitialized:
+    if left := [*report.reinitialized, *(f"the class {name}" for name in report.new_classes)]:
         raise UserError(
-            f"{weights} has no values for {len(report.reinitialized)} of the network's variables, "
-            f"such as {report.reinitialized[0]}, so what it finds would mean nothing: leave out "
-            "settings of model that it was not trained with, or train with them."
+            f"{weights} has no values for {len(left)} parts of the network, such as {left[0]}, so "
+            "what it finds would mean nothing: leave out settings of model that it was not trained "
+            "with, or train with them."
         )
     return network
 
