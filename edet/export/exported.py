@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from edet.config.loading import differences, load_config
-from edet.config.schema import Config
+from edet.config.schema import Config, DetectConfig
 from edet.errors import UserError
 from edet.export.litert import LiteRTFile
 from edet.export.onnx import ONNXFile
@@ -91,6 +91,19 @@ def ignored_settings(path: str, config: Config) -> str:
         for key, value, other in differences(own, config)
         if key.partition(".")[0] in sections and key not in _OUTSIDE
     )
+
+
+def detect_of(path: str, config: Config) -> DetectConfig:
+    """Returns how detections are chosen: as the file does, where it does, or as it is asked.
+
+    Args:
+      path: as of `load_exported`.
+      config: what was asked for.
+    """
+    if "num_detections" not in open_exported(path).outputs:
+        return config.detect
+    own = exported_config(path).detect
+    return dataclasses.replace(own, draw_threshold=config.detect.draw_threshold)
 
 
 def exported_contents(path: str) -> Iterator[bytes]:

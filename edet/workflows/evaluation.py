@@ -27,7 +27,7 @@ from edet.evaluation.plots import (
 )
 from edet.evaluation.report import Evaluated, print_report
 from edet.evaluation.segmentation import SegmentationEvaluator
-from edet.export.exported import is_exported
+from edet.export.exported import detect_of, is_exported
 from edet.files import find_files, write_json
 from edet.geometry.boxes import xywh_to_yxyx
 from edet.image.letterbox import mask_to_picture
@@ -100,7 +100,8 @@ def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
     config = dataclasses.replace(config, model=predictor.model)
     checked_records(config, "eval_records")
     here = tf.distribute.get_strategy()  # a file runs on this machine's CPU
-    summary = Evaluation(config, workdir, here, predictor, in_full=True).run({"file": path})
+    own = dataclasses.replace(config, detect=detect_of(path, config))
+    summary = Evaluation(own, workdir, here, predictor, in_full=True).run({"file": path})
     entries = {**summary.entries, "file": path}
     if workdir and workdir.checkpoint():
         network = load_predictor(config, workdir.path)

@@ -23,7 +23,7 @@ from edet.config.sizes import list_models
 from edet.errors import UserError
 from edet.export import litert
 from edet.export.calibration import calibration_pixels
-from edet.export.exported import exported_config, load_exported
+from edet.export.exported import detect_of, exported_config, load_exported
 from edet.export.litert import export_litert
 from edet.export.portable import OUTPUTS
 from edet.files import read_text
@@ -294,6 +294,13 @@ def test_every_tensor_has_a_name_of_its_own_and_the_outputs_those_of_the_signatu
     wanted = set(OUTPUTS[outputs])
     assert {names[index] for index in graph.outputs} == wanted
     assert names[graph.inputs[0]] == "images"
+
+
+def test_a_file_that_chooses_detections_keeps_its_own_settings(file_of):
+    asked = replace(Config(), detect={"iou_threshold": 0.9, "draw_threshold": 0.7})
+    own = detect_of(file_of("float32", "detections"), asked)
+    assert (own.iou_threshold, own.draw_threshold) == (0.5, 0.7)
+    assert detect_of(file_of("float32", "network"), asked) == asked.detect
 
 
 def test_several_threads_share_a_file(file_of):
