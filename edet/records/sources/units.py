@@ -90,7 +90,8 @@ def _is_rather(
     given = areas > 0
     as_own, as_other = (np.prod(b[given, 2:] - b[given, :2], axis=1) for b in (own, others))
     is_others = np.isclose(areas[given], as_other, 0.01) & ~np.isclose(areas[given], as_own, 0.01)
-    return bool(given.sum() >= _FEW and is_others.mean() > 0.5)
+    # Equal boxes agree or differ together, by one and the same chance.
+    return len(np.unique(boxes[given], axis=0)) >= _FEW and bool(is_others.mean() > 0.5)
 
 
 def _fits(yxyx: np.ndarray, limit: np.ndarray, known: np.ndarray, grace: float) -> np.ndarray:

@@ -47,7 +47,8 @@ def test_areas_tell_where_the_sizes_of_pictures_are_not_given():
     check(XYWH, "xywh", areas=areas, known=False)
     check(XYWH, "xywh", areas=0.6 * areas)  # of masks
     # One mask may well have the area of another box: 25.2 of 6 x 6 pixels, and 5 x 5 as corners.
-    check([[1, 1, 6, 6]], "xywh", areas=np.array([25.2]))
+    for count in (1, 9):  # and as well all that are equal
+        check([[1, 1, 6, 6]] * count, "xywh", areas=np.full(count, 25.2))
 
 
 @pytest.mark.parametrize(
