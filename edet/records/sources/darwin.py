@@ -41,10 +41,9 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its JSON files} of a folder; {} where there is none."""
     names = folder.alike(folder.matching("*.json"), _is_darwin)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        paths = dict(zip(names, map(_PATH.search, pool.map(folder.head, names)), strict=True))
-    return by_split(
-        names, lambda name: posixpath.dirname(name) + (f"/{p[1]}" if (p := paths[name]) else "")
-    )
+        found = list(map(_PATH.search, pool.map(folder.head, names)))
+    paths = {name: path[1] if path else "" for name, path in zip(names, found, strict=True)}
+    return by_split(names, lambda name: f"{posixpath.dirname(name)}/{paths[name]}")
 
 
 def _is_darwin(head: str) -> bool:

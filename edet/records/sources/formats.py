@@ -117,15 +117,9 @@ def open_folder(
         log(f"{parts['val'].where}: the split val is the split train; AP of it would mean nothing.")
         if val_share:
             del parts["val"]
+    if val_share and "val" not in parts and {"train", ""} & parts.keys():
+        log(_divide(parts, val_share, seed))
     ordered = sorted(parts, key=lambda split: _ORDER.get(split, len(_ORDER)))
-    if val_share and "val" not in parts and ordered[0] in ("train", ""):
-        whole = parts.pop(ordered[0])
-        train, val, how = divide(whole.images, val_share, seed)
-        log(how)
-        for split, images in (("train", train), ("val", val)):
-            parts[split] = dataclasses.replace(whole, images=images, tally=Tally())
-        parts["train"].tally = whole.tally
-        ordered = ["train", "val", *ordered[1:]]
     if labels is None:
         labels, notes = common_labels([parts[split] for split in ordered], keep_unused)
         for note in notes:
@@ -150,18 +144,15 @@ def _labels_of_others(folder: Folder, name: str, sets: Sequence[ExampleSet]) -> 
     without = {folder.path(one["file"]) for one in problems if one["what"] == NO_FILE}
     labelled = pictures - without
     rest = set(map(folder.path, folder.pictures)) - labelled
+    if not rest:
+        return
     done = set(map(stem_of, labelled)) - set(map(stem_of, rest))
-    for other in list(FORMATS)[list(FORMATS).index(name) + 1 :]:
-        if other == "tfrecord" or not rest:  # its records have pictures of their own
+    later = list(FORMATS)[list(FORMATS).index(name) + 1 :]
+    for other in later:
+        if other == "tfrecord":  # its records have pictures of their own
             continue
-        beside, lost = folder.unclaimed(), []
         try:
-            for split, files in FORMATS[other].splits(beside).items():
-                # Most formats have a file for each picture, which is called like it.
-                files = tuple(f for f in files if stem_of(posixpath.splitext(f)[0]) not in done)
-                part = FORMATS[other].read(beside, split, files) if files else None
-                images = [image for image in part.images if image.objects] if part else []
-                lost += [i.name for i in images if _path_of(part, i, beside) in rest]
+            lost = list(_labelled_by(FORMATS[other], folder.unclaimed(), rest, done))
         except UserError:
             continue  # then it is no set of that format
         if lost:
@@ -170,6 +161,33 @@ def _labels_of_others(folder: Folder, name: str, sets: Sequence[ExampleSet]) -> 
                 f"format {other} alone, and these are not read: convert them to {name}, or make "
                 f"records of them with create_tfrecords --format={other}."
             )
+
+
+def _labelled_by(other: Format, folder: Folder, wanted: set[str], done: set[str]) -> Iterator[str]:
+    """Yields the names of pictures, of those wanted, in which a format has objects.
+
+    Args:
+      other: the format.
+      folder: of the set.
+      wanted: paths of pictures.
+      done: stems of pictures; files of annotations that are called like these are not read, since
+        most formats have one for each picture.
+    """
+    for split, files in other.splits(folder).items():
+        if files := tuple(f for f in files if stem_of(posixpath.splitext(f)[0]) not in done):
+            part = other.read(folder, split, files)
+            for image in part.images:
+                if image.objects and _path_of(part, image, folder) in wanted:
+                    yield image.name
+
+
+def _divide(parts: dict[str, Annotations], val_share: float, seed: int) -> str:
+    """Divides what there is to train on into "train" and "val"; returns how, in a sentence."""
+    whole = parts.pop("train", None) or parts.pop("")
+    train, val, how = divide(whole.images, val_share, seed)
+    parts["train"] = dataclasses.replace(whole, images=train)
+    parts["val"] = dataclasses.replace(whole, images=val, tally=Tally())
+    return how
 
 
 def _name_rest(parts: dict[str, Annotations], log: Callable[[str], None]) -> None:
