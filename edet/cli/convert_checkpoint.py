@@ -70,7 +70,7 @@ def _convert(options: flags.FlagValues) -> None:
     network = build_network(config.model)
     report = load_weights(network, options.source)
     rich.print(rich.markup.escape(str(report)))
-    if left := [*report.reinitialized, *report.new_classes]:
+    if left := report.untrained:
         raise UserError(
             f"{options.source} lacks {len(left)} of what {config.model.name} has, such as "
             f"{left[0]}: nothing is converted; give the --model, --config or labels that it was "

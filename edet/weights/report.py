@@ -35,6 +35,11 @@ class LoadReport:
     new_classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def untrained(self) -> list[str]:
+        """What of the network the source says nothing of: variables, and rows of classes."""
+        return [*self.reinitialized, *(f"the class {name}" for name in self.new_classes)]
+
     def __str__(self) -> str:
         lines = [
             f"{self.source}: {len(self.loaded)} variables loaded, {len(self.reinitialized)} "

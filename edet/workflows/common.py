@@ -93,7 +93,7 @@ def load_network(config: Config, weights: str) -> keras.Model:
     network = build_network(config.model)
     report = load_weights(network, weights)
     console.print(str(report), highlight=False, markup=False)
-    if left := [*report.reinitialized, *(f"the class {name}" for name in report.new_classes)]:
+    if left := report.untrained:
         raise UserError(
             f"{weights} has no values for {len(left)} parts of the network, such as {left[0]}, so "
             "what it finds would mean nothing: leave out settings of model that it was not trained "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -268,20 +269,25 @@ def _picture_of(path: str, white_level: int, failed: dict[str, str]) -> Iterator
     yield _Frame(path, None, image, functools.partial(_read_again, path, white_level))
 
 
-def _read_again(path: str, white_level: int) -> np.ndarray:
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Puts a file's name before a sentence that lacks it."""
     try:
-        return read_picture(path, white_level).numpy()
+        yield
     except UserError as error:
         raise error if path in str(error) else UserError(f"{path} {error}") from error
 
 
+def _read_again(path: str, white_level: int) -> np.ndarray:
+    with _naming(path):
+        return read_picture(path, white_level).numpy()
+
+
 def _frame_again(path: str, number: int) -> np.ndarray:
-    try:
+    with _naming(path):
         for frame in itertools.islice(video.Video(path), number, None):
             return frame.image
-    except UserError as error:
-        raise UserError(f"{path} {error}") from error
-    raise UserError(f"{path} has no frame {number} any more.")
+        raise UserError(f"has no frame {number} any more.")
 
 
 def _frames_of(path: str, failed: dict[str, str]) -> Iterator[_Frame]:
