@@ -20,10 +20,11 @@ import glob, json, resource, sys, tempfile, time
 import tensorflow as tf
 from edet import workflows
 from edet.config.loading import load_config
+from edet.weights.report import LoadReport
 from edet.workflows import common
 
 folder = sys.argv[1]
-common.load_weights = lambda network, source: "random weights"
+common.load_weights = lambda network, source: LoadReport("random weights", (), (), ())
 config = load_config("efficientdet-d0", overrides=[
     "model.image_size=256", "model.heads=[detection,segmentation]",
     "model.labels={1: disc, 2: square, 3: triangle}",

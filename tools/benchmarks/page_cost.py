@@ -91,6 +91,7 @@ def write(annotations: str, images: str, workdir: str, count: str = "1000", *set
     from edet import workflows
     from edet.config.loading import load_config
     from edet.records.writing import write_records
+    from edet.weights.report import LoadReport
     from edet.workflows import common, evaluation
 
     records = os.path.join(workdir, "records", "val")
@@ -102,8 +103,9 @@ def write(annotations: str, images: str, workdir: str, count: str = "1000", *set
     spent: Spent = {}
     parts = [(evaluation, name) for name in ("lowest_listed", "match", "evaluation_data")]
     parts += [(evaluation.Evaluation, "_save_section"), (common, "write_page")]
+    random = LoadReport("random weights", (), (), ())
     with (
-        mock.patch.object(common, "load_weights", lambda network, source: "random weights"),
+        mock.patch.object(common, "load_weights", lambda network, source: random),
         timed(spent, (workflows, "evaluate"), *parts),
     ):
         found = workflows.evaluate(config, workdir, tf.distribute.get_strategy(), "random")

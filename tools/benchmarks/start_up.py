@@ -21,8 +21,9 @@ EXPORT = """
 import sys
 from edet import workflows
 from edet.config.loading import load_config
+from edet.weights.report import LoadReport
 from edet.workflows import common
-common.load_weights = lambda network, source: "random weights"
+common.load_weights = lambda network, source: LoadReport("random weights", (), (), ())
 workflows.export(load_config("efficientdet-d0"), "", "random", sys.argv[1])
 """
 LOAD = """
