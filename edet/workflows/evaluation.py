@@ -26,7 +26,7 @@ from edet.evaluation.plots import (
     save_gallery,
 )
 from edet.evaluation.report import Evaluated, print_report
-from edet.evaluation.segmentation import SegmentationEvaluator
+from edet.evaluation.segmentation import SegmentationEvaluator, SegmentationResult
 from edet.export.exported import detect_of, is_exported
 from edet.files import find_files, write_json
 from edet.geometry.boxes import xywh_to_yxyx
@@ -41,12 +41,12 @@ from edet.records.schema import parse_example
 from edet.records.shards import RecordSet, open_records
 from edet.records.sources.example_set import stamps_of
 from edet.report.evaluation import evaluation_data, lowest_listed, numbers
-from edet.report.page import pictures_of, save_section
+from edet.report.page import pictures_of, save_section, write_page
 from edet.runtime.devices import check_batch_size
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory
 from edet.workdir import Workdir
-from edet.workflows.common import checked_records, console, keep, keep_figures, load_predictor
+from edet.workflows.common import checked_records, console, keep_figures, load_predictor
 
 _GALLERY = 8  # pictures on the page that an evaluation draws
 
@@ -79,19 +79,31 @@ def _evaluate(
     checked_records(config, "eval_records")
     with strategy.scope():
         predictor = load_predictor(config, weights or workdir.path)
-    summary = Evaluation(config, workdir, strategy, predictor, in_full=True).run()
+    evaluation = Evaluation(config, workdir, strategy, predictor, in_full=True)
+    summary = evaluation.run()
     if not strategy.extended.should_checkpoint:
         return {}
-    return keep(workdir, "eval", Evaluated(summary.entries))
+    return _kept(evaluation, workdir, summary, {})
 
 
-def evaluate_predictor(config: Config, workdir: str, predictor: Predictor) -> dict:
-    """As `evaluate`, on one device, for a predictor that is loaded."""
+def evaluate_predictor(config: Config, workdir: str, predictor: Predictor, source: str) -> dict:
+    """As `evaluate`, on one device, for a predictor that is loaded from somewhere."""
     checked_records(config, "eval_records")
-    run, here = Workdir(workdir), tf.distribute.get_strategy()
+    run, here, more = Workdir(workdir), tf.distribute.get_strategy(), {}
+    if is_exported(source):
+        config = dataclasses.replace(config, detect=detect_of(source, config))
+        more = {"file": source}
     with run.owned("an evaluation"):
-        entries = Evaluation(config, run, here, predictor, in_full=True).run().entries
-    return keep(run, "eval", Evaluated(entries))
+        evaluation = Evaluation(config, run, here, predictor, in_full=True)
+        return _kept(evaluation, run, evaluation.run(), more)
+
+
+def _kept(evaluation: Evaluation, workdir: Workdir, summary: Summary, more: dict) -> Evaluated:
+    """Returns what eval.json holds after writing it, with more entries, and the page."""
+    evaluation.save(summary, more)
+    if workdir:
+        write_page(workdir)
+    return Evaluated(more | summary.entries)
 
 
 def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
@@ -100,26 +112,28 @@ def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
     config = dataclasses.replace(config, model=predictor.model)
     checked_records(config, "eval_records")
     here = tf.distribute.get_strategy()  # a file runs on this machine's CPU
+    # What is not the file's comes first: its error would come after the file's hours.
+    is_run = workdir and workdir.checkpoint()
+    network = load_predictor(config, workdir.path) if is_run else None
     own = dataclasses.replace(config, detect=detect_of(path, config))
-    summary = Evaluation(own, workdir, here, predictor, in_full=True).run({"file": path})
-    entries = {**summary.entries, "file": path}
-    if workdir and workdir.checkpoint():
-        network = load_predictor(config, workdir.path)
-        entries["network"] = Evaluation(config, Workdir(""), here, network).run().metrics
-        keep(workdir, "eval", entries)
-        figures = {
-            name: value for name, value in summary.metrics.items() if name[:2] in ("AP", "mI")
-        }
-        keep_figures(workdir, path, figures)
-        for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in summary.metrics):
-            of_file, of_network = summary.metrics[name], entries["network"][name]
-            if min(of_file, of_network) >= 0:  # there is ground truth
-                console.print(
-                    f"{name:4}  {path} {100 * of_file:.2f}  {workdir} {100 * of_network:.2f}  "
-                    f"difference {100 * (of_file - of_network):+.2f}",
-                    markup=False,
-                )
-    return keep(workdir, "eval", entries)
+    evaluation, more = Evaluation(own, workdir, here, predictor, in_full=True), {"file": path}
+    summary = evaluation.run()
+    if not network:
+        return _kept(evaluation, workdir, summary, more)
+    evaluation.save(summary, more)  # a second evaluation may be stopped
+    more["network"] = Evaluation(config, Workdir(""), here, network).run().metrics
+    figures = {name: value for name, value in summary.metrics.items() if name[:2] in ("AP", "mI")}
+    keep_figures(workdir, path, figures)
+    kept = _kept(evaluation, workdir, summary, more)
+    for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in summary.metrics):
+        of_file, of_network = summary.metrics[name], more["network"][name]
+        if min(of_file, of_network) >= 0:  # there is ground truth
+            console.print(
+                f"{name:4}  {path} {100 * of_file:.2f}  {workdir} {100 * of_network:.2f}  "
+                f"difference {100 * (of_file - of_network):+.2f}",
+                markup=False,
+            )
+    return kept
 
 
 def conditions(config: Config, records: RecordSet, precision: str) -> dict[str, Any]:
@@ -143,6 +157,7 @@ class Summary(NamedTuple):
     entries: dict[str, Any]  # what eval.json holds
     goal: tuple[str, float]  # what the best checkpoint is chosen by
     page: str  # path of the drawn page in the workdir
+    section: dict[str, Any]  # what report.html shows of detections
 
     @property
     def sentence(self) -> str:
@@ -159,8 +174,8 @@ class Evaluation:
 
     Args:
       config: `data.eval_records` and its `data.eval_batch_size`, `model` and `detect` are used.
-      workdir: where the chief writes eval.json and examples.png, segmentation.json and
-        segmentation.png; a false one writes nothing.
+      workdir: where the chief draws examples.png and segmentation.png, and `save` writes; a false
+        one writes nothing.
       strategy: the network lives in its scope.
       predictor: looks at the pictures; each head is compared with the truth that it is of.
       in_full: also writes the detections themselves, curves of precision over recall and which
@@ -197,11 +212,10 @@ class Evaluation:
             lambda context: make_eval_dataset(model, self._files, size, context, windows)
         )
 
-    def run(self, extra: dict | None = None, check: Callable[[], None] = lambda: None) -> Summary:
-        """Evaluates, prints and writes.
+    def run(self, check: Callable[[], None] = lambda: None) -> Summary:
+        """Evaluates, prints and draws.
 
         Args:
-          extra: more entries for the JSON files.
           check: called after every batch; it may end the evaluation with an error of its own.
         """
         with user_errors(self._files):
@@ -212,20 +226,30 @@ class Evaluation:
                 batch = {"image_index": outputs.pop("image_index")}
                 for evaluator in self._evaluators.values():
                     evaluator.update(batch, outputs)
-        metrics, entries, goals, page = {}, {}, [], self._workdir.segmentation_page
+        metrics, entries, section, goals, page = {}, {}, {}, [], self._workdir.segmentation_page
         if "detection" in self._evaluators:
-            metrics, entries = self._report_detection(extra or {})
+            metrics, entries, section = self._report_detection()
             goals, page = ["AP"], self._workdir.examples_page
         if "segmentation" in self._evaluators:
-            result = self._report_segmentation(extra or {})
+            result = self._report_segmentation()
             metrics |= result.metrics
             entries["segmentation"] = result.as_dict()
             goals.append("mIOU")
         goal = "+".join(goals), sum(metrics[name] for name in goals)
-        return Summary(metrics, entries, goal, page)
+        return Summary(metrics, entries, goal, page, section)
 
-    def _report_detection(self, extra: dict) -> tuple[dict[str, float], dict[str, Any]]:
-        """Returns metrics and entries after writing and printing them."""
+    def save(self, summary: Summary, more: dict[str, Any]) -> None:
+        """Writes eval.json, with more entries, segmentation.json, and what the page shows."""
+        if not self._workdir:
+            return
+        if summary.section:
+            self._save_section(summary.section)
+        if pixels := summary.entries.get("segmentation"):
+            write_json(self._workdir.result_file("segmentation"), more | pixels)
+        write_json(self._workdir.result_file("eval"), more | summary.entries)
+
+    def _report_detection(self) -> tuple[dict[str, float], dict[str, Any], dict[str, Any]]:
+        """Returns metrics, entries and the page's section after drawing and printing."""
         evaluator, limit = self._evaluators["detection"], self._config.detect.max_detections
         dataset, detections = evaluator.dataset, evaluator.detections
         result = evaluator.result(max_detections=limit)
@@ -237,8 +261,6 @@ class Evaluation:
         entries = {**result.as_dict(), "diagnosis": reasons, **numbers(data)}
         entries["detect"] = as_dict(self._config)["detect"]
         if self._workdir:
-            self._save_section(data)
-            write_json(self._workdir.result_file("eval"), extra | entries)
             names = list(self._labels["detection"].values())
             save_gallery(self._pictures(), self._workdir.examples_page, names)
         if self._workdir and self._in_full:
@@ -247,7 +269,7 @@ class Evaluation:
             matrix = confusion_matrix(matches, threshold)
             plot_confusion_matrix(matrix, matches.names, self._workdir.confusion_plot)
         print_report(result, reasons, console)
-        return dict(result.metrics), entries
+        return dict(result.metrics), entries, data
 
     def _save_section(self, data: dict[str, Any]) -> None:
         """Writes what the page needs; the thumbnails only where other ones are wanted."""
@@ -268,14 +290,12 @@ class Evaluation:
             self._config.model.white_level,
         )  # fmt: skip
 
-    def _report_segmentation(self, extra: dict) -> Any:
-        """Returns the result after writing and printing it."""
+    def _report_segmentation(self) -> SegmentationResult:
+        """Returns the result after drawing and printing it."""
         result = self._evaluators["segmentation"].result()
-        if self._workdir:
-            write_json(self._workdir.result_file("segmentation"), {**extra, **result.as_dict()})
-            if pictures := list(self._masked_pictures()):
-                labels = self._labels["segmentation"]
-                save_mask_gallery(pictures, labels, self._workdir.segmentation_page)
+        if self._workdir and (pictures := list(self._masked_pictures())):
+            labels = self._labels["segmentation"]
+            save_mask_gallery(pictures, labels, self._workdir.segmentation_page)
         console.print(*result.tables())
         return result
 

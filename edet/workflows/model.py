@@ -105,7 +105,9 @@ class Model:
         is_one = isinstance(records, str | os.PathLike)
         globs = _path(records) if is_one else tuple(map(_path, records))
         data = {"eval_records": globs or self.config.data.eval_records}
-        return evaluate_predictor(replace(self.config, data=data), _path(workdir), self.predictor)
+        return evaluate_predictor(
+            replace(self.config, data=data), _path(workdir), self.predictor, self.source
+        )
 
     @bucket_errors()
     def export(self, output: str = "", pictures: str | Sequence[str] = (), **settings: Any) -> str:

@@ -70,11 +70,13 @@ class Validation:
 
     def _evaluate(self, step: int, check: Callable[[], None]) -> None:
         self._variables.copy_averages_to(self._network)
-        summary = self._evaluation.run({"step": step}, check)
+        summary = self._evaluation.run(check)
         goal, value = summary.goal
         is_best = self._checkpoints.save_if_best(value, goal, self._measured_on)
         if not self._reporter.is_chief:
             return
+        if is_best:  # as the checkpoint that every other mode takes
+            self._evaluation.save(summary, {"step": step})
         self._evaluated.add(step)
         metrics = {name: f"{value:.6f}" for name, value in summary.metrics.items()}
         self._log.add([{"step": step} | metrics | {_CONDITIONS: self._crc32}])
@@ -100,7 +102,8 @@ class Validation:
 
     def _measure_best_again(self, step: int, check: Callable[[], None]) -> None:
         load_weights(self._network, self._checkpoints.best_path(step))
-        summary = self._evaluation.run({"step": step}, check)
+        summary = self._evaluation.run(check)
         goal, value = summary.goal
+        self._evaluation.save(summary, {"step": step})
         self._checkpoints.score_best(step, value, goal, self._measured_on)
         console.print(f"step {step}, the best so far, again  {summary.sentence}")

@@ -19,6 +19,7 @@ class Run:
 
     def __init__(self, folder, step, records, monkeypatch, patience=0):
         self.workdir, self.step, self.measured = Workdir(str(folder)), tf.Variable(step), []
+        self.saved = []
         self.loaded, self.scale = None, 100 if records == "a" else 1000
         self.checkpoints = Checkpoints(self.workdir, self, keep=3)
         monkeypatch.setattr(
@@ -36,11 +37,14 @@ class Run:
     def copy_averages_to(self, _):
         self.loaded = None
 
-    def run(self, extra, check):
+    def run(self, check):
         of = int(self.loaded.rpartition("-")[2]) if self.loaded else int(self.step)
-        assert extra == {"step": of}
         self.measured.append(of)
-        return Summary({"AP": of / self.scale}, {}, ("AP", of / self.scale), "page.png")
+        return Summary({"AP": of / self.scale}, {}, ("AP", of / self.scale), "page.png", {})
+
+    def save(self, summary, more):
+        assert more == {"step": self.measured[-1]}
+        self.saved.append(more["step"])
 
     def train(self, *steps):
         for step in steps:
@@ -63,6 +67,12 @@ def test_a_run_that_goes_on_with_the_same_records_repeats_nothing(start):
     again = start(6, "a")
     again.evaluate(6, lambda: None)
     assert (again.measured, again.checkpoints.best()) == ([], {"step": 6, "AP": 0.06})
+
+
+def test_what_is_written_is_of_the_best_which_every_other_mode_takes(start):
+    run = start(0, "a")
+    run.train(3, 6, 2)  # the last one is the worst
+    assert (run.measured, run.saved) == ([3, 6, 2], [3, 6])
 
 
 def test_with_other_records_the_best_and_the_last_step_are_measured_again(start, capsys):
