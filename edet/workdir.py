@@ -24,6 +24,8 @@ _PACKAGES = (
     "faster-coco-eval",
 )  # fmt: skip
 
+_RECIPE = "train.recipe"  # what it stands for may change without being named
+
 
 class Workdir:
     """A run's folder, by which each of its files is found.
@@ -181,9 +183,10 @@ class Workdir:
             kept = ("train.freeze", "train.optimizer")
             if clashes := [c for c in changed if c[0].startswith("model.") or c[0] in kept]:
                 key, old, new = clashes[0]
+                recipes = [f" (--set train.recipe={c[1]})" for c in changed if c[0] == _RECIPE]
                 raise UserError(
-                    f"{self} holds another run: {key} was {old}, now it is {new}; use "
-                    "another --workdir, or the same."
+                    f"{self} holds another run: {key} was {old}, now it is {new}; use another "
+                    f"--workdir, or the settings that this one began with{''.join(recipes)}."
                 )
             notes = [f"{key} was {old}, now it is {new}" for key, old, new in changed]
         save_config(config, self.config_file)

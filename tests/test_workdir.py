@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from edet.config.loading import load_config
 from edet.config.schema import Config, replace
 from edet.errors import UserError
 from edet.report.page import pictures_of
@@ -35,10 +36,24 @@ def test_a_run_that_has_saved_nothing_may_begin_as_another(tmp_path, monkeypatch
 
 @pytest.mark.parametrize(("old", "new"), [("sgd", "adamw"), ("adamw", "sgd")])
 def test_a_run_keeps_its_optimizer(tmp_path, monkeypatch, old, new):
-    workdir = with_checkpoint(started(tmp_path, optimizer=old), monkeypatch)
+    rate = {"learning_rate": 0.01}
+    workdir = with_checkpoint(started(tmp_path, optimizer=old, **rate), monkeypatch)
     with pytest.raises(UserError, match=f"train.optimizer was {old}, now it is {new}"):
-        workdir.prepare(replace(Config(), train={"optimizer": new}))
+        workdir.prepare(replace(Config(), train={"optimizer": new, **rate}))
     assert workdir.config().train.optimizer == old
+
+
+def test_the_recipe_that_a_run_began_with_is_named_where_a_rate_brought_another(
+    tmp_path, monkeypatch
+):
+    workdir = Workdir(tmp_path)
+    workdir.prepare(load_config())
+    with pytest.raises(
+        UserError, match=r"now it is sgd; .* began with \(--set train.recipe=modern"
+    ):
+        with_checkpoint(workdir, monkeypatch).prepare(
+            load_config(overrides=["train.learning_rate=0.002"])
+        )
 
 
 def test_an_empty_configuration_is_not_the_defaults(tmp_path):

@@ -312,11 +312,20 @@ def test_patience_without_evaluations_is_refused(config, strategy, tmp_path):
         workflows.train(patient, str(tmp_path / "run"), strategy)
 
 
+def test_random_weights_are_not_frozen(config, strategy, tmp_path):
+    frozen = replace(config, train={"freeze": ("backbone",)})
+    with pytest.raises(UserError, match=r"train.freeze=\['backbone'\] would keep random weights"):
+        workflows.train(frozen, str(tmp_path / "run"), strategy)
+
+
 def test_a_rate_that_explodes_is_stopped_and_the_images_are_named(
     config, strategy, tmp_path, eagerly
 ):
     wild = replace(config, train={"learning_rate": 1e25, "clip_norm": 0.0, "warmup_epochs": 0.0})
-    with pytest.raises(UserError, match=r"step \d is not finite .* on image 0-\d+ \(record"):
+    with pytest.raises(
+        UserError,
+        match=r"step \d is not finite .* on image 0-\d+ \(record.* \(with train.recipe=modern\)",
+    ):
         workflows.train(wild, str(tmp_path / "wild"), strategy)
 
 

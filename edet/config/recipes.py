@@ -38,8 +38,8 @@ def with_recipe(sources: Sequence[Sequence[Layer]], is_released: bool = False) -
 
     The last name counts. Its values are stronger than all sources before the one that brought it
     in, and weaker than whatever that one or a later one sets. Where none is named, it is "modern"
-    for networks that detect and do nothing else, unless a setting of its losses or its optimiser is
-    given: whoever gave it had the paper's others in mind.
+    for networks that detect and do nothing else, unless one of its losses or settings of its
+    optimiser is given another value: whoever gave it had the paper's others in mind.
 
     Args:
       sources: layers of settings, the weakest first; the order within a source means nothing.
@@ -69,8 +69,10 @@ def with_recipe(sources: Sequence[Sequence[Layer]], is_released: bool = False) -
 
 
 def _is_of_paper(layer: Layer) -> bool:
-    """Whether a layer asks for a head of pixels, or gives a loss or optimiser that "modern" has."""
+    """Whether a layer asks for a head of pixels, or for other losses than "modern" has."""
     given = {name: section for name, section in layer.items() if isinstance(section, dict)}
     return "segmentation" in str(given.get("model", {}).get("heads")) or any(
-        set(given.get(name, ())) & set(RECIPES["modern"][name]) for name in ("loss", "train")
+        given.get(name, {}).get(key, value) != value
+        for name in ("loss", "train")
+        for key, value in RECIPES["modern"][name].items()
     )

@@ -258,7 +258,8 @@ class AugmentConfig:
 
     horizontal_flip: bool = True  # with probability 0.5
     vertical_flip: bool = False  # with probability 0.5; for pictures without an up
-    jitter_min: Positive = 0.1  # smallest scale, relative to the fitted size (paper appendix 1.1)
+    # Scales relative to the fitted size (paper appendix 1.1); modern: 0.5 to 1.5.
+    jitter_min: Positive = 0.1
     jitter_max: Positive = 2.0
     # A box stays ground truth after the crop when this share of its area is still visible.
     min_visible: ShareBelowOne = 0.0  # 0 keeps every sliver, as the reference
@@ -289,18 +290,19 @@ class LossConfig:
 
     # Which anchors answer for a box: those that overlap it by positive_iou, and the best one; or
     # those around its centre that overlap it more than most of these (ATSS, arXiv 1912.02424).
-    assignment: Literal["iou", "atss"] = "iou"
+    assignment: Literal["iou", "atss"] = "iou"  # modern: atss
     # An anchor with this overlap is positive (paper 5.1).
     positive_iou: Annotated[Positive, Field(le=1)] = 0.5
     # What a positive anchor's class score is to become: 1 (focal, paper 5.1), or the overlap of the
     # anchor's box as it is found: quality_focal (arXiv 2006.04388), varifocal (arXiv 2008.13367).
-    class_loss: Literal["focal", "quality_focal", "varifocal"] = "focal"
+    class_loss: Literal["focal", "quality_focal", "varifocal"] = "focal"  # modern: quality_focal
     alpha: Share = 0.25  # focal loss balance (paper 5.1); varifocal: 1 - alpha is of negatives
-    gamma: NotNegative = 1.5  # focal loss focus (paper 5.1)
+    gamma: NotNegative = 1.5  # focal loss focus (paper 5.1); modern: 2
     label_smoothing: ShareBelowOne = 0.0
     huber_delta: Positive = 0.1  # reference
-    box_weight: NotNegative = 50.0  # Huber box loss against class loss (reference); 0 turns it off
-    iou_loss: Literal["none", "iou", "giou", "diou", "ciou"] = "none"  # added to the Huber loss
+    box_weight: NotNegative = 50.0  # Huber box loss against class loss (reference); modern: 0, off
+    # Added to the Huber loss; modern: giou, with a weight of 8.
+    iou_loss: Literal["none", "iou", "giou", "diou", "ciou"] = "none"
     iou_weight: NotNegative = 1.0
     segmentation_weight: NotNegative = 1.0  # cross-entropy of the pixels, beside detection or alone
     weight_decay: NotNegative = 4e-5  # L2 on kernels, part of the loss (paper 5.1)
@@ -327,22 +329,22 @@ class TrainConfig:
     # A name for the values of the settings that make it (edet.config.recipes), which also says
     # which it is where none is given. paper: the defaults here.
     recipe: Literal["paper", "modern"] = "paper"
-    # Peak; of sgd for a batch of 64, scaled with data.batch_size (reference).
+    # Peak; of sgd for a batch of 64, scaled with data.batch_size (reference). modern: 0.0042.
     learning_rate: Positive = 0.08
     schedule: Literal["cosine", "stepwise", "polynomial", "constant"] = "cosine"
     warmup_epochs: NotNegative = 1.0  # linear from warmup_learning_rate to the peak (paper 5.1)
-    warmup_learning_rate: NotNegative = 0.008  # as learning_rate
+    warmup_learning_rate: NotNegative = 0.008  # as learning_rate; modern: 0
     drop_epochs: tuple[Number, Number] = (200, 250)  # stepwise: x0.1 and x0.01 from here on
-    # sgd (paper 5.1), or adamw, whose learning rate is taken as it is, for any batch.
+    # sgd (paper 5.1), or adamw (modern), whose learning rate is taken as it is, for any batch.
     optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: ShareBelowOne = 0.9  # of SGD, without Nesterov (paper 5.1)
     adamw_decay: NotNegative = 0.05  # of kernels, times the learning rate, instead of the L2 loss
     # Of each gradient, then of all together (reference); 0: no clipping.
     clip_norm: NotNegative = 10.0
     ema_decay: ShareBelowOne = 0.9998  # moving average of the weights (paper 5.1); 0 turns it off
-    # Shorten EMA, batch-norm memory and warm-up when the run is too short for the numbers above
-    # (they are made for 277,200 steps), and epochs 0 when `init` is a whole detector; what they
-    # became is printed and saved.
+    # Shorten EMA and batch-norm memory when the run is too short for the numbers above (they are
+    # made for 277,200 steps), warm up for 30 steps at least and a twentieth of the run at most, and
+    # take fewer epochs than 0 says when `init` is a whole detector; it is printed and saved.
     adapt_to_length: bool = True
     # Of activations; losses and updates stay float32. auto: bfloat16 on a TPU, otherwise float32.
     # float16 is for GPUs without bfloat16 and scales the loss.
@@ -363,6 +365,11 @@ class TrainConfig:
     def __post_init__(self):
         require(
             len(set(self.freeze)) < 3, "train.freeze holds every part; nothing would be trained."
+        )
+        require(
+            not (self.optimizer == "adamw" and self.learning_rate == TrainConfig.learning_rate),
+            f"train.optimizer=adamw with train.learning_rate={self.learning_rate}, which is the "
+            "paper's for sgd; give one for AdamW beside it (train.recipe=modern has 0.0042).",
         )
         for name in ("steps", "epochs"):
             require(

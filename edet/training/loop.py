@@ -112,7 +112,7 @@ def train(
             count = _steps_until_due(done, recipe, seconds)
             with training_graphs(strategy):
                 metrics, images, seconds = _take_steps(inner_loop, batches, count)
-            _stop_if_not_finite(done, metrics, images, name_images)
+            _stop_if_not_finite(done, metrics, images, name_images, recipe.recipe)
             done += count
             reporter.add(done, metrics, images, seconds)
             if is_due(recipe.log_every):
@@ -144,6 +144,7 @@ def _stop_if_not_finite(
     metrics: dict[str, np.ndarray],
     images: np.ndarray,
     name_images: Callable[[np.ndarray], list[str]],
+    recipe: str,
 ) -> None:
     """The non-finite guard: the step has already refused the update, here the run ends."""
     finite = np.isfinite(metrics["total_loss"]) & np.isfinite(metrics["gradient_norm"])
@@ -156,5 +157,6 @@ def _stop_if_not_finite(
     raise UserError(
         f"training stopped: step {first_step + bad} is not finite ({parts}; learning rate "
         f"{metrics['learning_rate'][bad]:.4g}) on {names}. The last checkpoint is "
-        "whole. Lower train.learning_rate, or look at these images' boxes with --mode=check_data."
+        f"whole. Lower train.learning_rate (with train.recipe={recipe}), or look at these images' "
+        "boxes with --mode=check_data."
     )

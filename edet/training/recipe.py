@@ -17,6 +17,7 @@ import rich.table
 
 from edet.config.schema import Config
 from edet.config.sizes import scratch_epochs
+from edet.errors import UserError
 
 # The averages must forget their start well within the run: the weights' average looks back over a
 # tenth of it at most, batch norm over a fiftieth. The warm-up takes a twentieth at most: the cosine
@@ -35,6 +36,7 @@ class Recipe:
     What a loss weighs is its task's own (`training.tasks`).
     """
 
+    recipe: str  # its name, train.recipe
     finetuning: bool  # the run starts from a whole detector
     seed: int
     precision: str  # of activations: float32, bfloat16 or float16
@@ -65,6 +67,7 @@ class Recipe:
         """Returns the numbers as a table, each beside what it was made from."""
         batch = config.data.batch_size
         notes = {
+            "recipe": "train.recipe, or docs/recipes.md",
             "finetuning": f"train.init {config.train.init}"
             if config.train.init
             else "no train.init",
@@ -82,7 +85,6 @@ class Recipe:
         table = rich.table.Table(title="recipe of this run")
         for heading in ("number", "value", "made from"):
             table.add_column(heading)
-        table.add_row("recipe", config.train.recipe, "train.recipe, or docs/recipes.md")
         for key, value in dataclasses.asdict(self).items():
             shown = f"{value:.6g}" if isinstance(value, float) else str(value)
             table.add_row(key, shown, notes.get(key, ""))
@@ -142,10 +144,12 @@ def resolve_recipe(
         ema_decay = min(ema_decay, max(0.0, 1 - _EMA_SHARE / total))
         memory = max(total / _BATCH_NORM_SHARE, _SHORTEST_BATCH_NORM_MEMORY)
         batch_norm_momentum = min(batch_norm_momentum, 1 - 1 / memory)
+    _refuse_late_drops(config, total / steps_per_epoch)
     # The reference's learning rates are for a batch of 64. AdamW's steps are as long as its rate,
     # whatever the size of the gradients.
     scale = 1.0 if train.optimizer == "adamw" else batch / 64
     return Recipe(
+        recipe=train.recipe,
         finetuning=finetuning,
         seed=train.seed,
         precision=_precision(config, on_tpu),
@@ -172,6 +176,17 @@ def resolve_recipe(
         save_every=train.save_every or math.ceil(total / 20),
         log_every=train.log_every or max(1, min(100, total // 200)),
     )
+
+
+def _refuse_late_drops(config: Config, epochs: float) -> None:
+    """Raises UserError if the stepwise rate of a run of so many epochs would never drop."""
+    first = config.train.drop_epochs[0]
+    if config.train.schedule == "stepwise" and first >= epochs:
+        raise UserError(
+            f"train.schedule=stepwise drops the rate after {first:g} epochs, and this run has "
+            f"{epochs:.3g}; give train.drop_epochs, such as [{2 * epochs / 3:.3g},"
+            f"{5 * epochs / 6:.3g}]."
+        )
 
 
 def _precision(config: Config, on_tpu: bool) -> str:

@@ -46,4 +46,6 @@ def run_config(
             raise UserError(f"{where}; name a model with --model or a YAML file with --config.")
     config = load_config(model, path, overrides)
     release = ZOO.get(weights or config.train.init)
-    return load_config(model, path, overrides, release.settings) if release else config
+    if not release or release.is_backbone:  # which has no anchors, and any recipe trains it on
+        return config
+    return load_config(model, path, overrides, release.settings)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from edet.config.loading import config_table, flat_settings
 from edet.config.schema import Config
+from edet.config.unread import unread_settings
 from edet.errors import UserError
 from edet.evaluation.plots import plot_history
 from edet.files import read_json, read_json_or, write_json
@@ -128,19 +129,19 @@ def _run(
         workdir, done, recipe.total_steps, config.data.batch_size, is_chief, fusion,
         _loggers(config, workdir) if is_chief else [],
     )  # fmt: skip
-    evaluate_at = None
-    if eval_records:
-        with strategy.scope():
-            evaluated = build_network(config.model, recipe.precision)
-        predictor = make_predictor(of_pixels(evaluated, config.model), config)
-        evaluation = Evaluation(config, workdir, strategy, predictor)
-        measured_on = conditions(config, eval_records, recipe.precision)
-        evaluate_at = Validation(
-            evaluation, workdir, evaluated, variables, checkpoints, reporter, measured_on, goes_on,
-            config.train.patience,
-        )  # fmt: skip
     update = TrainingStep(network, tasks_of(config), recipe)
     with contextlib.closing(reporter), user_errors(records.files):
+        evaluate_at = None
+        if eval_records:
+            with strategy.scope():
+                evaluated = build_network(config.model, recipe.precision)
+            predictor = make_predictor(of_pixels(evaluated, config.model), config)
+            evaluation = Evaluation(config, workdir, strategy, predictor)
+            measured_on = conditions(config, eval_records, recipe.precision)
+            evaluate_at = Validation(
+                evaluation, workdir, evaluated, variables, checkpoints, reporter, measured_on,
+                goes_on, config.train.patience,
+            )  # fmt: skip
         batches = _batches(config, strategy, records, done, recipe.total_steps)
         run_training(
             strategy, variables, update, recipe, batches, checkpoints, reporter,
@@ -185,6 +186,11 @@ def _plan(
         raise UserError(
             f"train.patience is {config.train.patience}, which counts evaluations, and there are "
             "none; use --mode=train_and_eval, or set it to 0."
+        )
+    if config.train.freeze and not config.train.init and not workdir.checkpoint("last"):
+        raise UserError(
+            f"train.freeze={list(config.train.freeze)} would keep random weights; give those to "
+            "keep by train.init, or leave it out."
         )
     return _Plan(_recipe(config, workdir, strategy, records), records, eval_records)
 
@@ -257,6 +263,8 @@ def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> list[str]:
     notes = workdir.prepare(config)
     write_json(workdir.recipe_file, dataclasses.asdict(recipe))
     console.print(config_table(config), recipe.table(config))
+    for sentence in unread_settings(config):
+        warn(sentence)
     for note in notes:
         warn(f"changed since this run was started: {note}")
     return notes

@@ -7,6 +7,7 @@ import rich.console
 
 from edet.config.loading import load_config
 from edet.config.schema import Config, ConfigError, replace
+from edet.errors import UserError
 from edet.training.recipe import finetuning_epochs, resolve_recipe
 
 
@@ -41,6 +42,15 @@ def test_the_rate_goes_with_the_batch_for_sgd_alone(optimizer, at_8, at_64):
     for batch, rate in ((8, at_8), (64, at_64)):
         config = replace(Config(), data={"batch_size": batch}, train=train)
         assert resolve_recipe(config, num_examples=640).learning_rate == pytest.approx(rate)
+
+
+def test_drops_beyond_the_end_of_the_run_are_refused():
+    """40 steps of 64 images from 640 are four epochs, and the rate would stay what it is."""
+    train = {"schedule": "stepwise", "steps": 40}
+    with pytest.raises(UserError, match=r"after 200 epochs.* has 4; .* such as \[2\.67,3\.33\]"):
+        resolve_recipe(replace(Config(), train=train), 640)
+    train["drop_epochs"] = (3, 5)  # the second one may lie there
+    assert resolve_recipe(replace(Config(), train=train), 640).drop_steps == (30, 50)
 
 
 def test_adapting_can_be_turned_off():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edet.config.loading import load_config, save_config
+from edet.config.loading import differences, load_config, save_config
 from edet.errors import UserError
 from edet.workflows.configuration import run_config
 
@@ -44,7 +44,7 @@ def test_a_run_as_weights_brings_its_configuration(tmp_path, weights):
 def test_a_backbone_brings_nothing():
     plain = run_config("", "efficientdet-d1", None, [])
     started = run_config("", "efficientdet-d1", None, ["train.init=efficientnet-b1"])
-    assert started.model == plain.model
+    assert differences(plain, started) == [("train.init", "", "efficientnet-b1")]
     with pytest.raises(UserError, match="name a model"):
         run_config("", None, None, [], weights="efficientnet-b1")
 
