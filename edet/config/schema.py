@@ -431,7 +431,7 @@ class ExportConfig:
     # always.
     precision: Literal["float32", "float16", "dynamic", "int8"] = "float32"
     # network: class logits and box deltas. boxes: scores and decoded boxes of all anchors.
-    # detections: after suppression, as `detect` says. A SavedModel has the first and the last.
+    # detections: after suppression, as `detect` says. A SavedModel has this and the network.
     # mediapipe: detections as MediaPipe's ObjectDetector takes them, LiteRT only.
     outputs: Literal["network", "boxes", "detections", "mediapipe"] = "detections"
     # Numbers that go into an int8 file and come out. auto: uint8 pixels in, float32 out. uint8 and

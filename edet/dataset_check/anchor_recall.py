@@ -1,7 +1,8 @@
 """Whether anchors can reach the boxes of a data set: recall by class and size, and what to change.
 
 A box is reached if some anchor overlaps it by `loss.positive_iou`. Training gives a box that is
-not reached the one anchor that overlaps it most, so it is learnt too, but poorly.
+not reached the one anchor that overlaps it most, so it is learnt too, but poorly; with
+`loss.assignment` atss the best of those around its centre, so it is learnt from further away.
 
 Shapes: M boxes of a data set · C candidate anchors of one box
 Boxes are [ymin, xmin, ymax, xmax] in pixels of the network input, unless a name says otherwise.
@@ -193,6 +194,11 @@ def recall_advice(
         + ", ".join(f"{count} {cause}" for cause, count in causes.items() if count)
         + "."
     ]
+    if config.loss.assignment == "atss":
+        sentences.append(
+            "They are learnt all the same, from the anchors around their centres "
+            "(loss.assignment=atss); what follows brings these nearer."
+        )
     sentences += _advice_on_size(images, scales, config)
     if 3 * causes[_OTHER_SHAPE] >= sum(causes.values()):
         key = "aspect_pairs" if config.model.anchors.aspect_pairs else "aspect_ratios"

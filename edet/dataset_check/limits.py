@@ -31,8 +31,8 @@ def limits(annotations: Iterable[Mapping[str, Any]], max_detections: int | None)
         reasons.append(
             f"Images with more than {COCO_LIMIT} objects of a class: {over}, such as "
             f"{first[0][0]!r} with {first[1]}; COCO counts {COCO_LIMIT} detections of an image and "
-            f"class at most, so its AP cannot reward {lost} of {len(objects)} objects, and the AP "
-            "beside it, of a detect.max_detections above 100, is the one to go by."
+            f"class at most, so its AP cannot reward {lost} of {len(objects)} objects; with "
+            "detect.max_detections above 100 an evaluation gives the AP of that limit, too."
         )
     return reasons
 

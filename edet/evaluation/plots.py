@@ -139,7 +139,7 @@ def _gallery_row(picture: Picture, classes: Sequence[str]) -> Row:
 def plot_confusion_matrix(
     matrix: np.ndarray, names: Sequence[str], path: str | os.PathLike
 ) -> None:
-    """Draws edet.evaluation.coco.confusion_matrix; colour is the share of the row.
+    """Draws edet.evaluation.matching.confusion_matrix; colour is the share of the row.
 
     Args:
       matrix: [K + 1, K + 1] counts; row: true class or background, column: found class or nothing.

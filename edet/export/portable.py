@@ -56,8 +56,8 @@ OUTPUTS: dict[str, dict[str, str]] = {
 # What a network that segments gives beside or instead of these.
 PIXEL_OUTPUTS: dict[str, dict[str, str]] = {
     "network": {
-        "segmentation_logits": "of every fourth pixel and class, before the softmax; class k is "
-        "the k-th of mask_labels",
+        "segmentation_logits": "of a coarser grid (every fourth pixel at model.segmentation.level "
+        "2) and class, before the softmax; class k is the k-th of mask_labels",
     },
     "detections": {
         "class_map": "the class of every pixel of the input, the keys of mask_labels; padding "
@@ -112,7 +112,8 @@ def network_of(network: keras.Model, config: Config) -> Callable[[tf.Tensor], li
 
     Returns:
       A function of float32 [1, h, w, 3], 0-255, to the network's outputs in their order: class
-      logits [1, A, K] and box deltas [1, A, 4], segmentation logits [1, h / 4, w / 4, C]. K are
+      logits [1, A, K] and box deltas [1, A, 4], segmentation logits [1, h / s, w / s, C] of a
+      stride s. K are
       `kept_classes` of them.
     """
     model = config.model

@@ -195,7 +195,8 @@ def _raw(run: Callable[[tf.Tensor], Outputs], model: ModelConfig) -> Signature:
         }
     if model.segments:
         about["segmentation_logits"] = (
-            "of every fourth pixel, before the softmax; column k is the k-th of mask_labels"
+            f"of every {2**model.segmentation.level}th pixel, before the softmax; column k is the "
+            "k-th of mask_labels"
         )
     return Signature(
         run, tf.TensorSpec([None, *model.image_size, 3], tf.float32, "images"),

@@ -39,8 +39,8 @@ def build_network(
       A Keras model from normalised images, float32 [B, H, W, 3], to
       {"class_logits": float32 [B, A, K], "box_deltas": float32 [B, A, 4] (ty, tx, th, tw)}, with
       the A anchors in the order level, y, x, octave, aspect. H x W is `config.image_size`. Where
-      `config.heads` says so, there is "segmentation_logits" float32 [B, H / 4, W / 4, C] too, or
-      alone. Its `model_config` is the given configuration.
+      `config.heads` says so, there is "segmentation_logits" float32 [B, H / s, W / s, C] too, or
+      alone, with s = 2^segmentation.level. Its `model_config` is the given configuration.
     """
     policy = precision if precision == "float32" else f"mixed_{precision}"
     before = keras.config.dtype_policy()
