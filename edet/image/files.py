@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from edet.errors import UserError
 from edet.files import content_of, reason, write_bytes
@@ -51,6 +51,22 @@ def read_picture(path: str, white_level: int = WHITE_LEVEL) -> tf.Tensor:
         return decode_picture(content_of(path), white_level)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(reason(error)) from error
+
+
+def pillow_pixels(image: Image.Image) -> np.ndarray:
+    """Returns a picture of Pillow as `read_picture` its file: uint8 [H, W, 3], upright, no alpha.
+
+    One of more than 8 bits comes as it is: nothing says which of its values is white.
+
+    Raises:
+      UserError: its pixels, which Pillow reads when they are asked for, cannot be read.
+    """
+    try:
+        image = ImageOps.exif_transpose(image)
+        is_deep = image.mode[0] in "IF"
+        return np.asarray(image if is_deep else image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"cannot be decoded: {reason(error)}") from error
 
 
 def encode_png(image: np.ndarray | Image.Image, level: int = 6) -> bytes:

@@ -64,7 +64,8 @@ def find_inputs(inputs: Sequence[str]) -> Inputs:
             matches = match_files(pattern)
         if not matches:
             raise UserError(
-                f"{pattern} matches no picture and no video; give files, folders or globs."
+                f"{pattern or repr(pattern)} matches no picture and no video; give files, folders "
+                "or globs."
             )
         for path in matches:
             is_video = path.lower().endswith(video.ENDINGS)

@@ -11,17 +11,19 @@ K classes · C classes of pixels · D detections kept per image (100).
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from edet.config.labels import labels_of, mask_labels_of
 from edet.config.schema import Config, DetectConfig, Fit, ModelConfig
 from edet.errors import UserError
-from edet.image.files import decode_picture
+from edet.image.files import decode_picture, pillow_pixels
 from edet.image.letterbox import (
     boxes_to_picture,
     letterbox,
@@ -200,13 +202,19 @@ def picture_pixels(images: Images, white_level: int) -> list[tf.Tensor]:
     return [picture_of(image, place, white_level) for place, image in enumerate(images)]
 
 
-def picture_of(image: np.ndarray | tf.Tensor | bytes, place: int, white_level: int) -> tf.Tensor:
-    """Returns uint8 [H, W, 3] of one of them; `place` is its number, for the error."""
-    if isinstance(image, bytes):
-        try:
-            return decode_picture(image, white_level)
-        except UserError as error:
-            raise UserError(f"image {place} {error}") from error
+def picture_of(image: Any, place: int, white_level: int) -> tf.Tensor:
+    """Returns uint8 [H, W, 3] of one of them; `place` is its number, for the error.
+
+    Beside arrays and bytes: a picture of Pillow, and what bytes may lie in: a bytearray, a scalar
+    of TensorFlow, a file that is open.
+    """
+    try:
+        if isinstance(image, Image.Image):
+            image = pillow_pixels(image)
+        elif (encoded := _encoded(image)) is not None:
+            return decode_picture(encoded, white_level)
+    except UserError as error:
+        raise UserError(f"image {place} {error}") from error
     try:
         image = tf.convert_to_tensor(image)
     except (TypeError, ValueError) as error:
@@ -222,6 +230,16 @@ def picture_of(image: np.ndarray | tf.Tensor | bytes, place: int, white_level: i
     if not all(image.shape):
         raise UserError(f"image {place} is {image.shape} and has no pixel.")
     return image
+
+
+def _encoded(image: Any) -> bytes | None:
+    """Returns the bytes of a picture file, whatever holds them; None for pixels and the like."""
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if hasattr(image, "read") and not isinstance(image, io.TextIOBase):
+        return image.read()
+    is_scalar = isinstance(image, tf.Tensor) and image.shape.rank == 0
+    return image.numpy() if is_scalar and image.dtype == tf.string else None
 
 
 def with_masks(

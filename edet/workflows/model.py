@@ -67,7 +67,8 @@ class Model:
 
         Args:
           pictures: one or several of: a path of a picture or video, a folder, a glob; an encoded
-            picture as bytes; uint8 [H, W, 3], or several of one size as uint8 [B, H, W, 3].
+            picture as bytes or as an open file; a picture of Pillow, turned upright as its file
+            would be; uint8 [H, W, 3], or several of one size as uint8 [B, H, W, 3].
           batch_size: pictures (windows, where `detect` asks for several of each) that are looked
             at together; by default `data.eval_batch_size`.
 

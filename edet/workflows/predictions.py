@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import supervision
 
 Picture = str | os.PathLike | bytes | np.ndarray
+_ONE = (str, bytes, bytearray, memoryview, os.PathLike)  # though a loop finds parts in some of them
 _COLUMNS = ["file", "frame", "class_id", "name", "score", "ymin", "xmin", "ymax", "xmax"]
 _SURE = 0.3  # score from which on a notebook shows a detection
 
@@ -227,9 +228,11 @@ def predict_pictures(
 
 def _is_one(pictures: Any) -> bool:
     """Whether something is meant as one picture, not as several of them."""
+    if isinstance(pictures, _ONE) or hasattr(pictures, "read"):
+        return True
     if hasattr(pictures, "ndim"):
-        return pictures.ndim in (2, 3)
-    return isinstance(pictures, str | bytes | os.PathLike) or not hasattr(pictures, "__iter__")
+        return pictures.ndim in (0, 2, 3)
+    return not hasattr(pictures, "__iter__")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,7 +256,7 @@ def _sources(
             read = functools.partial(np.asarray, image)
             yield lambda image=image, read=read: iter([_Frame("", None, image, read)])
             continue
-        found = find_inputs([picture])
+        found = find_inputs([str(picture)])  # NumPy's text is another type
         for path in found.pictures:
             yield lambda path=path: _picture_of(path, white_level, failed)
         for path in found.videos:

@@ -13,6 +13,7 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import edet
@@ -103,6 +104,11 @@ def test_pictures_are_looked_at_when_they_are_asked_for_and_bad_ones_are_listed(
         (np.zeros((4, 6), "uint8"), r"image 0 is uint8 \(4, 6\); it must be"),
         (None, "image 0 is of the type NoneType"),
         (5, "image 0 is int32"),
+        (np.uint8(5), "image 0 is uint8"),
+        ("", "'' matches no picture"),
+        (Image.new("I;16", (6, 4)), r"image 0 is uint16 \(4, 6\); it must be"),
+        (io.BytesIO(b"no picture"), "image 0 cannot be decoded"),
+        (io.StringIO("no picture"), "image 0 is of the type StringIO"),
     ],
 )
 def test_what_is_no_picture_is_refused_at_once(model, pictures, why):
@@ -129,6 +135,39 @@ def test_paths_and_pictures_are_taken_as_python_has_them(model, picture, tmp_pat
     path.write_bytes(b"garbage")
     with pytest.raises(UserError, match=f"{path.name}.*decode"):
         expected.draw()
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [bytearray, memoryview, io.BytesIO, np.bytes_, tf.constant],
+)
+def test_an_encoded_picture_is_one_picture_whatever_holds_its_bytes(model, picture, hold):
+    encoded = pathlib.Path(picture).read_bytes()
+    (expected,) = model.predict(encoded)
+    for given in (hold(encoded), [hold(encoded)]):
+        (found,) = model.predict(given)
+        np.testing.assert_array_equal(found.boxes, expected.boxes)
+
+
+def test_names_that_numpy_holds_are_paths(model, picture):
+    for given in (np.array([picture]), np.array([picture])[0]):
+        assert [type(one.path) for one in model.predict(given)] == [str]
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "YCbCr"])
+def test_a_picture_of_pillow_is_seen_in_its_colours(model, mode):
+    picture = Image.fromarray(PIXELS).convert(mode)
+    (found,) = model.predict(picture)
+    np.testing.assert_array_equal(found.image, np.asarray(picture.convert("RGB")))
+
+
+def test_a_picture_of_pillow_is_turned_as_its_file_is(model, tmp_path):
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Image.fromarray(PIXELS).save(path, exif=exif)
+    of_file, of_pillow = model.predict([path, Image.open(path)])
+    assert (of_file.height, of_file.width) == (of_pillow.height, of_pillow.width) == (60, 40)
 
 
 def test_a_stopped_prediction_never_passes_for_a_whole_one(model, monkeypatch):
