@@ -10,7 +10,7 @@ import contextlib
 import difflib
 import functools
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pydantic
@@ -86,6 +86,7 @@ def _sentence(cls: type, path: str, error: dict[str, Any], value: Any) -> str:
       value: the settings that were given, a tree of dicts.
     """
     kind, context, parts = error["type"], error.get("ctx", {}), error["loc"]
+    keys = list(_keys(cls, f"{path}." if path else ""))
     if kind == "value_error":
         return str(context["error"])
     if isinstance(parts[0], int):  # a setting given by its place
@@ -98,7 +99,8 @@ def _sentence(cls: type, path: str, error: dict[str, Any], value: Any) -> str:
         path, value = f"{prefix}{part}", value[part]
         if part not in fields:
             near = difflib.get_close_matches(str(part), fields, n=1, cutoff=0.0)[0]
-            return f"there is no setting {path}; did you mean {prefix}{near}?"
+            elsewhere = [key for key in keys if key.rpartition(".")[2] == part]
+            return f"there is no setting {path}; did you mean {[*elsewhere, prefix + near][0]}?"
         field = fields[part]
         cls = field.annotation
     if kind == "dataclass_type":
@@ -108,6 +110,14 @@ def _sentence(cls: type, path: str, error: dict[str, Any], value: Any) -> str:
     subject = "each" if isinstance(parts[-1], int) and kind not in _LENGTHS else "it"
     advice = field.description or f"{subject} {_demand(kind, context, field)}"
     return f"{path} is {shown!r}; {advice}."
+
+
+def _keys(cls: type, prefix: str = "") -> Iterator[str]:
+    """Yields "section.key" of all settings of a section, and of those within."""
+    for name, field in cls.__pydantic_fields__.items():
+        yield prefix + name
+        if hasattr(field.annotation, "__pydantic_fields__"):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
 
 
 _LENGTHS = ("tuple_type", "missing", "too_long", "too_short")

@@ -27,7 +27,7 @@ _MAY_BE_LISTS = ("data.train_records", "data.eval_records")  # of text, or text
 def load_config(
     model: str | None = None,
     path: str | os.PathLike | None = None,
-    overrides: Sequence[str] = (),
+    overrides: str | Sequence[str] = (),
     settings: Sequence[str] | None = None,
     text: str | None = None,
 ) -> Config:
@@ -37,7 +37,8 @@ def load_config(
       model: a name of `list_models()`. Default: the YAML's `model.name`, otherwise efficientdet-d0.
       path: a YAML file that holds only what differs from the defaults; gs:// works, and so does
         the name of one that edet brings along (`find_config`).
-      overrides: "section.key=value" strings, the value in YAML ("model.image_size=[256,320]").
+      overrides: "section.key=value" strings, or one, the value in YAML
+        ("model.image_size=[256,320]").
       settings: such strings too, but weaker than the YAML: what released weights expect of the
         model (`edet.weights.zoo`); None where there are none.
       text: the YAML itself where it lies in another file, as in an exported one; `path` is then
@@ -53,6 +54,7 @@ def load_config(
     """
     if path and text is None:
         text = read_text(find_config(path), "config")
+    overrides = [overrides] if isinstance(overrides, str) else overrides
     sources = [
         [_parse_override(setting) for setting in settings or ()],
         [] if text is None else [_parse_layer(text, path)],

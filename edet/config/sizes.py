@@ -188,6 +188,10 @@ def _fields(name: str) -> dict[str, Any]:
             f"model {name!r} scales {scaled[2]!r} alone; the dimensions are "
             f"{', '.join(DIMENSIONS)}."
         )
+    if name.endswith((".yaml", ".yml")):
+        raise ConfigError(
+            f"{name!r} is no model; a YAML file is --config, or load_config(path={name!r})."
+        )
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}."
     raise ConfigError(f"there is no model {name!r}; {hint}")

@@ -36,6 +36,14 @@ class _Loader(yaml.SafeLoader):
             lines[key] = line
         return node
 
+    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+        """Returns a value; a letter that JSON writes as two escapes, such as 😀, is one letter."""
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and not value.isascii():
+            units = value.encode("utf-16-le", "surrogatepass")
+            value = units.decode("utf-16-le", "surrogatepass")
+        return value
+
     def construct_number(self, node: yaml.ScalarNode) -> int | float:
         """Returns a number, unless 010 or 1:30 stands there, which would be 8 and 90."""
         is_whole = node.tag.endswith(":int")

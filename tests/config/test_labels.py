@@ -33,6 +33,12 @@ def test_a_name_is_one_line():
     }  # fmt: skip
 
 
+def test_a_letter_that_json_writes_as_two_escapes_is_one(tmp_path):
+    path = tmp_path / "labels.yaml"
+    path.write_text(r'{1: "\ud83d\ude00 \u00fc", 2: "\ud83d"}')
+    assert read_labels(str(path)) == {1: "😀 ü", 2: "\ud83d"}  # half a letter stays one
+
+
 def test_voc_has_its_twenty_classes():
     assert len(NAMED_LABELS["voc"]) == 20
     assert NAMED_LABELS["voc"][15] == "person"

@@ -84,6 +84,9 @@ def test_what_is_saved_loads_as_the_same(name, tmp_path):
         ("model.anchors=3", "model.anchors"),
         ("train.freeze=[neck]", r"train.freeze is \['neck'\]; each must be 'backbone'"),
         ("model.image_size=0", "model.image_size is 0"),
+        ("train.batch_size=8", "no setting train.batch_size; did you mean data.batch_size"),
+        ("model.scale=3", "no setting model.scale; did you mean model.anchors.scale"),
+        ("model.name=my.yaml", r"'my.yaml' is no model; .* load_config\(path='my.yaml'\)"),
         ("num_classes", "section.key=value"),
         ("model.labels=[a, b]", "map of ids to names"),
         ("model.labels={a: b}", "the id 'a'"),
@@ -162,6 +165,10 @@ def test_a_setting_exchanges_the_model_of_a_yaml(tmp_path):
 def test_a_missing_yaml_is_named():
     with pytest.raises(UserError, match="nowhere.yaml"):
         load_config(path="nowhere.yaml")
+
+
+def test_one_override_needs_no_list():
+    assert load_config(overrides="train.steps=5").train.steps == 5
 
 
 def test_numbers_with_exponents_are_numbers():

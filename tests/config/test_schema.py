@@ -45,6 +45,7 @@ def test_aspect_pairs_replace_the_ratios():
     ("build", "message"),
     [
         (lambda: ModelConfig(num_classes=0), "model.num_classes is 0"),
+        (lambda: ModelConfig(scale=2), "setting model.scale; did you mean model.anchors.scale"),
         (lambda: ModelConfig(labels={1: "a"}, num_classes=2), "names 1 classes"),
         (lambda: ModelConfig(labels={-1: "a"}, num_classes=1), "has the id -1"),
         (lambda: ModelConfig(fusion="channel_sum"), "model.fusion is 'channel_sum'"),
