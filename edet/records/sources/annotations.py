@@ -173,7 +173,7 @@ class Annotations:
         for label, count in Counter(o.label for o in image.objects if o.label not in ids).items():
             name = self.labels.get(label, str(label)) if isinstance(label, int) else label
             what = "dropped: class not in the labels"
-            self.tally.box_problem(image.name, what, count, name or f"class {label}")
+            self.tally.box_problem(image.name, what, count, name or f"class {label!r}")
         flipped = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
         what = "drawn from another corner (negative width or height; corners put in order)"
         self.tally.box_problem(image.name, what, np.sum(flipped))
@@ -209,11 +209,25 @@ def examples_of(
     """
     for part in parts:
         part.settle(folder)
+    _name_the_nameless(parts)
     if labels is None:
         labels, notes = common_labels(parts, keep_unused)
         for note in notes:
             logging.warning("%s", note)
     return [part.examples(labels, folder) for part in parts]
+
+
+def _name_the_nameless(parts: Sequence[Annotations]) -> None:
+    """Calls classes that have boxes and no name by their numbers; else they are never detected."""
+
+    def has_none(part: Annotations, class_id: int | str) -> bool:
+        return not part.labels.get(class_id, "-").strip()
+
+    ids = {i for part in parts for i in part.used() if has_none(part, i)}
+    for i in sorted(ids):
+        logging.warning("class %d has boxes and no name; it is called 'class %d'.", i, i)
+    for part in parts:
+        part.labels |= {i: f"class {i}" for i in ids if has_none(part, i)}
 
 
 def joined(parts: Sequence[Annotations]) -> Annotations:
@@ -302,7 +316,8 @@ def common_labels(
         for label, count in part.used().items():
             used[label if ids is None else ids.get(label, label)] += count
     if not labels:
-        return dict(enumerate(sorted(map(str, used)), start=1)), notes
+        names = filter(str.strip, map(str, used))  # one that is empty is no class's
+        return dict(enumerate(sorted(names), start=1)), notes
     unused = [class_id for class_id in labels if not used[class_id]]
     if unused and not keep_unused and len(unused) < len(labels):
         listed = ", ".join(f"{i} {labels[i]!r}" for i in unused[:5])

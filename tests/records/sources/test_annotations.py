@@ -9,6 +9,7 @@ from edet.records.sources.annotations import (
     Annotations,
     class_ids,
     common_labels,
+    examples_of,
 )
 from edet.records.sources.folder import Folder
 
@@ -50,6 +51,26 @@ def test_equal_names_of_two_ids_stay_two_classes():
     labels, notes = common_labels([both])
     assert (labels, notes) == ({1: "ant", 2: "ant"}, [])
     assert class_ids(both, labels) == {1: 1, 2: 2}
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_class_with_boxes_and_without_a_name_is_called_by_its_number(name, tmp_path):
+    (tmp_path / "a.jpg").touch()
+    train, val = part({0: "ant", 3: name, 5: ""}, [0, 3]), part({0: "ant", 3: name}, [0], "val")
+    for found in examples_of([train, val], Folder(str(tmp_path))):
+        assert found.labels == {0: "ant", 3: "class 3"}
+    assert train.examples(train.labels, Folder(str(tmp_path))).examples[0].class_ids.tolist() == [
+        0, 3,
+    ]  # fmt: skip
+
+
+def test_an_object_without_a_name_makes_no_class(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    (found,) = examples_of([part({}, ["bee", "", "ant"])], Folder(str(tmp_path)))
+    assert found.labels == {1: "ant", 2: "bee"}
+    assert [one.class_ids.tolist() for one in found.examples] == [[2, 1]]
+    (problem,) = found.tally.problems
+    assert problem["detail"] == "class ''"
 
 
 HALF = "\ud83d"  # of a letter in UTF-16, as a tool leaves it that cuts texts by bytes
