@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from edet.config.schema import Config
+from edet.config.schema import Config, ModelConfig
+from edet.errors import UserError
 from edet.inference.predictor import (
     DetectionHead,
     Images,
@@ -31,6 +32,33 @@ def make_predictor(network: Network, config: Config) -> Predictor:
     return AugmentedPredictor(predictor, config.detect, config.data.eval_batch_size)
 
 
+def _check(network: keras.Model, model: ModelConfig, output: str, num_classes: int) -> None:
+    """Refuses a network of another model: its numbers would pass for other classes.
+
+    Args:
+      network: one that Keras knows the shapes of; others are not looked at.
+      model: what it should be.
+      output: the logits that are needed.
+      num_classes: how many they should be.
+    """
+    outputs = getattr(network, "output", None)
+    if not isinstance(outputs, dict):
+        return
+    size = network.input_shape[1:3]
+    if output not in outputs:
+        what = f"gives {', '.join(outputs)}, but no {output}"
+    elif tuple(size) != model.image_size:
+        what = f"takes pictures of {list(size)} pixels, and model.image_size is "
+        what += f"{list(model.image_size)}"
+    elif outputs[output].shape[-1] != num_classes:
+        what = (
+            f"tells {outputs[output].shape[-1]} classes apart, and the configuration {num_classes}"
+        )
+    else:
+        return
+    raise UserError(f"this network {what}; give the configuration that it was built of.")
+
+
 class Detector(Predictor):
     """Finds objects with a network: a Predictor with that head alone.
 
@@ -43,9 +71,13 @@ class Detector(Predictor):
       network: from `build_network(config.model)`.
       config: its `model` says how images are prepared and what the classes are called, its
         `detect` how detections are chosen.
+
+    Raises:
+      UserError: the network is of another configuration.
     """
 
     def __init__(self, network: keras.Model, config: Config):
+        _check(network, config.model, "class_logits", config.model.num_classes)
         head = DetectionHead(config.model, config.detect)
         super().__init__(of_pixels(network, config.model), {"detection": head}, config.model)
         self.labels, self.postprocess = head.labels, head.postprocess
@@ -68,9 +100,13 @@ class Segmenter(Predictor):
     Args:
       network: from `build_network(config.model)`.
       config: its `model` says how images are prepared and what the classes are called.
+
+    Raises:
+      UserError: the network is of another configuration.
     """
 
     def __init__(self, network: keras.Model, config: Config):
+        _check(network, config.model, "segmentation_logits", config.model.segmentation.num_classes)
         head = SegmentationHead(config.model)
         super().__init__(of_pixels(network, config.model), {"segmentation": head}, config.model)
         self.labels = head.labels

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 
 from edet.config.schema import ModelConfig
+from edet.errors import UserError
 from edet.models.backbones import backbone
 from edet.models.heads import head
 from edet.models.layers import Style
@@ -41,14 +43,30 @@ def build_network(
       the A anchors in the order level, y, x, octave, aspect. H x W is `config.image_size`. Where
       `config.heads` says so, there is "segmentation_logits" float32 [B, H / s, W / s, C] too, or
       alone, with s = 2^segmentation.level. Its `model_config` is the given configuration.
+
+    Raises:
+      UserError: something else is given than a configuration's `model`.
     """
-    policy = precision if precision == "float32" else f"mixed_{precision}"
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
+    if not isinstance(config, ModelConfig):
+        raise UserError(
+            "build_network takes the model of a configuration, as in build_network(config.model), "
+            f"and not a {type(config).__name__}."
+        )
+    with _keras_settings(precision if precision == "float32" else f"mixed_{precision}"):
         return _build(config, batch_norm_momentum or config.batch_norm_momentum, for_cpu)
+
+
+@contextlib.contextmanager
+def _keras_settings(policy: str) -> Iterator[None]:
+    """Layers that are made within are as here, whatever the user's program or keras.json sets."""
+    before = keras.config.dtype_policy(), keras.config.image_data_format()
+    keras.config.set_dtype_policy(policy)
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy(before[0])
+        keras.config.set_image_data_format(before[1])
 
 
 def _build(config: ModelConfig, momentum: float, for_cpu: bool) -> keras.Model:

@@ -191,6 +191,11 @@ def train(
         of a notebook. What was trained is saved, and the same call goes on.
       UserError: the data or settings are at fault.
     """
+    if not isinstance(config, Config):
+        raise UserError(
+            f"edet.train takes a configuration of edet.load_config, and not a "
+            f"{type(config).__name__}."
+        )
     if isinstance(strategy, str):
         strategy = make_strategy(strategy)
     return train_in_workdir(config, _path(workdir), strategy, evaluate)

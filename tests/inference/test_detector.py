@@ -10,7 +10,8 @@ from edet.config.loading import load_config
 from edet.config.schema import Config, replace
 from edet.errors import UserError
 from edet.image.letterbox import normalize_images
-from edet.inference.detector import Detector
+from edet.inference.detector import Detector, Segmenter
+from edet.models.complexity import outline
 from edet.models.efficientdet import build_network
 from tests.golden.fill import fill_with_golden_weights
 from tests.pictures import encoded
@@ -143,3 +144,22 @@ def test_boxes_are_in_pixels_of_the_given_picture(detector, picture):
 def test_what_is_no_picture_is_named_by_its_place(detector, images, message):
     with pytest.raises(UserError, match=message):
         detector(images)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"image_size": (64, 64)}, r"takes pictures of \[64, 96\] pixels, .* is \[64, 64\]"),
+        ({"labels": {1: "a"}, "num_classes": 1}, "tells 3 classes apart, and the configuration 1"),
+    ],
+)
+def test_a_network_of_another_configuration_is_refused(changes, why):
+    """Its numbers would be given the names of other classes."""
+    network = outline(small_model())
+    with pytest.raises(UserError, match=f"this network {why}; give the configuration"):
+        Detector(network, replace(Config(), model=vars(small_model()) | changes))
+
+
+def test_a_network_without_the_head_is_refused():
+    with pytest.raises(UserError, match="class_logits, box_deltas, but no segmentation_logits"):
+        Segmenter(outline(small_model()), replace(Config(), model=vars(small_model())))

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from edet.config.loading import load_config
 from edet.config.sizes import list_models
+from edet.errors import UserError
 from edet.geometry.anchors import feature_sizes
 from edet.models.complexity import count_cost, outline
 from edet.models.efficientdet import build_network, freeze, part_of
@@ -115,3 +116,21 @@ def test_a_frozen_part_neither_trains_nor_moves_its_statistics():
         if v.path in before and not np.array_equal(v.numpy(), before[v.path])
     }
     assert moved == {"heads"}
+
+
+def test_a_program_that_puts_channels_first_gets_the_same_network():
+    expected = outline(small_model()).output["box_deltas"].shape
+    keras.config.set_image_data_format("channels_first")
+    try:
+        network = build_network(small_model())
+        assert keras.config.image_data_format() == "channels_first"
+        found = network(np.zeros([2, 64, 96, 3], np.float32))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert found["box_deltas"].shape == (2, *expected[1:])
+
+
+@pytest.mark.parametrize("given", [load_config("efficientdet-d0"), "efficientdet-d0"])
+def test_what_is_no_model_section_is_refused(given):
+    with pytest.raises(UserError, match=r"as in build_network\(config.model\), and not a"):
+        build_network(given)

@@ -379,3 +379,8 @@ def test_a_workdir_predicts_as_its_network_evaluates_and_exports(network, tmp_pa
     assert again["format"] == "litert float16" and "AP" not in again
     with pytest.raises(UserError, match=r"export\.presision.*precision"):
         model.export(presision="int8")
+
+
+def test_a_training_needs_a_configuration(tmp_path):
+    with pytest.raises(UserError, match="edet.load_config, and not a str"):
+        edet.train("my.yaml", str(tmp_path))
