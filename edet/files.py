@@ -57,7 +57,9 @@ def find_files(pattern: str | Sequence[str], what: str) -> list[str]:
         missing = [part for part, matches in found.items() if not matches]
         if missing:
             which = glob if len(missing) == len(found) else missing[0]
-            raise UserError(f"{what} = {which!r} matches no file; check the path.")
+            is_folder = tf.io.gfile.isdir(os.path.expanduser(which))
+            why = "is a folder; give a glob of its files" if is_folder else "matches no file"
+            raise UserError(f"{what} = {which!r} {why}; check the path.")
         files += itertools.chain(*found.values())
     return sorted(set(files))
 
@@ -268,14 +270,14 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def read_text(path: str | os.PathLike, what: str) -> str:
-    """Returns the text of a file, as `decoded` reads it.
+    """Returns the text of a file, as `decoded` reads it; "~" is the home folder.
 
     Raises:
       UserError: it is missing or unreadable, in one sentence naming `what` and the path;
         StorageError: its disk or bucket does not answer now.
     """
     try:
-        return decoded(read_bytes(path, what))
+        return decoded(read_bytes(os.path.expanduser(path), what))
     except UnicodeDecodeError as error:
         raise failure(f"cannot read {what} {os.fspath(path)}", error) from error
 

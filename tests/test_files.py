@@ -171,6 +171,12 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.jpg").write_text("")
     assert match_files("~/*.jpg") == [f"{tmp_path}/a.jpg"]
+    assert read_text("~/a.jpg", "label map") == ""
+
+
+def test_records_are_files_and_no_folder(tmp_path):
+    with pytest.raises(UserError, match=rf"= '{tmp_path}' is a folder; give a glob of its files"):
+        find_files(str(tmp_path), "data.train_records")
 
 
 def test_globs_are_sorted_joined_and_without_folders(tmp_path):

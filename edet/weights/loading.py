@@ -28,7 +28,13 @@ from edet.weights.imagenet import (
     to_keras_layout,
 )
 from edet.weights.reference_names import reference_names
-from edet.weights.released import find_released, on_disk, read_released, without_model_scope
+from edet.weights.released import (
+    KERAS_3,
+    find_released,
+    on_disk,
+    read_released,
+    without_model_scope,
+)
 from edet.weights.report import LoadReport, assign_weights
 from edet.weights.zoo import ZOO, Release
 from edet.workdir import Workdir
@@ -66,7 +72,7 @@ def load_weights(
     Raises:
       UserError: the source cannot be read, or (nearly) nothing in it fits the network.
     """
-    source = os.fspath(source)
+    source = os.path.expanduser(source)
     notes = _expectations(network, ZOO[source]) if source in ZOO else ()
     with _located(source) as path:
         if path.endswith(".npz"):
@@ -124,7 +130,11 @@ def check_source(source: str) -> None:
 
 @contextlib.contextmanager
 def _located(source: str) -> Iterator[str]:
-    """Yields the file, or the checkpoint without ".index", that a source stands for."""
+    """Yields the file, or the checkpoint without ".index", that a source stands for.
+
+    "~" is the home folder.
+    """
+    source = os.path.expanduser(source)
     if source in ZOO:
         yield _find(fetch(ZOO[source]), source)
     elif source.endswith(_ARCHIVES):
@@ -136,6 +146,8 @@ def _located(source: str) -> Iterator[str]:
         yield _find(source, source)
     elif tf.io.gfile.exists(source if source.endswith(_FILES) else f"{source}.index"):
         yield source
+    elif source.endswith(".keras") and tf.io.gfile.exists(source):
+        raise UserError(f"{source} is {KERAS_3}.")
     else:
         raise UserError(
             f"there are no weights at {source}; give a name of the zoo, a workdir, a checkpoint "

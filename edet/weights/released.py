@@ -24,6 +24,10 @@ from edet.weights.reference_names import Style
 AVERAGE = "/ExponentialMovingAverage"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+KERAS_3 = (
+    "a file of Keras 3; read it by keras.models.load_model, or by load_weights of the network that "
+    "wrote it, and give the network to edet.Detector"
+)
 
 
 def read_released(path: str, average: bool = True) -> tuple[dict[str, np.ndarray], Style]:
@@ -47,6 +51,8 @@ def read_released(path: str, average: bool = True) -> tuple[dict[str, np.ndarray
             return {k.removesuffix(_VALUE): reader.get_tensor(k) for k in wanted}, "object"
         names = {k.removesuffix(AVERAGE) for k in keys}
         return {n: reader.get_tensor(_stored_as(n, keys, average)) for n in names}, "graph"
+    except UserError:  # which is a ValueError, and says already what is wrong
+        raise
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise UserError(f"cannot read weights {path}: {reason(error)}") from error
 
@@ -94,6 +100,8 @@ def _read_h5(path: str) -> dict[str, np.ndarray]:
     A whole model in such a file has these groups below "model_weights".
     """
     with on_disk(path) as local, h5py.File(local, "r") as file:
+        if {"layers", "vars"} <= file.keys():
+            raise UserError(f"{path} is {KERAS_3}.")
         return {
             name.removesuffix(":0"): group[name][()]
             for group in file.get("model_weights", file).values()

@@ -17,7 +17,7 @@ from edet.training.checkpoints import Checkpoints
 from edet.training.variables import TrainingVariables
 from edet.weights import loading
 from edet.weights.imagenet import pytorch_names
-from edet.weights.loading import holds_detector, load_weights
+from edet.weights.loading import check_source, holds_detector, load_weights
 from edet.weights.reference_names import reference_names, split
 from edet.weights.released import write_released
 from edet.weights.transfer import transfer_classes
@@ -378,6 +378,23 @@ def test_classes_without_names_are_taken_by_their_number(tmp_path):
 def test_what_cannot_be_loaded_is_named(make, message, network, tmp_path):
     with pytest.raises(UserError, match=message):
         load_weights(network, make(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["w.weights.h5", "w.keras"])
+def test_a_file_of_keras_is_named_with_what_reads_it(name, network, tmp_path):
+    path = str(tmp_path / name)
+    (network.save_weights if name.endswith(".h5") else network.save)(path)
+    with pytest.raises(UserError, match=f"^{path} is a file of Keras 3; read it by keras.models"):
+        load_weights(network, path)
+
+
+def test_a_tilde_is_the_home_folder(network, tmp_path, monkeypatch):
+    _npz(tmp_path / "v.npz")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for load in (holds_detector, check_source):
+        load("~/v.npz")
+    with pytest.raises(UserError, match="v.npz does not fit"):
+        load_weights(network, "~/v.npz")
 
 
 def _write(path, content):
