@@ -103,7 +103,8 @@ class Example:
 
 def box_areas(boxes: np.ndarray) -> np.ndarray:
     """Returns the areas [n] of boxes [n, 4], yxyx; 0 for an inverted box."""
-    return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+    with np.errstate(invalid="ignore"):  # of sides that are infinite, which others report
+        return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
 
 
 def encode_example(
