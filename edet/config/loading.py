@@ -139,12 +139,14 @@ def _parse_value(key: str, text: str, what: str) -> Any:
     """Reads the value of a setting; text needs no quotes, whatever YAML would take it for."""
     if not isinstance(_flatten(as_dict(Config())).get(key), str):
         return parse_yaml(text, what)
+    text = text.strip()
     try:
         value = parse_yaml(text, what)
     except ConfigError:  # such as *.tfrecord
-        return text.strip()
+        return text
     is_list = isinstance(value, list) and key in _MAY_BE_LISTS
-    return value if is_list or isinstance(value, str) else text.strip()
+    is_quoted = isinstance(value, str) and text[:1] in ('"', "'")
+    return value if is_list or is_quoted else text
 
 
 def _read_label_maps(layers: Sequence[dict[str, Any]]) -> None:

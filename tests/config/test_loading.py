@@ -176,7 +176,7 @@ def test_numbers_with_exponents_are_numbers():
 
 
 @pytest.mark.parametrize(
-    "text", ["*.tfrecord", "[ab]*", "no", "007", "1e5", "2024-02-31", "", "a: b"]
+    "text", ["*.tfrecord", "[ab]*", "no", "007", "1e5", "2024-02-31", "", "a: b", "run #2", "# 2"]
 )
 def test_text_after_set_needs_no_quotes_and_may_have_them(text):
     for written in (text, f'"{text}"', f"'{text}'", f" {text} "):
