@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import errno
 import gc
+import glob
 import itertools
 import json
 import os
@@ -52,11 +53,11 @@ def find_files(pattern: str | Sequence[str], what: str) -> list[str]:
     if not pattern:
         raise UserError(f"{what} is not set; give a glob such as 'records/train-*.tfrecord'.")
     files: list[str] = []
-    for glob in [pattern] if isinstance(pattern, str) else pattern:
-        found = {part: match_files(part) for part in _parts(glob)}
+    for one in [pattern] if isinstance(pattern, str) else pattern:
+        found = {part: match_files(part) for part in _parts(one)}
         missing = [part for part, matches in found.items() if not matches]
         if missing:
-            which = glob if len(missing) == len(found) else missing[0]
+            which = one if len(missing) == len(found) else missing[0]
             is_folder = tf.io.gfile.isdir(os.path.expanduser(which))
             why = "is a folder; give a glob of its files" if is_folder else "matches no file"
             raise UserError(f"{what} = {which!r} {why}; check the path.")
@@ -64,11 +65,11 @@ def find_files(pattern: str | Sequence[str], what: str) -> list[str]:
     return sorted(set(files))
 
 
-def _parts(glob: str) -> list[str]:
+def _parts(pattern: str) -> list[str]:
     """Returns the globs between the commas of one that matches nothing itself."""
-    if "," not in glob or match_files(glob):
-        return [glob]
-    return [part.strip() for part in glob.split(",")]
+    if "," not in pattern or match_files(pattern):
+        return [pattern]
+    return [part.strip() for part in pattern.split(",")]
 
 
 def match_files(pattern: str) -> list[str]:
@@ -84,6 +85,11 @@ def match_files(pattern: str) -> list[str]:
     with _utf8_names(os.path.dirname(pattern)):
         names = [pattern] if tf.io.gfile.exists(pattern) else sorted(tf.io.gfile.glob(pattern))
         return [name for name in names if not tf.io.gfile.isdir(name)]
+
+
+def glob_of(path: str) -> str:
+    """Returns a glob that matches this path alone, whatever signs are in its name."""
+    return glob.escape(path).replace("\\", "\\\\")
 
 
 @contextlib.contextmanager

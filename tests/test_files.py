@@ -13,6 +13,7 @@ from edet.files import (
     bucket_errors,
     find_files,
     folder_aside,
+    glob_of,
     list_folder,
     match_files,
     read_json,
@@ -172,6 +173,14 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     (tmp_path / "a.jpg").write_text("")
     assert match_files("~/*.jpg") == [f"{tmp_path}/a.jpg"]
     assert read_text("~/a.jpg", "label map") == ""
+
+
+@pytest.mark.parametrize("name", ["[a]", "a*", "a?", "a\\b", "{a}", "ab"])
+def test_a_glob_of_a_path_matches_it_alone(name, tmp_path):
+    for folder in (name, "a", "ab", "axb"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "0.jpg").touch()
+    assert match_files(f"{glob_of(str(tmp_path / name))}/*.jpg") == [f"{tmp_path}/{name}/0.jpg"]
 
 
 def test_records_are_files_and_no_folder(tmp_path):

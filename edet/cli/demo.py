@@ -24,7 +24,7 @@ from rich.table import Table
 from edet.cli.common import run
 from edet.errors import UserError
 from edet.evaluation.plots import draw_boxes
-from edet.files import read_json
+from edet.files import glob_of, read_json
 from edet.records.sources.synthetic import make_scene
 from edet.signals import run_process
 from edet.workdir import Workdir
@@ -54,10 +54,8 @@ def demo(options: flags.FlagValues) -> None:
             "create_tfrecords", "--format=synthetic", f"--num_images={count}",
             f"--image_size={_SIZE}", f"--seed={seed}", f"--output={records / name}",
         )  # fmt: skip
-    settings = [
-        f"data.train_records={records / 'train-*'}", f"data.eval_records={records / 'eval-*'}",
-        *options.set,
-    ]  # fmt: skip
+    globs = [f"data.{name}_records={glob_of(str(records))}/{name}-*" for name in ("train", "eval")]
+    settings = [*globs, *options.set]
     _command(
         "--mode=train_and_eval", f"--config={options.config}", f"--workdir={workdir}",
         *(f"--set={setting}" for setting in settings),

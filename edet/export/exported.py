@@ -20,7 +20,7 @@ from edet.errors import UserError
 from edet.export.litert import LiteRTFile
 from edet.export.onnx import ONNXFile
 from edet.export.saved_model import SavedModelFolder, find_saved_model
-from edet.files import content_of, reason
+from edet.files import content_of, glob_of, reason
 from edet.inference.predictor import Predictor, heads_of
 
 
@@ -110,7 +110,7 @@ def exported_contents(path: str) -> Iterator[bytes]:
     """Yields what tells one file or SavedModel from another: the content of its files."""
     if folder := find_saved_model(path):
         names = [os.path.join(folder, "saved_model.pb")]
-        names += sorted(tf.io.gfile.glob(os.path.join(folder, "variables", "*")))
+        names += sorted(tf.io.gfile.glob(os.path.join(glob_of(folder), "variables", "*")))
     yield from map(content_of, names if folder else [path])
 
 

@@ -26,7 +26,7 @@ import yaml
 from edet.ahead import in_order
 from edet.config.labels import read_labels
 from edet.errors import UserError
-from edet.files import read_text, write_json, write_text, written_aside
+from edet.files import glob_of, read_text, write_json, write_text, written_aside
 from edet.ownership import lock_beside, owned
 from edet.records.preparing import prepare_record
 from edet.records.report import Report, nothing_read, refuse_nothing
@@ -143,7 +143,7 @@ def _num_images(source: Source, shard: Shard) -> int:
 
 def _refuse_other_shards(output: str, shards: list[str]) -> None:
     """A glob over shards of two sets would train on both."""
-    others = set(tf.io.gfile.glob(f"{output}-?????-of-?????.tfrecord")) - set(shards)
+    others = set(tf.io.gfile.glob(f"{glob_of(output)}-?????-of-?????.tfrecord")) - set(shards)
     if others:
         raise UserError(
             f"{min(others)} is a shard of another set (this one has {len(shards)}); delete "

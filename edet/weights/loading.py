@@ -17,7 +17,7 @@ from edet.config.labels import NAMED_LABELS, labels_of
 from edet.config.loading import load_config
 from edet.config.schema import ModelConfig
 from edet.errors import UserError
-from edet.files import reason
+from edet.files import glob_of, reason
 from edet.weights.archives import extract
 from edet.weights.download import fetch
 from edet.weights.imagenet import (
@@ -169,7 +169,8 @@ def _find(folder: str, source: str) -> str:
     path = Workdir(folder).checkpoint() or find_released(folder)
     if path is not None:
         return path
-    versions = (os.path.join(folder, *version, "saved_model.pb") for version in ((), ("*",)))
+    here = glob_of(folder)
+    versions = (os.path.join(here, *version, "saved_model.pb") for version in ((), ("*",)))
     if any(tf.io.gfile.glob(file) for file in versions):
         raise UserError(
             f"{source} is a SavedModel, from which weights cannot be taken; give the workdir that "

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import reason, write_text
+from edet.files import glob_of, reason, write_text
 from edet.weights.reference_names import Style
 
 AVERAGE = "/ExponentialMovingAverage"
@@ -141,8 +141,9 @@ def find_released(folder: str) -> str | None:
     last = tf.train.latest_checkpoint(folder)
     if last is not None and last.startswith(os.path.join(folder, "")):
         return last
-    found = [p.removesuffix(".index") for p in tf.io.gfile.glob(os.path.join(folder, "*.index"))]
-    found = found or tf.io.gfile.glob(os.path.join(folder, "*.h5"))
+    here = glob_of(folder)
+    found = [p.removesuffix(".index") for p in tf.io.gfile.glob(os.path.join(here, "*.index"))]
+    found = found or tf.io.gfile.glob(os.path.join(here, "*.h5"))
     if len(found) > 1:
         raise UserError(
             f"{folder} holds {len(found)} sets of weights, such as {sorted(found)[0]}; name one."

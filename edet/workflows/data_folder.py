@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 
 import rich
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import absolute, read_json, write_json
+from edet.files import absolute, glob_of, read_json, write_json
 from edet.records.sources.example_set import ExampleSet, stamps_of
 from edet.records.sources.folder import Folder
 from edet.records.sources.formats import open_folder
@@ -72,8 +73,13 @@ def _write(sets: dict[str, ExampleSet], run: Workdir, data: str) -> None:
 
 
 def _settings(run: Workdir) -> list[str]:
-    records = [f"data.{s}_records={run.records(p)}-*.tfrecord" for s, p in _RECORDS.items()]
-    return [*records, f"model.labels={run.records('train')}.labels.yaml"]
+    values = {
+        f"data.{name}_records": f"{glob_of(run.records(split))}-*.tfrecord"
+        for name, split in _RECORDS.items()
+    }
+    values["model.labels"] = f"{run.records('train')}.labels.yaml"
+    # In quotes, for YAML reads "run #2" as "run".
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
 
 
 def _stamp(data: str, run: Workdir) -> str:

@@ -56,6 +56,18 @@ def test_the_settings_train_on_the_folder_and_a_second_call_makes_nothing(yolo, 
     assert "format yolo" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["run #2", "a: b", "[x]", "it's *", 'a"b\\c?', "{a}, b", " é "])
+def test_a_workdir_may_have_any_name(yolo, tmp_path, name):
+    """YAML takes "#2" for a comment and "a: b" for a map, and a glob "[x]" for an x."""
+    (tmp_path / "it's more").mkdir()  # which a glob of "it's *" would look into
+    run = tmp_path / name
+    config = load_config("efficientdet-d0", overrides=records_of(str(yolo), str(run)))
+    for records, split in (("train_records", "train"), ("eval_records", "val")):
+        found = find_files(getattr(config.data, records), records)
+        assert found == [str(run / "records" / f"{split}-00000-of-00001.tfrecord")]
+    assert config.model.labels
+
+
 def test_records_of_a_run_are_never_replaced_by_those_of_another_set(yolo, tmp_path):
     other, run = tmp_path / "other", tmp_path / "run"
     shutil.copytree(yolo, other)
