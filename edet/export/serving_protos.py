@@ -79,24 +79,11 @@ def predict_request(
 ) -> PredictRequest:
     """Returns the request that asks a signature of a model by the names of its inputs."""
     request = PredictRequest(model_spec={"name": model, "signature_name": signature})
-    request.inputs.extend(_named(inputs))
+    for name, value in inputs.items():
+        request.inputs.add(name=name, tensor=tf.make_tensor_proto(value))
     return request
-
-
-def predict_response(outputs: Mapping[str, np.ndarray]) -> PredictResponse:
-    """Returns what a server answers."""
-    response = PredictResponse()
-    response.outputs.extend(_named(outputs))
-    return response
 
 
 def arrays_of(tensors) -> dict[str, np.ndarray]:
     """Returns the arrays of a request's `inputs` or a response's `outputs` by name."""
     return {item.name: tf.make_ndarray(item.tensor) for item in tensors}
-
-
-def _named(tensors: Mapping[str, np.ndarray | tensor_pb2.TensorProto]) -> list:
-    return [
-        _CLASSES["NamedTensor"](name=name, tensor=tf.make_tensor_proto(value))
-        for name, value in tensors.items()
-    ]

@@ -1,4 +1,4 @@
-"""Areas, overlaps and orders of boxes.
+"""Overlaps and orders of boxes.
 
 Boxes are [..., 4] with [ymin, xmin, ymax, xmax] last, in pixels; y grows downwards. Every function
 takes tensors or numpy arrays, works under XLA, and returns tensors of Keras' backend; the two for
@@ -20,12 +20,6 @@ def coordinates(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return tuple(ops.unstack(boxes, num=4, axis=-1))
 
 
-def areas(boxes: Tensor) -> Tensor:
-    """Returns the areas [...] of boxes [..., 4]."""
-    ymin, xmin, ymax, xmax = coordinates(boxes)
-    return (ymax - ymin) * (xmax - xmin)
-
-
 def iou_of_coordinates(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
     """Returns intersection over union of two sets of boxes given as (ymin, xmin, ymax, xmax).
 
@@ -37,19 +31,6 @@ def iou_of_coordinates(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
     intersection = height * width
     total = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
     return ops.divide_no_nan(intersection, total - intersection)
-
-
-def iou_matrix(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
-    """Returns the IoU [..., N, M] of all pairs of boxes_a [..., N, 4] and boxes_b [..., M, 4]."""
-    a, b = ops.expand_dims(boxes_a, -2), ops.expand_dims(boxes_b, -3)
-    return iou_of_coordinates(coordinates(a), coordinates(b))
-
-
-def clip_boxes(boxes: Tensor, height: Any, width: Any) -> Tensor:
-    """Returns boxes [..., 4] cut to the rectangle [0, 0, height, width]."""
-    boxes = ops.convert_to_tensor(boxes)
-    limits = ops.cast(ops.stack([height, width, height, width]), boxes.dtype)
-    return ops.minimum(ops.relu(boxes), limits)
 
 
 def yxyx_to_xywh(boxes: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import grpc
 import numpy as np
 import tensorflow as tf
 
-from edet.export.serving_protos import PREDICT_METHOD, PredictRequest, arrays_of, predict_response
+from edet.export.serving_protos import PREDICT_METHOD, PredictRequest, PredictResponse, arrays_of
 
 _HTTP = {tf.errors.InvalidArgumentError: 400, tf.errors.NotFoundError: 404}
 
@@ -67,10 +67,19 @@ class ModelServer:
         spec = request.model_spec
         try:
             signature = spec.signature_name or "serving_default"
-            return predict_response(self.predict(spec.name, signature, arrays_of(request.inputs)))
+            outputs = self.predict(spec.name, signature, arrays_of(request.inputs))
         except tf.errors.OpError as error:
             codes = {code.value[0]: code for code in grpc.StatusCode}
             context.abort(codes[error.error_code], error.message)
+        return predict_response(outputs)
+
+
+def predict_response(outputs: dict[str, np.ndarray]) -> PredictResponse:
+    """What a server answers."""
+    response = PredictResponse()
+    for name, value in outputs.items():
+        response.outputs.add(name=name, tensor=tf.make_tensor_proto(value))
+    return response
 
 
 def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:

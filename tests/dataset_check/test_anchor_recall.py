@@ -20,7 +20,7 @@ from edet.dataset_check.anchor_recall import (
     try_scales,
 )
 from edet.geometry.anchors import make_anchors
-from edet.geometry.boxes import iou_matrix
+from edet.geometry.boxes import coordinates, iou_of_coordinates
 from edet.input.ground_truth import Annotations
 
 # D0's anchors at 128 pixels: the smallest is 4 x 8 = 32 pixels wide and high.
@@ -77,7 +77,8 @@ def test_the_candidates_hold_the_best_of_all_anchors(seed, image_size, scale, pa
     rng = np.random.default_rng(seed)
     corners = np.sort(rng.uniform(0, 1, (40, 2, 2)), axis=1) * image_size
     boxes = corners.reshape(-1, 4).astype(np.float32)
-    every = np.asarray(iou_matrix(boxes, make_anchors(image_size, model.levels, anchors)))
+    places = coordinates(make_anchors(image_size, model.levels, anchors))
+    every = np.asarray(iou_of_coordinates(coordinates(boxes[:, None]), places))
     np.testing.assert_allclose(best_anchors(boxes, model)[0], every.max(axis=1), atol=1e-5)
 
 

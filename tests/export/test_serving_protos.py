@@ -8,7 +8,6 @@ from edet.export.serving_protos import (
     PredictResponse,
     arrays_of,
     predict_request,
-    predict_response,
 )
 
 # PredictRequest(model_spec=ModelSpec(name="m", signature_name="raw"),
@@ -39,12 +38,3 @@ def test_a_response_of_the_package_is_read():
     outputs = arrays_of(PredictResponse.FromString(RESPONSE).outputs)
     assert list(outputs) == ["boxes"]
     np.testing.assert_array_equal(outputs["boxes"], np.array([[1, 2.5]], np.float32))
-
-
-def test_a_response_survives_the_wire():
-    sent = {"scores": np.array([0.5, 0.25], np.float32), "decoded": np.array([True, False])}
-    data = predict_response(sent).SerializeToString()
-    received = arrays_of(PredictResponse.FromString(data).outputs)
-    for name, value in sent.items():
-        np.testing.assert_array_equal(received[name], value)
-        assert received[name].dtype == value.dtype
