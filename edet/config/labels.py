@@ -6,6 +6,7 @@ has a logit (the released weights have one for each of COCO's ids 1-90) but is n
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from edet.config.label_map_pbtxt import parse_pbtxt
@@ -44,12 +45,21 @@ def tidy_name(name: str) -> str:
 
 
 def distinct_names(labels: dict[int, str]) -> dict[int, str]:
-    """Returns a name of its own for each id: where one is empty or twice there, the id is added."""
-    names = list(labels.values())
-    return {
-        class_id: name if name and names.count(name) == 1 else f"{name} {class_id}".strip()
-        for class_id, name in labels.items()
-    }
+    """Returns a name of its own for each id: where one is empty or twice there, the id is added.
+
+    It is added again where another class has the new name.
+    """
+    times = Counter(labels.values())
+    taken, distinct = set(times), {}
+    for class_id, name in labels.items():
+        new = name
+        if not name or times[name] > 1:
+            new = f"{name} ({class_id})" if name else f"{class_id}"
+            while new in taken:
+                new += f" ({class_id})"
+            taken.add(new)
+        distinct[class_id] = new
+    return distinct
 
 
 def read_labels(value: Any) -> dict[int, str]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from edet.config.labels import distinct_names
 from edet.errors import UserError
 from edet.files import read_json, write_text
 from edet.geometry.boxes import yxyx_to_xywh
@@ -207,9 +208,7 @@ def class_names(dataset: Dataset) -> dict[int, str]:
     named = {c["id"]: c.get("name", "") for c in dataset["categories"]}
     annotated = {a["category_id"] for a in dataset["annotations"]}
     ids = sorted(annotated | {k for k, name in named.items() if name})
-    names = {k: named.get(k) or f"class {k}" for k in ids}
-    times = Counter(names.values())
-    return {k: name if times[name] == 1 else f"{name} ({k})" for k, name in names.items()}
+    return distinct_names({k: named.get(k) or f"class {k}" for k in ids})
 
 
 def number_images(dataset: Dataset) -> dict[ImageId, int]:

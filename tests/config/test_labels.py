@@ -2,7 +2,14 @@
 
 import pytest
 
-from edet.config.labels import NAMED_LABELS, class_ids, detectable, labels_of, read_labels
+from edet.config.labels import (
+    NAMED_LABELS,
+    class_ids,
+    detectable,
+    distinct_names,
+    labels_of,
+    read_labels,
+)
 from edet.config.schema import ConfigError, ModelConfig
 
 
@@ -37,6 +44,20 @@ def test_a_letter_that_json_writes_as_two_escapes_is_one(tmp_path):
     path = tmp_path / "labels.yaml"
     path.write_text(r'{1: "\ud83d\ude00 \u00fc", 2: "\ud83d"}')
     assert read_labels(str(path)) == {1: "😀 ü", 2: "\ud83d"}  # half a letter stays one
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ({3: "a", 1: "a", 2: "b"}, {3: "a (3)", 1: "a (1)", 2: "b"}),
+        ({5: "", 6: "5"}, {5: "5 (5)", 6: "5"}),
+        ({1: "a", 2: "a", 3: "a (1)"}, {1: "a (1) (1)", 2: "a (2)", 3: "a (1)"}),
+        ({1: "a", 2: "a", 3: "a (1)", 4: "a (1)"},
+         {1: "a (1) (1)", 2: "a (2)", 3: "a (1) (3)", 4: "a (1) (4)"}),
+    ],
+)  # fmt: skip
+def test_every_class_has_a_name_of_its_own(labels, names):
+    assert distinct_names(labels) == names
 
 
 def test_voc_has_its_twenty_classes():

@@ -60,7 +60,7 @@ def test_classes_without_a_name_of_their_own_count_one_by_one():
     evaluator = SegmentationEvaluator({0: "ground", 1: "other", 2: "other", 3: ""})
     evaluator.add(np.array([[0, 1, 2, 2]]), np.array([[0, 1, 1, 3]]), "record 0")
     result = evaluator.result()
-    assert result.iou == {"ground": 1.0, "other 1": 0.5, "other 2": 0.0, "3": 0.0}
+    assert result.iou == {"ground": 1.0, "other (1)": 0.5, "other (2)": 0.0, "3": 0.0}
     assert result.metrics["mIOU"] == 0.375
 
 

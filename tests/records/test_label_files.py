@@ -251,6 +251,6 @@ def test_class_names_that_xml_cannot_hold_are_changed_and_said(tmp_path):
     labels = {1: "a\x07", 2: " a_ ", 3: "b"}
     one = example([[1, 1, 5, 5], [1, 1, 5, 6]], [1, 2])
     *_, notes = write(tmp_path, [one], "voc", labels)
-    assert notes[0].startswith("VOC cannot hold some class names as they are: 'a\\x07' is 'a_ 1'")
+    assert notes[0].startswith("VOC cannot hold some class names as they are: 'a\\x07' is 'a_ (1)'")
     root = ElementTree.parse(tmp_path / "out/Annotations/a.xml").getroot()
-    assert [name.text for name in root.iter("name")] == ["a_ 1", "a_ 2"]
+    assert [name.text for name in root.iter("name")] == ["a_ (1)", "a_ (2)"]
