@@ -16,7 +16,7 @@ from edet.runtime.memory import peaks_so_far
 from edet.step_log import StepLog
 from edet.terminal import Console
 from edet.training.fusion_log import FusionLog
-from edet.training.loggers import Logger
+from edet.training.loggers import Logger, warn_of_failure
 from edet.workdir import Workdir
 
 METRICS = (
@@ -157,13 +157,15 @@ class Reporter:
                 logger.scalars(step, named)
             except Exception as error:  # theirs are of any kind, and a training is worth more
                 self._loggers.remove(logger)
-                why = f"warning: {type(logger).__name__.strip('_')} takes no more numbers: {error}"
-                self.console.print(why, style="yellow", markup=False)
+                warn_of_failure(logger, "takes no more numbers", error)
 
     def close(self) -> None:
-        """Ends the loggers' entries."""
+        """Ends the loggers' entries; one that fails is named."""
         for logger in self._loggers:
-            logger.close()
+            try:
+                logger.close()
+            except Exception as error:  # as in `_tell`
+                warn_of_failure(logger, "may lack the last numbers", error)
 
     def flush(self) -> None:
         """Writes the rows of the history that wait; before a checkpoint, whose past they are."""

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from edet.errors import UserError
+from edet.files import reason
+from edet.terminal import Console
 
 
 class Logger(Protocol):
@@ -25,7 +27,7 @@ class Logger(Protocol):
 
 
 def open_loggers(names: Sequence[str], run: str, settings: Mapping[str, Any]) -> list[Logger]:
-    """Begins an entry in each service.
+    """Begins an entry in each service; one that refuses is named, and left out.
 
     Args:
       names: of `train.loggers`.
@@ -35,17 +37,30 @@ def open_loggers(names: Sequence[str], run: str, settings: Mapping[str, Any]) ->
     Raises:
       UserError: its package is not installed.
     """
-    return [_open(name, run, settings) for name in names]
+    packages = {name: _package(name) for name in names}
+    loggers = []
+    for name, package in packages.items():
+        try:
+            loggers.append(_LOGGERS[name](package, run, settings))
+        except Exception as error:  # theirs are of any kind, and a training is worth more
+            warn_of_failure(name, "keeps no numbers of this run", error)
+    return loggers
 
 
-def _open(name: str, run: str, settings: Mapping[str, Any]) -> Logger:
+def _package(name: str) -> Any:
     try:
-        package = importlib.import_module(name)
+        return importlib.import_module(name)
     except ImportError as error:
         raise UserError(
             f"train.loggers has {name}, which is not installed ({error}): pip install {name}."
         ) from error
-    return _LOGGERS[name](package, run, settings)
+
+
+def warn_of_failure(logger: str | Logger, outcome: str, error: Exception) -> None:
+    """Prints what became of a logger, named or open, and why."""
+    name = logger if isinstance(logger, str) else type(logger).__name__.strip("_")
+    why = f"warning: {name} {outcome}: {reason(error)}"
+    Console(soft_wrap=True).print(why, style="yellow", markup=False)
 
 
 class _WeightsAndBiases:

@@ -71,3 +71,31 @@ def test_numbers_of_evaluations_are_handed_on_and_a_logger_that_fails_ends_no_tr
     reporter.close()
     assert kept == [(5, {"eval/AP": 0.5}), (6, {"eval/AP": 0.6})] and closed == [1]
     assert capsys.readouterr().out.count("takes no more numbers: the service is gone") == 1
+
+
+def test_a_logger_that_cannot_begin_or_end_ends_no_training(tmp_path, monkeypatch, capsys):
+    def refuse(**_):
+        raise RuntimeError("api_key not configured\ncall wandb.login")
+
+    def fail():
+        raise ConnectionError("the service is gone")
+
+    stand_ins = {
+        "wandb": types.SimpleNamespace(init=refuse),
+        "aim": types.SimpleNamespace(Run=lambda **_: _Run(fail)),
+    }
+    monkeypatch.setattr(loggers.importlib, "import_module", stand_ins.get)
+    opened = open_loggers(["wandb", "aim"], "mine", SETTINGS)
+    assert len(opened) == 1
+    Reporter(Workdir(str(tmp_path)), 0, 10, 4, loggers=opened).close()
+    assert capsys.readouterr().out == (
+        "warning: wandb keeps no numbers of this run: api_key not configured\n"
+        "warning: Aim may lack the last numbers: the service is gone\n"
+    )
+
+
+class _Run(dict):
+    """Aim's, as far as it is used."""
+
+    def __init__(self, close):
+        self.close = close
