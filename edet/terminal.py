@@ -46,6 +46,12 @@ class Console(rich.console.Console):
         rich.console.Console.file.fset(self, stream)
 
 
+def warn(why: str, console: Console | None = None) -> None:
+    """Prints a sentence that should be seen among the others, as a warning."""
+    console = console or Console(soft_wrap=True)
+    console.print(f"warning: {why}", style="yellow", markup=False, highlight=False)
+
+
 class _Replacing:
     """A text stream whose `write` never meets a sign that the stream's encoding lacks.
 

@@ -10,7 +10,7 @@ import pytest
 import rich.progress
 from rich.table import Table
 
-from edet.terminal import Console, accept_every_sign
+from edet.terminal import Console, accept_every_sign, warn
 
 
 def terminal(encoding):
@@ -37,6 +37,11 @@ def test_a_terminal_that_has_the_signs_gets_them():
     stream = terminal("latin-1")
     Console(file=stream).print("32\u00b2 \u2013", highlight=False)
     assert written(stream) == "32\u00b2 -\n"
+
+
+def test_a_warning_says_that_it_is_one_and_keeps_brackets(capsys):
+    warn("skipped a[1].jpg: no picture")
+    assert capsys.readouterr().out == "warning: skipped a[1].jpg: no picture\n"
 
 
 def test_tables_and_bars_are_drawn_in_ascii():

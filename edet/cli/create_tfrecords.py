@@ -39,6 +39,7 @@ from edet.records.sources.synthetic import SyntheticSet
 from edet.records.sources.tfds import read_tfds
 from edet.records.sources.voc import read_voc
 from edet.records.writing import write_records
+from edet.terminal import warn
 
 # Format: (flags it needs, flags it may have).
 _FOLDER = (("data",), ("split", "labels", "keep_unused", "val_share", "seed", "exif"))
@@ -141,7 +142,7 @@ def create(options: flags.FlagValues) -> None:
     for table in report.tables():
         rich.print(table)
     if advice := report.advice():
-        print(f"warning: {advice}")
+        warn(advice)
     kept = f", {report.kept} of them kept from an earlier run" if report.kept else ""
     print(f"{len(report.shards)} shards{kept}; {options.output}.report.json has the details.")
 

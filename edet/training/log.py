@@ -14,7 +14,7 @@ from edet.errors import StorageError
 from edet.files import reason
 from edet.runtime.memory import peaks_so_far
 from edet.step_log import StepLog
-from edet.terminal import Console
+from edet.terminal import Console, warn
 from edet.training.fusion_log import FusionLog
 from edet.training.loggers import Logger, warn_of_failure
 from edet.workdir import Workdir
@@ -114,10 +114,7 @@ class Reporter:
             count = int(metrics[name].sum())
             if count and name not in self._warned:
                 self._warned.add(name)
-                self.console.print(
-                    f"warning: {count} {text}; history.csv counts them step by step.",
-                    style="yellow", highlight=False,
-                )  # fmt: skip
+                warn(f"{count} {text}; history.csv counts them step by step.", self.console)
 
     def _line(self, step: int, means: dict[str, float], rate: float) -> str:
         seconds = (self.total_steps - step) * self.batch_size / _usual_rate(self._rates)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from edet.errors import UserError
 from edet.files import reason
-from edet.terminal import Console
+from edet.terminal import warn
 
 
 class Logger(Protocol):
@@ -59,8 +59,7 @@ def _package(name: str) -> Any:
 def warn_of_failure(logger: str | Logger, outcome: str, error: Exception) -> None:
     """Prints what became of a logger, named or open, and why."""
     name = logger if isinstance(logger, str) else type(logger).__name__.strip("_")
-    why = f"warning: {name} {outcome}: {reason(error)}"
-    Console(soft_wrap=True).print(why, style="yellow", markup=False)
+    warn(f"{name} {outcome}: {reason(error)}")
 
 
 class _WeightsAndBiases:

@@ -20,16 +20,11 @@ from edet.inference.predictor import Predictor, of_pixels
 from edet.models.efficientdet import build_network
 from edet.records.shards import RecordSet, check_not_empty, check_records
 from edet.report.page import write_page
-from edet.terminal import Console
+from edet.terminal import Console, warn
 from edet.weights.loading import load_weights
 from edet.workdir import Workdir
 
 console = Console(soft_wrap=True)
-
-
-def warn(why: str) -> None:
-    """Prints a sentence that should be seen among the others."""
-    console.print(why, style="yellow", markup=False)
 
 
 def keep(workdir: str | Workdir, mode: str, summary: dict) -> dict:
@@ -129,7 +124,7 @@ def checked_records(config: Config, key: str, for_training: bool = False) -> Rec
     if ids is not None and (clashes := name_clashes(found.class_names, labels_of(config.model))):
         if for_training:
             raise UserError(f"{what}: {clashes}")
-        warn(f"warning: {what}: {clashes}")
+        warn(f"{what}: {clashes}")
     if config.model.segments:
         found.check_masks(what)
     return found

@@ -16,7 +16,7 @@ from edet.records.sources.folder import Folder
 from edet.records.sources.formats import open_folder
 from edet.records.writing import write_records
 from edet.workdir import Workdir
-from edet.workflows.common import console
+from edet.workflows.common import console, warn
 
 _RECORDS = {"train": "train", "eval": "val"}
 VAL_SHARE = 0.1  # of the pictures, where a set has no split to evaluate on
@@ -69,7 +69,7 @@ def _write(sets: dict[str, ExampleSet], run: Workdir, data: str) -> None:
         report = write_records(source.shuffled(), run.records(split), progress=True)
         rich.print(*report.tables())
         if advice := report.advice():
-            _say(f"warning: {advice}")
+            warn(advice)
 
 
 def _settings(run: Workdir) -> list[str]:

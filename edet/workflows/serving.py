@@ -129,7 +129,7 @@ def export(
             export_onnx(network, config, path)
         else:
             is_int8 = wanted.precision == "int8"
-            pixels = calibration_pixels(config, inputs, _warn) if is_int8 else ()
+            pixels = calibration_pixels(config, inputs, warn) if is_int8 else ()
             write = export_litert if wanted.format == "litert" else export_web
             write(network, config, path, pixels)
     size = tf.io.gfile.stat(path if ending else os.path.join(path, MODEL)).length
@@ -141,7 +141,7 @@ def export(
     if wanted.format == "web":
         console.print(f"edet serve_web --folder={shlex.quote(path)} shows it", markup=False)
     if wanted.precision == "dynamic":
-        _warn(
+        warn(
             "on x86 processors dynamic int8 is smaller than float32 but slower, 1.4 to 2 times; "
             "export.precision=int8 is as small and faster."
         )
@@ -203,10 +203,6 @@ def _bytes_in(folder: str) -> int:
         tf.io.gfile.stat(os.path.join(where, name)).length
         for where, _, names in tf.io.gfile.walk(folder) for name in names
     )  # fmt: skip
-
-
-def _warn(why: str) -> None:
-    warn(f"warning: {why}")
 
 
 def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] = ()) -> dict:
