@@ -13,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import multiprocessing
+import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from edet.config.loading import load_config
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.export.exported import load_exported
+from edet.export.saved_model import find_saved_model
 from edet.image.files import decode_picture
 from edet.image.letterbox import letterbox, normalize_images
 from edet.inference.predictor import DetectionHead, Predictor, of_pixels
@@ -60,6 +62,14 @@ class Row:
     suppress: float
     total: float
     peak_memory: float | None  # MiB that the process had at most beyond importing TensorFlow
+
+
+def subject_of(path: str) -> Subject:
+    """Returns what is measured of an exported file or SavedModel: see `exported.is_exported`."""
+    name, folder = os.path.basename(os.path.normpath(path)), find_saved_model(path)
+    if folder:
+        return Subject(name, "saved_model", folder)
+    return Subject(name, "litert" if path.lower().endswith(".tflite") else "onnx", path)
 
 
 def measure(call: Call, seconds: float = _SECONDS) -> float:
@@ -210,21 +220,27 @@ def _open(subject: Subject, config: Config) -> _Stages:
         predictor = Predictor(run, {"detection": head}, config.model)
         return _Stages(lambda pixels: _on_host(network(pixels)), head, predictor)
     if subject.format == "saved_model":
-        model = tf.saved_model.load(subject.path)
-        raw, serve = model.signatures["raw"], model.signatures["serving_default"]
-
-        def finish(outputs: dict, scales: tf.Tensor) -> dict:
-            logits, deltas = outputs["class_logits"], outputs["box_deltas"]
-            return head.postprocess(logits, deltas, scales, "cpu")  # as it does
-
-        return _Stages(
-            lambda pixels: _on_host(raw(images=normalize_images(pixels, config.model))),
-            finish,
-            lambda pictures: _on_host(serve(image_bytes=tf.constant(pictures))),
-        )
+        signatures = tf.saved_model.load(subject.path).signatures
+        if {"raw", "serving_default"} <= signatures.keys():  # else it answers no whole picture
+            return _served(signatures, head, config)
     predictor = load_exported(subject.path, config)
     head = predictor.heads["detection"]
     return _Stages(lambda pixels: _on_host(predictor.network(pixels)), head, predictor)
+
+
+def _served(signatures: Mapping[str, Callable], head: DetectionHead, config: Config) -> _Stages:
+    """Returns the stages of a SavedModel as a server runs it."""
+    raw, serve = signatures["raw"], signatures["serving_default"]
+
+    def finish(outputs: dict, scales: tf.Tensor) -> dict:
+        logits, deltas = outputs["class_logits"], outputs["box_deltas"]
+        return head.postprocess(logits, deltas, scales, "cpu")  # as it does
+
+    return _Stages(
+        lambda pixels: _on_host(raw(images=normalize_images(pixels, config.model))),
+        finish,
+        lambda pictures: _on_host(serve(image_bytes=tf.constant(pictures))),
+    )
 
 
 def _on_host(outputs: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:

@@ -18,7 +18,13 @@ from edet.config.schema import Config, replace
 from edet.errors import UserError
 from edet.evaluation.overlays import draw_overlay
 from edet.evaluation.plots import draw_boxes
-from edet.export.benchmark import Subject, benchmark_table, machine_peak, run_subjects
+from edet.export.benchmark import (
+    Subject,
+    benchmark_table,
+    machine_peak,
+    run_subjects,
+    subject_of,
+)
 from edet.export.calibration import calibration_pixels
 from edet.export.exported import is_exported
 from edet.export.litert import export_litert
@@ -233,8 +239,7 @@ def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] 
         path = Workdir(folder).config_file
         save_config(config, path)
         if is_exported(weights):
-            kind = "litert" if weights.endswith(".tflite") else "onnx"
-            subjects = [Subject(os.path.basename(weights), kind, weights)]
+            subjects = [subject_of(weights)]
         else:
             subjects = _export_all(network, config, folder)
         rows = run_subjects(subjects, path, picture, _BENCHMARK_BATCHES)

@@ -1,6 +1,8 @@
 """Timing: what is measured, and that every format is measured in a process of its own."""
 
+import dataclasses
 import multiprocessing
+import os
 import time
 import types
 
@@ -9,8 +11,17 @@ import pytest
 import tensorflow as tf
 
 from edet.config.loading import load_config, save_config
+from edet.config.schema import replace
 from edet.errors import UserError
-from edet.export.benchmark import Row, Subject, benchmark_table, machine_peak, measure, run_subjects
+from edet.export.benchmark import (
+    Row,
+    Subject,
+    benchmark_table,
+    machine_peak,
+    measure,
+    run_subjects,
+    subject_of,
+)
 from edet.export.litert import export_litert
 from edet.export.saved_model import export_saved_model
 from edet.models.efficientdet import build_network
@@ -63,11 +74,13 @@ def exported(tmp_path_factory):
     save_config(config, folder / "config.yaml")
     network = build_network(config.model)
     model = export_saved_model(network, config, str(folder / "m"))
+    alone = replace(config, export={"signatures": "raw"})
+    raw = export_saved_model(network, alone, str(folder / "raw"))
     file = export_litert(network, config, str(folder / "m.tflite"))
     picture = tf.io.encode_jpeg(np.zeros((48, 64, 3), np.uint8)).numpy()
     subjects = [
         Subject("keras", "keras"), Subject("served", "saved_model", model),
-        Subject("file", "litert", file),
+        Subject("raw", "saved_model", raw), Subject("file", "litert", file),
     ]  # fmt: skip
     return subjects, str(folder / "config.yaml"), picture
 
@@ -75,13 +88,24 @@ def exported(tmp_path_factory):
 def test_every_format_and_batch_has_a_row_with_times(exported, here):
     """Also a file that suppresses by itself."""
     rows = run_subjects(*exported, (1, 2), seconds=0.01)
-    assert here.started == 3  # one for each format
+    assert here.started == 4  # one for each format
     assert [(row.name, row.batch) for row in rows] == [
-        ("keras", 1), ("keras", 2), ("served", 1), ("served", 2), ("file", 1), ("file", 2),
+        ("keras", 1), ("keras", 2), ("served", 1), ("served", 2), ("raw", 1), ("raw", 2),
+        ("file", 1), ("file", 2),
     ]  # fmt: skip
     for row in rows:
         assert min(row.prepare, row.network, row.suppress) > 0
         assert row.total > row.network / 10  # medians of few runs on a busy machine
+
+
+def test_a_saved_model_is_measured_as_a_server_runs_it(exported):
+    (_, served, _, file), *_ = exported
+    folder = os.path.dirname(served.path)
+    for path in (served.path, folder, f"{folder}/"):
+        assert dataclasses.replace(subject_of(path), name="served") == served
+    assert subject_of(f"{folder}/").name == "m"
+    assert subject_of(file.path) == dataclasses.replace(file, name="m.tflite")
+    assert subject_of("x.ONNX") == Subject("x.ONNX", "onnx", "x.ONNX")
 
 
 def test_memory_is_that_of_the_process_alone(exported):
