@@ -34,8 +34,22 @@ MODES = (
     "watch",
 )
 _TAKE_FILES = ("predict", "export", "benchmark")
-_TAKE_DATA = ("train", "eval", "train_and_eval", "check_data")
-_TAKE_STRATEGY = ("train", "eval", "train_and_eval", "predict")
+_USE_DEVICES = ("train", "eval", "train_and_eval", "predict")
+_CONFIGURED = tuple(mode for mode in MODES if mode != "watch")
+_TAKE = {  # flag: modes; what is not here is for all
+    "model": _CONFIGURED,
+    "config": _CONFIGURED,
+    "set": _CONFIGURED,
+    "strategy": _USE_DEVICES,
+    "tpu": _USE_DEVICES,
+    "zone": _USE_DEVICES,
+    "project": _USE_DEVICES,
+    "devices": _USE_DEVICES,
+    "weights": ("eval", *_TAKE_FILES),
+    "data": ("train", "eval", "train_and_eval", "check_data"),
+    "output": ("predict", "export"),
+    "port": ("watch",),
+}
 
 _MODE = flags.DEFINE_enum("mode", None, MODES, "What to do.", required=True)
 _MODEL = flags.DEFINE_string("model", None, "A model's name, such as efficientdet-d0.")
@@ -104,19 +118,16 @@ def _refuse_what_is_not_for_the_mode(inputs: Sequence[str]) -> None:
             f"--weights={_WEIGHTS.value} is not for training, which starts from train.init; use "
             f"--set train.init={_WEIGHTS.value}."
         )
-    if _OUTPUT.value and mode not in ("predict", "export"):
-        raise UserError(f"--output is for predict and export; --mode={mode} writes to --workdir.")
+    for flag, modes in _TAKE.items():
+        if flags.FLAGS[flag].present and mode not in modes:
+            raise UserError(f"--{flag} is for {', '.join(modes)}, not for {mode}.")
+    if _OUTPUT.present and not _OUTPUT.value:
+        raise UserError("--output= is empty; is the variable set that it is made of?")
     strategy = _STRATEGY.value
-    if _DATA.value and mode not in _TAKE_DATA:
-        raise UserError(f"--data is for {', '.join(_TAKE_DATA)}, not for {mode}.")
     if _DATA.value and strategy == "multi_worker":
         raise UserError(
             "--data makes records on one machine; make them first with edet create_tfrecords, and "
             "give all workers data.train_records."
-        )
-    if strategy != "auto" and mode not in _TAKE_STRATEGY:
-        raise UserError(
-            f"--strategy={strategy} is for {', '.join(_TAKE_STRATEGY)}, not for {mode}."
         )
     if strategy == "multi_worker" and mode == "predict":
         raise UserError("--mode=predict runs on one machine; give each its own pictures instead.")
