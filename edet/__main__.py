@@ -6,21 +6,8 @@ import importlib.util
 import runpy
 import sys
 
+from edet.cli import TOOLS
 from edet.signals import end_with_a_sentence
-
-TOOLS = (
-    "beam_predict",
-    "compare_runs",
-    "convert_checkpoint",
-    "convert_labels",
-    "create_tfrecords",
-    "demo",
-    "inspect_tfrecords",
-    "make_mosaics",
-    "serve_client",
-    "serve_web",
-    "sweep",
-)
 
 
 def _refuse(sentence: str) -> None:

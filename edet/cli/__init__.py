@@ -5,6 +5,20 @@ import platform
 import re
 import sys
 
+TOOLS = (
+    "beam_predict",
+    "compare_runs",
+    "convert_checkpoint",
+    "convert_labels",
+    "create_tfrecords",
+    "demo",
+    "inspect_tfrecords",
+    "make_mosaics",
+    "serve_client",
+    "serve_web",
+    "sweep",
+)
+
 # TensorFlow's notices about the processor say nothing to a user; its errors come as exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

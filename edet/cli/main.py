@@ -9,18 +9,24 @@ edet --mode=predict --workdir=runs/d0 street.jpg pictures/
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Sequence
 
 import tensorflow as tf
 from absl import flags
 
 from edet import workflows
+from edet.cli import TOOLS
 from edet.cli.common import exit_code_of, spare_imported, start
 from edet.cli.watch import watch
 from edet.config.schema import Config
 from edet.errors import UserError
 from edet.runtime.devices import STRATEGIES, make_strategy
 from edet.workflows.configuration import run_config
+
+# What --help prints: absl takes the module's.
+_TOOLS = f"The tools, each as in `edet {TOOLS[0]} --help`: {', '.join(TOOLS)}."
+__doc__ = f"{__doc__}\n{textwrap.fill(_TOOLS, 100)}\n"
 
 MODES = (
     "train",

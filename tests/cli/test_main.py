@@ -9,7 +9,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from edet.cli import main
+from edet.cli import TOOLS, main
 from edet.errors import Interrupted, StorageError
 from tests.conftest import REPOSITORY
 
@@ -83,6 +83,12 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(edet, arguments, message):
     assert error.startswith("edet: ")
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_the_help_names_every_tool():
+    """absl prints the docstring."""
+    assert all(name in main.__doc__ for name in TOOLS)
+    assert max(map(len, main.__doc__.splitlines())) <= 100
 
 
 def test_a_workdir_that_cannot_be_written_is_named(edet, tmp_path):
