@@ -286,11 +286,34 @@ def _read_again(path: str, white_level: int) -> np.ndarray:
         return read_picture(path, white_level).numpy()
 
 
+class _FramesAgain:
+    """Reads frames of videos again; one after another, as they are drawn, without beginning anew.
+
+    One video is kept open: the last one. Any thread may ask.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._path, self._number, self._image = "", -1, np.zeros(0)  # the last one given
+        self._left: Iterator[video.Frame] = iter(())  # those behind it
+
+    def __call__(self, path: str, number: int) -> np.ndarray:
+        with self._lock, _naming(path):
+            if path != self._path or number < self._number:
+                self._path, self._number, self._left = path, -1, iter(video.Video(path))
+            for frame in itertools.islice(self._left, number - self._number):
+                self._number, self._image = self._number + 1, frame.image
+            if self._number == number:
+                return self._image.copy()
+            self._path = ""
+            raise UserError(f"has no frame {number} any more.")
+
+
+_frames_again = _FramesAgain()
+
+
 def _frame_again(path: str, number: int) -> np.ndarray:
-    with _naming(path):
-        for frame in itertools.islice(video.Video(path), number, None):
-            return frame.image
-        raise UserError(f"has no frame {number} any more.")
+    return _frames_again(path, number)
 
 
 def _frames_of(path: str, failed: dict[str, str]) -> Iterator[_Frame]:

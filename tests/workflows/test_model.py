@@ -23,6 +23,7 @@ from edet.errors import UserError
 from edet.export.portable import outputs_of
 from edet.export.saved_model import export_saved_model
 from edet.image.files import save_drawing
+from edet.inference import video
 from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
 from edet.ownership import owned
@@ -192,7 +193,7 @@ def test_predictions_travel_to_another_process_with_their_pictures(model, pictur
         np.testing.assert_array_equal(found.image, frame)
 
 
-def test_a_frame_is_the_same_whenever_it_is_asked_for(model, tmp_path):
+def test_a_frame_is_the_same_whenever_it_is_asked_for(model, tmp_path, monkeypatch):
     """Frame k is grey 40 k."""
     av = pytest.importorskip("av")
     path = str(tmp_path / "clip.mp4")
@@ -207,6 +208,11 @@ def test_a_frame_is_the_same_whenever_it_is_asked_for(model, tmp_path):
     for _ in range(2):
         greys = [found[k].image.mean() for k in (4, 1, 5)]
         np.testing.assert_allclose(greys, [160, 40, 200], atol=5)
+    opened, real = [], video.Video
+    monkeypatch.setattr(video, "Video", lambda path: opened.append(path) or real(path))
+    greys = [one.image.mean() for one in found for _ in range(2)]
+    np.testing.assert_allclose(greys, np.repeat(40 * np.arange(6), 2), atol=5)
+    assert opened == [path]  # drawing all frames decodes each once, not those before it as well
 
 
 def test_several_threads_share_one_prediction(model):
