@@ -114,15 +114,15 @@ def plain_csv(source: Source, form: str, output: pathlib.Path) -> None:
             found = [[*corners, name] for name, corners, _ in source.objects(photo)]
             rows += [[f"images/{photo['file']}", *row] for row in found or [[""] * 5]]
         classes = [[name, number] for number, name in enumerate(source.classes.values())]
-        _write_csv(output / "classes.csv", classes)
-        _write_csv(output / "annotations.csv", rows)
+        write_csv(output / "classes.csv", classes)
+        write_csv(output / "annotations.csv", rows)
     elif form == "kaggle":
         source.copy_photos(output / "train")
         for photo in source.truth:
             start = [pathlib.Path(photo["file"]).stem, photo["width"], photo["height"]]
             for _, (xmin, ymin, xmax, ymax), _ in source.objects(photo):
                 rows.append([*start, str([xmin, ymin, xmax - xmin, ymax - ymin]), "usask_1"])
-        _write_csv(output / "train.csv", [["image_id", "width", "height", "bbox", "source"], *rows])
+        write_csv(output / "train.csv", [["image_id", "width", "height", "bbox", "source"], *rows])
     else:
         source.copy_photos(output)
         for photo in source.truth:
@@ -130,9 +130,10 @@ def plain_csv(source: Source, form: str, output: pathlib.Path) -> None:
             found = [[name, *corners] for name, corners, _ in source.objects(photo)]
             rows += [[photo["file"], *sides, *row] for row in found]
         header = ["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"]
-        _write_csv(output / "_annotations.csv", [header, *rows])
+        write_csv(output / "_annotations.csv", [header, *rows])
 
 
-def _write_csv(path: pathlib.Path, rows: list[list[Any]]) -> None:
+def write_csv(path: pathlib.Path, rows: list[list[Any]]) -> None:
+    """Writes rows as a CSV without a header of its own."""
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(rows)

@@ -18,6 +18,7 @@ PACKAGES = {
     "labelformat": ("labelformat==0.1.17",),
     "supervisely": ("supervisely==6.74.51",),
     "darwin": ("darwin-py==3.6.3",),
+    "huggingface": ("datasets==5.2.0",),
     # Formats without a package that writes them: VIA is a web page, and CSV needs no tool.
     "via": (),
     "plain_csv": (),
@@ -59,6 +60,8 @@ class Output:
     @property
     def reader(self) -> str:
         """Of edet/records/sources/formats.py, by which this is read."""
+        if self.tool == "huggingface":
+            return "imagefolder"
         own = self.tool in ("labelme", "supervisely", "via") or self.format.startswith("json")
         names = {"ultralytics": "yolo", "retinanet": "csv", "tensorflow": "csv", "kaggle": "csv"}
         return self.tool if own else names.get(self.format, self.format)
@@ -122,6 +125,8 @@ OUTPUTS = (
     Output("labelformat", "cvat", note=_OBJECTS),
     Output("supervisely", "json", pixels=1, note=f"{_WHOLE}, the last pixel included; {_OBJECTS}"),
     Output("darwin", "json", note="no crowds; classes are named by each object alone"),
+    Output("huggingface", "jsonl", note="numbers of classes, whose names are in README.md"),
+    Output("huggingface", "csv", note="JSON within a field, which its own to_csv does not write"),
     Output("via", "project", note="a drop-down's option ids in the regions, its names apart"),
     Output("via", "json"),
     Output("via", "csv"),

@@ -19,6 +19,7 @@ from edet.records.sources import (
     cvat,
     darwin,
     datumaro,
+    imagefolder,
     kitti,
     label_studio,
     labelme,
@@ -68,6 +69,7 @@ FORMATS: dict[str, Format] = {
     "cvat": Format(cvat.splits, cvat.read),
     "via": Format(via.splits, via.read),
     "kitti": Format(kitti.splits, kitti.read),
+    "imagefolder": Format(imagefolder.splits, imagefolder.read),
     "open_images": Format(open_images.splits, open_images.read),
     "csv": Format(box_csv.splits, box_csv.read),
     "tfrecord": Format(tfrecord.splits, tfrecord.read),
@@ -243,7 +245,8 @@ def recognise(data: str, format_name: str = "auto") -> tuple[Folder, str, Splits
         if found := FORMATS[name].splits(folder):
             return folder, name, found
     raise UserError(
-        f"{data} holds no annotations of {' or '.join(names)} that edet knows "
+        imagefolder.parquet_refusal(folder)
+        or f"{data} holds no annotations of {' or '.join(names)} that edet knows "
         f"({len(folder.pictures)} pictures of {len(folder.files)} files); see docs/data.md for how "
         "each format lies in its folder."
     )
