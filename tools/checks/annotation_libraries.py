@@ -55,3 +55,27 @@ def huggingface(source: Source, form: str, output: pathlib.Path) -> None:
         read = [json.loads(each) if is_csv else each for each in again["objects"]]
         if read != [row["objects"] for row in rows]:
             raise SystemExit(f"imagefolder reads other objects: {read}")
+
+
+def scalabel(source: Source, form: str, output: pathlib.Path) -> None:
+    """Reads COCO, outlines included, and writes frames; folders and names are BDD100K's.
+
+    Its boxes end with their last pixel; its own way back must give the truth again.
+    """
+    from scalabel.label.from_coco import coco_to_scalabel
+    from scalabel.label.io import load, save
+    from scalabel.label.transforms import box2d_to_xyxy
+    from scalabel.label.typing import Dataset
+
+    frames, config = coco_to_scalabel(json.loads(source.coco.read_text()))
+    (output / "labels" / "det_20").mkdir(parents=True)
+    path = output / "labels" / "det_20" / "det_train.json"
+    save(str(path), Dataset(frames=frames, groups=None, config=config))
+    source.copy_photos(output / "images" / "100k" / "train")
+    found = {
+        frame.name: [box2d_to_xyxy(label.box2d) for label in frame.labels]
+        for frame in load(str(path)).frames
+    }
+    wanted = {photo["file"]: [box for _, box, _ in source.objects(photo)] for photo in source.truth}
+    if found != wanted:
+        raise SystemExit(f"scalabel reads other boxes: {found}")

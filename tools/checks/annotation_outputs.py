@@ -19,6 +19,7 @@ PACKAGES = {
     "supervisely": ("supervisely==6.74.51",),
     "darwin": ("darwin-py==3.6.3",),
     "huggingface": ("datasets==5.2.0",),
+    "scalabel": ("scalabel==0.3.1", "pydantic<2"),
     # Formats without a package that writes them: VIA is a web page, and CSV needs no tool.
     "via": (),
     "plain_csv": (),
@@ -127,6 +128,7 @@ OUTPUTS = (
     Output("darwin", "json", note="no crowds; classes are named by each object alone"),
     Output("huggingface", "jsonl", note="numbers of classes, whose names are in README.md"),
     Output("huggingface", "csv", note="JSON within a field, which its own to_csv does not write"),
+    Output("scalabel", "json", crowds=1, note="boxes end with their last pixel, x2 - 1"),
     Output("via", "project", note="a drop-down's option ids in the regions, its names apart"),
     Output("via", "json"),
     Output("via", "csv"),

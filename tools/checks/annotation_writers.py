@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tools.checks.annotation_layouts import Source, plain_csv, via
-from tools.checks.annotation_libraries import huggingface
+from tools.checks.annotation_libraries import huggingface, scalabel
 
 _LABEL_STUDIO = """<View><Image name="image" value="$image"/>
 <RectangleLabels name="label" toName="image">{}</RectangleLabels></View>"""
@@ -300,7 +300,7 @@ def darwin(source: Source, form: str, output: pathlib.Path) -> None:
 
 _TOOLS = (
     labelme, labelimg, label_studio, supervision, datumaro, globox, pylabel, fiftyone, sahi,
-    labelformat, supervisely, darwin, huggingface, via, plain_csv,
+    labelformat, supervisely, darwin, huggingface, scalabel, via, plain_csv,
 )  # fmt: skip
 
 
