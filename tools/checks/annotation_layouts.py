@@ -1,4 +1,4 @@
-"""The truth on the disk, and the formats that no package writes: VIA (a web page) and CSV.
+"""The truth on the disk, and the formats that no package writes: VIA (a web page), CSV, VisDrone.
 
 Nothing but the standard library: it also runs in the environments of others.
 """
@@ -131,6 +131,26 @@ def plain_csv(source: Source, form: str, output: pathlib.Path) -> None:
             rows += [[photo["file"], *sides, *row] for row in found]
         header = ["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"]
         write_csv(output / "_annotations.csv", [header, *rows])
+
+
+def visdrone(source: Source, form: str, output: pathlib.Path) -> None:
+    """The folders and lines of VisDrone-DET: whole pixels, three of its ten classes.
+
+    The crowd has a score of 0. Each file ends with a region without labels and one of "others".
+    """
+    folder = output / "VisDrone2019-DET-train"
+    (folder / "annotations").mkdir(parents=True)
+    source.copy_photos(folder / "images")
+    categories = {"person": 1, "traffic light": 10, "dog": 2}
+    for photo in source.truth:
+        lines = []
+        for name, corners, item in source.objects(photo):
+            xmin, ymin, xmax, ymax = map(int, corners)
+            score = int(not item["crowd"])
+            lines.append([xmin, ymin, xmax - xmin, ymax - ymin, score, categories[name], 0, 1])
+        lines += [[0, 0, 9, 9, 0, 0, 0, 0], [2, 3, 8, 7, 0, 11, 0, 0]]
+        path = folder / "annotations" / f"{pathlib.Path(photo['file']).stem}.txt"
+        write_csv(path, lines)
 
 
 def write_csv(path: pathlib.Path, rows: list[list[Any]]) -> None:

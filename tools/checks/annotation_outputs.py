@@ -20,9 +20,10 @@ PACKAGES = {
     "darwin": ("darwin-py==3.6.3",),
     "huggingface": ("datasets==5.2.0",),
     "scalabel": ("scalabel==0.3.1", "pydantic<2"),
-    # Formats without a package that writes them: VIA is a web page, and CSV needs no tool.
+    # Formats without a package that writes them: VIA is a web page, the others need no tool.
     "via": (),
     "plain_csv": (),
+    "visdrone": (),
 }
 
 
@@ -63,7 +64,9 @@ class Output:
         """Of edet/records/sources/formats.py, by which this is read."""
         if self.tool == "huggingface":
             return "imagefolder"
-        own = self.tool in ("labelme", "supervisely", "via") or self.format.startswith("json")
+        own = self.tool in ("labelme", "supervisely", "via", "visdrone") or self.format.startswith(
+            "json"
+        )
         names = {"ultralytics": "yolo", "retinanet": "csv", "tensorflow": "csv", "kaggle": "csv"}
         return self.tool if own else names.get(self.format, self.format)
 
@@ -79,6 +82,7 @@ _ROUNDED = "sides rounded to whole pixels"
 _UPLOADED = "`/data/upload/1/<hash>-` before the names, _ for spaces"
 _OBJECTS = "the crowd is an object"
 _PARTS = "each part of an outline is an object, sides are those of a painted mask"
+_VISDRONE = (("person", "pedestrian"), ("traffic light", "motor"), ("dog", "people"))
 _ONE_CLASS = tuple((name, "object") for name in ("person", "traffic light", "dog"))
 OUTPUTS = (
     Output("labelme", "json", note="no crowds; the parts of one object share a group_id"),
@@ -135,4 +139,6 @@ OUTPUTS = (
     Output("plain_csv", "retinanet", note="no header; empty fields for no objects"),
     Output("plain_csv", "tensorflow", negatives=0, note="photos without objects cannot be named"),
     Output("plain_csv", "kaggle", names=_ONE_CLASS, note="one class, unnamed; no rows, no objects"),
+    Output("visdrone", "txt", pixels=1, crowds=1, names=_VISDRONE,
+           note=f"{_WHOLE}; classes of its own; crowd by a score of 0"),
 )  # fmt: skip

@@ -28,6 +28,7 @@ from edet.records.sources import (
     supervisely,
     tfrecord,
     via,
+    visdrone,
     voc,
     yolo,
 )
@@ -71,6 +72,7 @@ FORMATS: dict[str, Format] = {
     "via": Format(via.splits, via.read),
     "scalabel": Format(scalabel.splits, scalabel.read),
     "kitti": Format(kitti.splits, kitti.read),
+    "visdrone": Format(visdrone.splits, visdrone.read),
     "imagefolder": Format(imagefolder.splits, imagefolder.read),
     "open_images": Format(open_images.splits, open_images.read),
     "csv": Format(box_csv.splits, box_csv.read),
