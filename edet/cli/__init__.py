@@ -20,6 +20,8 @@ TOOLS = (
 )
 
 # TensorFlow's notices about the processor say nothing to a user; its errors come as exceptions.
+# Those about oneDNN come while its libraries are loaded, before any level counts (2.21). Without
+# file descriptor 2 meanwhile they would not, nor what a signal says then, or a processor too old.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # TensorFlow leaves oneDNN off on x86 processors that have no instructions for int8. With it these
