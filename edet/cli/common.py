@@ -11,6 +11,7 @@ from absl import app, flags, logging
 
 from edet.errors import Interrupted, Stopped, UserError
 from edet.files import bucket_errors
+from edet.image.decode import WHITE_LEVEL
 from edet.signals import raise_stopped
 from edet.terminal import Console, accept_every_sign, flush_output
 
@@ -62,6 +63,14 @@ def spare_imported() -> None:
     gc.freeze()
     gc.set_threshold(100_000, 10, 10)
     gc.enable()
+
+
+def define_white_level(values: flags.FlagValues) -> None:
+    """Defines the flag of tools that decode pictures of records as training does."""
+    flags.DEFINE_integer(
+        "white_level", WHITE_LEVEL, "As model.white_level: the 16-bit value that becomes 255.",
+        255, 65535, flag_values=values,
+    )  # fmt: skip
 
 
 def call(tool: Tool, options: flags.FlagValues, rest: list[str]) -> int:

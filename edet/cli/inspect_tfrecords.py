@@ -16,15 +16,15 @@ import rich.progress
 import tensorflow as tf
 from absl import flags
 
-from edet.cli.common import run
+from edet.cli.common import define_white_level, run
 from edet.config.labels import read_labels
 from edet.dataset_check.statistics import Statistics, statistics_tables
 from edet.errors import UserError
 from edet.evaluation.plots import draw_boxes
 from edet.files import find_files, write_json
-from edet.image.files import decode_picture, save_png
+from edet.image.files import save_png
 from edet.input.ground_truth import ground_truth
-from edet.input.reading import user_errors
+from edet.input.reading import decode_parsed, user_errors
 from edet.records.schema import parse_example
 from edet.records.shards import check_records, open_records
 
@@ -41,6 +41,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "labels", "", "coco, voc or a YAML file of id: name; empty takes the names in the records.",
         flag_values=values,
     )  # fmt: skip
+    define_white_level(values)
     flags.mark_flags_as_required(["records", "output"], flag_values=values)
 
 
@@ -68,7 +69,7 @@ def inspect(options: flags.FlagValues) -> None:
                 texts = zip(example["class_ids"].tolist(), example["class_names"], strict=False)
                 names |= {class_id: text.decode(errors="replace") for class_id, text in texts}
             if number in drawn or min(example["height"], example["width"]) < 1:
-                image = _decoded(example)
+                image = _decoded(example, options.white_level)
                 example["height"], example["width"] = image.shape[:2]
             statistics.add(ground_truth(example))
             if number in drawn:
@@ -87,10 +88,10 @@ def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     return {**parse_example(serialized), "class_names": names}
 
 
-def _decoded(example: dict[str, np.ndarray]) -> np.ndarray:
+def _decoded(example: dict[str, np.ndarray], white_level: int) -> np.ndarray:
     try:
-        return decode_picture(example["encoded"]).numpy()
-    except UserError as error:
+        return decode_parsed(example, white_level)["image"].numpy()
+    except tf.errors.OpError as error:
         name = example["source_id"].decode(errors="replace")
         raise UserError(f"image {name} does not decode; write these records again.") from error
 

@@ -22,7 +22,7 @@ import tensorflow as tf
 from absl import flags
 from PIL import Image
 
-from edet.cli.common import check_prefix, run
+from edet.cli.common import check_prefix, define_white_level, run
 from edet.config.labels import read_labels
 from edet.errors import UserError
 from edet.files import find_files
@@ -45,6 +45,7 @@ def define_flags(values: flags.FlagValues) -> None:
                         flag_values=values)  # fmt: skip
     flags.DEFINE_string("output", None, "Prefix of the records to write.", flag_values=values)
     flags.DEFINE_integer("side", 2, "Pictures along each side.", 2, flag_values=values)
+    define_white_level(values)
     flags.mark_flags_as_required(["records", "labels", "output"], flag_values=values)
 
 
@@ -64,7 +65,7 @@ def make_mosaics(options: flags.FlagValues) -> None:
     mosaics = []
     with user_errors(files):
         for serialized in pictures:
-            image, truth = _read(serialized, options.records)
+            image, truth = _read(serialized, options)
             group = waiting[truth.height, truth.width]
             group.append((image, truth))
             if len(group) == options.side**2:
@@ -84,14 +85,14 @@ def make_mosaics(options: flags.FlagValues) -> None:
     )
 
 
-def _read(serialized: tf.Tensor, records: str) -> _Picture:
+def _read(serialized: tf.Tensor, options: flags.FlagValues) -> _Picture:
     parsed = parse_example(serialized)
     try:
-        image = decode_parsed(parsed)["image"].numpy()
+        image = decode_parsed(parsed, options.white_level)["image"].numpy()
     except tf.errors.OpError as error:
         name, why = parsed["source_id"].numpy(), decoding_error(parsed["encoded"])
         raise UserError(
-            f"image {name.decode(errors='replace')} of --records={records} does not decode "
+            f"image {name.decode(errors='replace')} of --records={options.records} does not decode "
             f"({why}); leave it out of the records."
         ) from error
     found = {key: value.numpy() for key, value in parsed.items()}

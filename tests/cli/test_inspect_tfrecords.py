@@ -76,6 +76,21 @@ def test_samples_are_drawn_with_their_boxes(records, tmp_path):
     assert crowd[398, 300].any()
 
 
+def test_pictures_are_drawn_as_training_sees_them(tmp_path):
+    """One is annotated on its stored pixels, one is a camera's of 12 bits."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(Image.new("RGB", (32, 24)), "JPEG", exif=exif)
+    bright = tf.io.encode_png(tf.fill([24, 32, 1], tf.constant(4095, tf.uint16))).numpy()
+    with tf.io.TFRecordWriter(f"{tmp_path}/r") as writer:
+        for image in (turned, bright):
+            writer.write(encode_example(Example(image, "a", [], [], 24, 32), {}))
+    arguments = (f"--records={tmp_path}/r", f"--output={tmp_path}", "--white_level=4095")
+    assert tool(*arguments) == 0
+    shown, white = (np.asarray(Image.open(tmp_path / f"00000{k}.png")) for k in (0, 1))
+    assert shown.shape == (240, 320, 3) and (white == 255).all()  # small ones are enlarged
+
+
 def test_the_seed_chooses_the_samples(records, tmp_path):
     def chosen(seed):
         folder = tmp_path / f"out{seed}"

@@ -67,6 +67,15 @@ def test_too_few_pictures_are_a_sentence(tool, capsys):
     assert "no 9 of its 5 pictures have the same size" in capsys.readouterr().err
 
 
+def test_pictures_of_16_bits_become_what_training_sees(tool, tmp_path):
+    image = tf.io.encode_png(tf.fill([40, 60, 1], tf.constant(4095, tf.uint16))).numpy()
+    bright = Example(image, "1", [[1, 2, 5, 8]], [3], 40, 60)
+    assert tool([bright] * 4, "--white_level=4095") == 0
+    (written,) = tmp_path.glob("out-*.tfrecord")
+    record = parse_example(next(iter(tf.data.TFRecordDataset(str(written)))))
+    assert (decode_image(record["encoded"]).numpy() == 255).all()
+
+
 def test_the_records_that_are_read_are_not_written_over(tool, tmp_path, capsys):
     (tmp_path / "out-00000-of-00001.tfrecord").write_bytes(b"")
     assert tool([picture(k) for k in range(4)], f"--records={tmp_path}/*.tfrecord") == 2
