@@ -51,7 +51,7 @@ _TAKE = {  # flag: modes; what is not here is for all
     "zone": _USE_DEVICES,
     "project": _USE_DEVICES,
     "devices": _USE_DEVICES,
-    "weights": ("eval", *_TAKE_FILES),
+    "weights": ("eval", "inspect", "check_data", *_TAKE_FILES),  # they may bring the model
     "data": ("train", "eval", "train_and_eval", "check_data"),
     "output": ("predict", "export"),
     "port": ("watch",),

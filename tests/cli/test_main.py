@@ -65,7 +65,7 @@ def edet(capsys):
         (["--mode=eval", "--workdir=w", "--output=o"], "--output is for predict, export, not for"),
         (["--mode=inspect", "--output="], "--output is for predict, export, not for inspect"),
         (["--mode=predict", "--workdir=w", "--output="], "--output= is empty; is the variable"),
-        (["--mode=inspect", "--weights=x"], "--weights is for eval, predict, export, benchmark"),
+        (["--mode=watch", "--weights=x"], "--weights is for eval, inspect, check_data, predict,"),
         (["--mode=benchmark", "--tpu=foo"], "--tpu is for train, eval"),
         (["--mode=export", "--devices=0"], "--devices is for train, eval"),
         (["--mode=train", "--port=80"], "--port is for watch, not for train"),
