@@ -1,4 +1,4 @@
-"""The truth on the disk, and the formats that no package writes: VIA (a web page), CSV, VisDrone.
+"""The truth on the disk, and the formats that no package writes: VIA, VoTT, CSV, VisDrone.
 
 Nothing but the standard library: it also runs in the environments of others.
 """
@@ -6,10 +6,12 @@ Nothing but the standard library: it also runs in the environments of others.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import pathlib
 import shutil
 from typing import Any
+from urllib.parse import quote
 
 _VIA_HEADER = (
     "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,"
@@ -101,11 +103,55 @@ def _via_csv(photos: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def plain_csv(source: Source, form: str, output: pathlib.Path) -> None:
-    """keras-retinanet's columns, those of TF's tutorials, or those of Kaggle's wheat heads.
+def vott(source: Source, form: str, output: pathlib.Path) -> None:
+    """VoTT 2.2: a file for each photo beside the project's, an export of all, or one as CSV."""
+    assets = {}
+    for photo in source.truth:
+        path = f"file:C:/photos/{quote(photo['file'])}"
+        size = {"width": photo["width"], "height": photo["height"]}
+        asset = {"format": "jpg", "id": hashlib.md5(path.encode()).hexdigest(), "size": size}
+        regions = [_vott_region(*each) for each in source.objects(photo)]
+        state = {"name": photo["file"], "path": path, "state": 2 if regions else 1, "type": 1}
+        assets[asset["id"]] = {"asset": asset | state, "regions": regions, "version": "2.2.0"}
+    tags = [{"name": name, "color": "#5db300"} for name in source.classes.values()]
+    project = {"name": "set", "securityToken": "set Token", "tags": tags, "version": "2.2.0"}
+    source.copy_photos(output)
+    if form == "json_assets":
+        for key, each in assets.items():
+            (output / f"{key}-asset.json").write_text(json.dumps(each, indent=4))
+        project["assets"] = {key: each["asset"] for key, each in assets.items()}
+        (output / "set.vott").write_text(json.dumps(project, indent=4))
+    elif form == "json_export":
+        (output / "set-export.json").write_text(json.dumps(project | {"assets": assets}, indent=4))
+    else:
+        rows = [
+            [photo["file"], *corners, name]
+            for photo in source.truth
+            for name, corners, _ in source.objects(photo)
+        ]
+        header = ["image", "xmin", "ymin", "xmax", "ymax", "label"]
+        write_csv(output / "set-export.csv", [header, *rows])
 
-    The first have no header, and empty fields where a photo has no objects; the second have no way
-    to name such a photo; the last have one class, which they do not name, and a box in one field.
+
+def _vott_region(name: str, corners: list[float], item: dict[str, Any]) -> dict[str, Any]:
+    """A rectangle; around the parts of one object, a polygon."""
+    xmin, ymin, xmax, ymax = corners
+    points = [(xmin, ymin), (xmax, ymin), (xmax, ymax), (xmin, ymax)]
+    return {
+        "id": f"{xmin}-{ymin}",
+        "type": "POLYGON" if "outline" in item else "RECTANGLE",
+        "tags": [name],
+        "boundingBox": {"height": ymax - ymin, "width": xmax - xmin, "left": xmin, "top": ymin},
+        "points": [{"x": x, "y": y} for x, y in points],
+    }
+
+
+def plain_csv(source: Source, form: str, output: pathlib.Path) -> None:
+    """keras-retinanet's columns, those of TF's tutorials, Kaggle's wheat heads, or makesense.ai's.
+
+    The first have no header, and empty fields where a photo has no objects; the second and the last
+    have no way to name such a photo; the third have one class, which they do not name, and a box in
+    one field; the last have no header either, and whole pixels.
     """
     rows: list[list[Any]] = []
     if form == "retinanet":
@@ -123,6 +169,14 @@ def plain_csv(source: Source, form: str, output: pathlib.Path) -> None:
             for _, (xmin, ymin, xmax, ymax), _ in source.objects(photo):
                 rows.append([*start, str([xmin, ymin, xmax - xmin, ymax - ymin]), "usask_1"])
         write_csv(output / "train.csv", [["image_id", "width", "height", "bbox", "source"], *rows])
+    elif form == "makesense":
+        source.copy_photos(output / "images")
+        for photo in source.truth:
+            end = [photo["file"], photo["width"], photo["height"]]
+            for name, (xmin, ymin, xmax, ymax), _ in source.objects(photo):
+                sides = map(round, (xmin, ymin, xmax - xmin, ymax - ymin))
+                rows.append([name, *sides, *end])
+        write_csv(output / "labels_set_2000-01-01.csv", rows)
     else:
         source.copy_photos(output)
         for photo in source.truth:

@@ -20,8 +20,9 @@ PACKAGES = {
     "darwin": ("darwin-py==3.6.3",),
     "huggingface": ("datasets==5.2.0",),
     "scalabel": ("scalabel==0.3.1", "pydantic<2"),
-    # Formats without a package that writes them: VIA is a web page, the others need no tool.
+    # Formats without a package that writes them: VIA and VoTT are programs for people.
     "via": (),
+    "vott": (),
     "plain_csv": (),
     "visdrone": (),
 }
@@ -68,6 +69,7 @@ class Output:
             "json"
         )
         names = {"ultralytics": "yolo", "retinanet": "csv", "tensorflow": "csv", "kaggle": "csv"}
+        names |= {"makesense": "csv"}
         return self.tool if own else names.get(self.format, self.format)
 
     @property
@@ -136,9 +138,14 @@ OUTPUTS = (
     Output("via", "project", note="a drop-down's option ids in the regions, its names apart"),
     Output("via", "json"),
     Output("via", "csv"),
+    Output("vott", "json_assets"),
+    Output("vott", "json_export"),
+    Output("vott", "csv", negatives=0, note="photos without objects cannot be named"),
     Output("plain_csv", "retinanet", note="no header; empty fields for no objects"),
     Output("plain_csv", "tensorflow", negatives=0, note="photos without objects cannot be named"),
     Output("plain_csv", "kaggle", names=_ONE_CLASS, note="one class, unnamed; no rows, no objects"),
+    Output("plain_csv", "makesense", pixels=1.01, negatives=0,
+           note=f"{_ROUNDED}; no header; photos without objects cannot be named"),
     Output("visdrone", "txt", pixels=1, crowds=1, names=_VISDRONE,
            note=f"{_WHOLE}; classes of its own; crowd by a score of 0"),
 )  # fmt: skip

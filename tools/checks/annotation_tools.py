@@ -37,8 +37,9 @@ _README = """# One data set as real tools write it
 
 `make annotation-tools` writes this folder anew. truth.json holds the five photos with their boxes,
 [ymin, xmin, ymax, xmax] in pixels of the displayed photo; outputs.json says how far each tool's
-files may differ from it (the fields of `Output` in tools/checks/annotation_outputs.py). VIA, CSV
-and VisDrone have no package that writes them: the script does, VIA as VIA 2.0.10's own source does.
+files may differ from it (the fields of `Output` in tools/checks/annotation_outputs.py). VIA, VoTT,
+CSV and VisDrone have no package that writes them: the script does, VIA as VIA 2.0.10's own source
+does, VoTT as VoTT's.
 
 | folder | version | what the tool changed |
 |---|---|---|

@@ -16,7 +16,7 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
-from tools.checks.annotation_layouts import Source, plain_csv, via, visdrone
+from tools.checks.annotation_layouts import Source, plain_csv, via, visdrone, vott
 from tools.checks.annotation_libraries import huggingface, scalabel
 
 _LABEL_STUDIO = """<View><Image name="image" value="$image"/>
@@ -301,6 +301,7 @@ def darwin(source: Source, form: str, output: pathlib.Path) -> None:
 _TOOLS = (
     labelme, labelimg, label_studio, supervision, datumaro, globox, pylabel, fiftyone, sahi,
     labelformat, supervisely, darwin, huggingface, scalabel, via, plain_csv, visdrone,
+    vott,
 )  # fmt: skip
 
 

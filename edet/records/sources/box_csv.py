@@ -1,7 +1,8 @@
-"""Reads boxes as CSV: RetinaNet's columns without a header, and others by their header.
+"""Reads boxes as CSV: RetinaNet's and makesense.ai's columns without a header, others by theirs.
 
 RetinaNet's are path, x1, y1, x2, y2, class, all but the path empty for a picture without objects;
-a second CSV may number the classes. With a header the columns may have any order, and one of the
+a second CSV may number the classes. makesense.ai's are class, x, y, width, height of the box, name,
+width and height of the picture. With a header the columns may have any order, and one of the
 usual names; a picture without objects has empty fields. Commas, semicolons, tabs and bars divide.
 A column `bbox` is "[x, y, width, height]" as in Kaggle's sets, which leave out the class where
 there is one only, and the rows of pictures without objects.
@@ -30,8 +31,12 @@ _NAMES = {
         "filename", "file_name", "file", "filepath", "path", "image", "image_path", "image_name",
         "img", "img_path", "image_id",
     ),
-    "class": ("class", "label", "class_name", "category", "category_name", "name"),
+    "class": ("class", "label", "class_name", "label_name", "category", "category_name", "name"),
     "box": ("bbox", "bounding_box"),
+    "x": ("bbox_x",),
+    "y": ("bbox_y",),
+    "w": ("bbox_width",),
+    "h": ("bbox_height",),
     "xmin": ("xmin", "x_min", "x1", "left"),
     "ymin": ("ymin", "y_min", "y1", "top"),
     "xmax": ("xmax", "x_max", "x2", "right"),
@@ -40,13 +45,17 @@ _NAMES = {
     "height": ("height", "image_height", "img_height"),
 }  # fmt: skip
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_CORNER_AND_SIDES = ("x", "y", "w", "h")
 _SIDES = ("height", "width")
 _TWICE = "dropped: box that another file has too"
 _NO_ROW = "without a row (taken as without objects)"
 _ONLY_CLASS = "object"  # of a table of one column for boxes and none for classes
 _TRIED = 20  # rows, all of which must be of the layout
-_NEEDED = ({"name", "box"}, {"name", "class", *_CORNERS})
+_NEEDED = ({"name", "box"}, {"name", "class", *_CORNERS}, {"name", "class", *_CORNER_AND_SIDES})
 _RETINANET = {key: k for k, key in enumerate(("name", *_CORNERS, "class"))}
+_MAKESENSE = {
+    key: k for k, key in enumerate(("class", *_CORNER_AND_SIDES, "name", "width", "height"))
+}
 
 
 class _Layout(NamedTuple):
@@ -60,11 +69,16 @@ class _Layout(NamedTuple):
         """Whether a box is one field, x, y, width, height."""
         return "box" in self.columns
 
+    def has_corners(self) -> bool:
+        """Whether a box is its corners, not its upper left corner and its sides."""
+        return self.columns.keys() >= set(_CORNERS)
+
     def box(self, row: Sequence[str]) -> list[str]:
         """The fields of a row's box, or the parts of its only one."""
         if self.has_lists():
             return row[self.columns["box"]].strip(" []()").split(",")
-        return [row[self.columns[corner]] for corner in _CORNERS]
+        keys = _CORNERS if self.has_corners() else _CORNER_AND_SIDES
+        return [row[self.columns[key]] for key in keys]
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
@@ -93,16 +107,23 @@ def _layout(head: str) -> _Layout | None:
             columns.pop("box", None)
         if any(columns.keys() >= needed for needed in _NEEDED):
             return _Layout(delimiter, columns, True)
-        if all(_is_retinanet(row, delimiter) for row in rows):
-            return _Layout(delimiter, _RETINANET, False)
+        for known in (_RETINANET, _MAKESENSE):
+            layout = _Layout(delimiter, known, False)
+            if all(_is_written_so(row, layout) for row in rows):
+                return layout
     return None
 
 
-def _is_retinanet(row: Sequence[str], delimiter: str) -> bool:
-    if len(row) != len(_RETINANET) or not any(map(is_picture, readings(row[0].strip()))):
+def _is_written_so(row: Sequence[str], layout: _Layout) -> bool:
+    """Whether a row is one of a table without a header: a picture, and four numbers or nothing."""
+    columns = layout.columns
+    name = row[columns["name"]].strip() if len(row) == len(columns) else ""
+    if not any(map(is_picture, readings(name))):
         return False
+    cells = layout.box(row)
     try:
-        return not any(cell.strip() for cell in row[1:]) or bool(_numbers(row[1:5], delimiter))
+        is_empty = not any(cell.strip() for cell in (*cells, row[columns["class"]]))
+        return is_empty or bool(_numbers(cells, layout.delimiter))
     except ValueError:
         return False
 
@@ -121,16 +142,16 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     """
     where = folder.path(files[0])
     layouts = {file: _layout_of(folder, file) for file in files}
-    has_lists = layouts[files[0]].has_lists()
-    found = Annotations(where, [], "xywh" if has_lists else "xyxy", split=split)
+    first = layouts[files[0]]
+    found = Annotations(where, [], "xyxy" if first.has_corners() else "xywh", split=split)
     found.base = posixpath.dirname(files[0])
     pictures: dict[tuple[str, str], AnnotatedImage] = {}  # several files may tell of one
     for file, layout in layouts.items():
         base = posixpath.dirname(file)
-        if layout.has_lists() != has_lists:
+        if (layout.has_lists(), layout.has_corners()) != (first.has_lists(), first.has_corners()):
             raise UserError(
-                f"{where} and {folder.path(file)} are of one split, and only one of them has its "
-                "boxes in one column; give each a folder of its own."
+                f"{where} and {folder.path(file)} are of one split, and their boxes are written in "
+                "two ways; give each a folder of its own."
             )
         found.labels |= {} if layout.has_header else _class_ids(folder)
         ids = {name: class_id for class_id, name in found.labels.items()}
@@ -148,7 +169,7 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
                 found.tally.box_problem(name, _TWICE, len(objects) - len(new))
                 before.objects.extend(new)
     found.images = list(pictures.values())
-    if has_lists:
+    if first.has_lists():
         _add_pictures_without_rows(folder, found, files)
     return found
 

@@ -30,6 +30,7 @@ from edet.records.sources import (
     via,
     visdrone,
     voc,
+    vott,
     yolo,
 )
 from edet.records.sources.annotations import AnnotatedImage, Annotations, common_labels
@@ -70,6 +71,7 @@ FORMATS: dict[str, Format] = {
     "supervisely": Format(supervisely.splits, supervisely.read),
     "cvat": Format(cvat.splits, cvat.read),
     "via": Format(via.splits, via.read),
+    "vott": Format(vott.splits, vott.read),
     "scalabel": Format(scalabel.splits, scalabel.read),
     "kitti": Format(kitti.splits, kitti.read),
     "visdrone": Format(visdrone.splits, visdrone.read),

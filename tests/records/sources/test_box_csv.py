@@ -158,3 +158,29 @@ def test_tables_of_one_split_with_other_columns_are_refused_by_name(tmp_path):
     }
     with pytest.raises(UserError, match=r"a.csv and .*b.csv are of one split"):
         read(make(tmp_path, files, "a.jpg b.jpg"), "csv")
+
+
+_MAKESENSE = "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height\n"
+
+
+@pytest.mark.parametrize("header", ["", _MAKESENSE])
+def test_makesense_has_a_corner_and_sides(tmp_path, header):
+    """With a header or, as its older exports, without one: 10 + 30 is 40, 20 + 11 is 31."""
+    text = f"{header}cat,10,20,30,11,a.jpg,100,50\ndog,0,0,5,6,a.jpg,100,50\n"
+    (found,) = read(make(tmp_path, {"labels_set.csv": text}, "images/a.jpg"), "csv").values()
+    assert objects(found) == {"a.jpg": [("cat", 20, 10, 31, 40), ("dog", 0, 0, 6, 5)]}
+    assert (found.examples[0].height, found.examples[0].width) == (50, 100)
+
+
+def test_a_row_of_makesense_that_cannot_be_read_is_named(tmp_path):
+    text = (
+        "cat,10,20,30,11,a.jpg,100,50\n" * 20 + ",10,20,30,11,a.jpg,100,50\ncat,x,2,3,4,a.jpg,9,9"
+    )
+    (found,) = read(make(tmp_path, {"labels_set.csv": text}, "a.jpg"), "csv").values()
+    assert found.tally.boxes == {DAMAGED: 2}
+
+
+def test_corners_and_sides_are_no_one_set(tmp_path):
+    files = {"a.csv": "a.jpg,10,20,40,31,cat\n", "b.csv": "cat,10,20,30,11,a.jpg,100,50\n"}
+    with pytest.raises(UserError, match="their boxes are written in two ways; give each a folder"):
+        read(make(tmp_path, files, "a.jpg"), "csv")
