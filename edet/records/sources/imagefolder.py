@@ -45,13 +45,15 @@ _FRONT = re.compile(r"---[ \t]*\n(.*?)\n---[ \t]*(\n|$)", re.DOTALL)
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its files} of a folder; {} where there is none.
 
-    The split is that of the file's folder, otherwise that of each picture's.
+    The split is that of the file's folder, otherwise that of each picture's. Where a folder has
+    lines and a CSV, of which the library itself reads neither, the lines come first.
     """
     found: dict[str, list[str]] = {}
-    for file in folder.matching(*_METADATA):
+    for file in sorted(folder.matching(*_METADATA), key=lambda name: name.lower().endswith(".csv")):
         if _is_metadata(file, folder.head(file)):
             own = usual_split(posixpath.dirname(file))
-            for split in dict.fromkeys([own] if own else _splits_within(folder.path(file))):
+            within = [own] if own else list(_splits_within(folder.path(file)))
+            for split in dict.fromkeys(within or [""]):  # of no line that can be read
                 found.setdefault(split, []).append(file)
     return {split: tuple(files) for split, files in found.items()}
 

@@ -158,6 +158,12 @@ def test_a_csv_has_json_within_a_field(tmp_path):
     ]
 
 
+def test_lines_come_before_a_csv_of_the_same_pictures(tmp_path):
+    found = one(tmp_path, line(), **{"metadata.csv": "file_name,objects\na.jpg,\n"})
+    assert objects(found) == {"a.jpg": [("cat", 20, 10, 30.5, 40)]}
+    assert found.tally.images == {"dropped: image id is given twice": 1}
+
+
 def test_ids_sizes_areas_and_crowds_are_taken(tmp_path):
     """As detection-datasets and conversions of COCO have them beside what is needed."""
     more = {"bbox": [_BOX], "category": ["cat"], "area": [99.5], "iscrowd": [1]}
