@@ -28,7 +28,7 @@ def calibration_pixels(
     Args:
       config: `export.calibration_images` is the number at most.
       inputs: files, folders and globs, of which evenly spread ones are taken. If there are none,
-        equally many of each shard of `data.train_records`.
+        equally many of each shard of `data.train_records`, more of others where one has fewer.
       warn: told after the last picture if fewer than ten differ and show more than one colour.
 
     Raises:
@@ -54,7 +54,8 @@ def _all_pixels(config: Config, inputs: Sequence[str]) -> Iterator[np.ndarray]:
         pictures = find_inputs(inputs).pictures
         if not pictures:
             raise UserError(f"{inputs[0]} holds no picture; int8 is calibrated with pictures.")
-        for path in pictures[:: math.ceil(len(pictures) / count)]:
+        count = min(count, len(pictures))
+        for path in (pictures[i * len(pictures) // count] for i in range(count)):
             try:
                 image = read_picture(path, config.model.white_level)
             except UserError as error:
@@ -62,12 +63,20 @@ def _all_pixels(config: Config, inputs: Sequence[str]) -> Iterator[np.ndarray]:
             model = config.model
             yield letterbox(image, model.image_size, model.pad_color, model.fit).image.numpy()
         return
+    yield from _of_records(config)
+
+
+def _of_records(config: Config) -> Iterator[np.ndarray]:
     files = find_files(config.data.train_records, "data.train_records")
-    share = math.ceil(count / len(files))
-    taken = 0
-    for file in files:
-        with user_errors([file]):
-            for batch in make_eval_dataset(config.model, [file], 1).take(share):
-                if taken < count:
+    taken, left = dict.fromkeys(files, 0), config.export.calibration_images
+    before = 0
+    while left not in (0, before):  # until there are enough, or a round has found no more
+        before = left
+        for place, file in enumerate(files):
+            share = math.ceil(left / (len(files) - place))
+            records = make_eval_dataset(config.model, [file], 1).skip(taken[file]).take(share)
+            with user_errors([file]):
+                for batch in records if share else ():
                     yield batch["images"][0].numpy()
-                    taken += 1
+                    taken[file] += 1
+                    left -= 1

@@ -13,6 +13,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
@@ -30,6 +31,7 @@ from edet.files import read_text
 from edet.image.letterbox import normalize_images
 from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
+from edet.records.schema import Example, encode_example
 from tests.pictures import encoded
 from tests.small import small_model
 
@@ -392,10 +394,28 @@ def test_pictures_to_calibrate_with_are_spread_over_what_is_given(network, tmp_p
         (tmp_path / f"{k}.png").write_bytes(encoded(np.full((64, 96, 3), 10 * k, "uint8")))
     _, config = parts_of(network, precision="int8", calibration_images=4)
     pixels = list(calibration_pixels(config, [str(tmp_path)]))
-    assert [int(image[0, 0, 0]) for image in pixels] == [0, 30, 60, 90]
+    assert [int(image[0, 0, 0]) for image in pixels] == [0, 20, 50, 70]
+    _, config = parts_of(network, precision="int8", calibration_images=9)  # all but one
+    assert len(list(calibration_pixels(config, [str(tmp_path)]))) == 9
     (tmp_path / "0.png").write_bytes(b"nonsense")
     with pytest.raises(UserError, match=r"calibrate with .*0.png: cannot be decoded"):
         list(calibration_pixels(config, [str(tmp_path)]))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shares"), [(4, [2, 2]), (7, [4, 3]), (8, [5, 3]), (9, [6, 3]), (30, [6, 3])]
+)
+def test_what_one_shard_lacks_the_others_give(wanted, shares, network, tmp_path):
+    for shard, number in enumerate((6, 3)):
+        with tf.io.TFRecordWriter(f"{tmp_path}/r-{shard}") as writer:
+            for k in range(number):
+                image = encoded(np.full((64, 96, 3), 100 * shard + 10 * k, "uint8"))
+                writer.write(encode_example(Example(image, "a", [], [], 64, 96), {}, "png"))
+    _, config = parts_of(network, precision="int8", calibration_images=wanted)
+    config = replace(config, data={"train_records": f"{tmp_path}/r-*"})
+    found = [int(image[0, 0, 0]) for image in calibration_pixels(config, [])]
+    first, second = shares
+    assert sorted(found) == [*range(0, 10 * first, 10), *range(100, 100 + 10 * second, 10)]
 
 
 def test_int8_without_pictures_is_refused(network, tmp_path):
