@@ -18,6 +18,8 @@ from edet.files import read_json
 from edet.report.page import add_pictures, render
 from edet.workdir import Workdir
 
+# Of these pages alone: other text in them has no "<".
+MARK = '<script type="application/json" id="comparison-data">'
 _LARGEST = 60  # differences of classes in the table
 _NAMED = 5  # classes that only one run has
 

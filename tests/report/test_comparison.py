@@ -14,6 +14,7 @@ from edet.errors import UserError
 from edet.evaluation.errors import CORRECT, find_errors
 from edet.files import write_json
 from edet.report.comparison import _names, compare, errors_by_image
+from edet.report.page import write_page
 from edet.workdir import Workdir
 from tests.report.small_run import write_evaluation
 
@@ -55,6 +56,21 @@ def test_the_page_shows_both_and_begins_where_they_differ_most(page, runs, tmp_p
     titles = page.locator("#gallery button span").all_inner_texts()
     pairs = [title.rpartition("errors ")[2].split(" and ") for title in titles]
     assert pairs and all(int(b) < int(a) for a, b in pairs)
+
+
+def test_only_a_comparison_is_written_over(runs, tmp_path):
+    folder, *_ = runs
+    workdirs = [str(folder / "a"), str(folder / "b")]
+    options = parsed(compare_runs.define_flags, [f"--output={tmp_path / 'c.html'}"])
+    for _ in range(2):
+        compare_runs.compare_runs(options, workdirs)
+    write_page(Workdir(workdirs[0]))
+    report = folder / "a" / "report.html"
+    before = report.read_text()
+    options = parsed(compare_runs.define_flags, [f"--output={report}"])
+    with pytest.raises(UserError, match=r"report.html is no comparison and would be replaced"):
+        compare_runs.compare_runs(options, workdirs)
+    assert report.read_text() == before
 
 
 def test_what_cannot_be_compared_is_named(runs, tmp_path):
