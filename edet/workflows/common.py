@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,12 +14,13 @@ import keras
 from edet.config.labels import class_ids, labels_of
 from edet.config.schema import Config
 from edet.dataset_check.report import name_clashes
-from edet.errors import UserError
+from edet.errors import StorageError, UserError
 from edet.export.exported import exported_contents, ignored_settings, is_exported, load_exported
 from edet.files import find_files, read_json_or, write_json
 from edet.inference.detector import make_predictor
 from edet.inference.predictor import Predictor, of_pixels
 from edet.models.efficientdet import build_network
+from edet.ownership import lock_beside, owned
 from edet.records.shards import RecordSet, check_not_empty, check_records
 from edet.report.page import write_page
 from edet.terminal import Console, warn
@@ -25,6 +28,8 @@ from edet.weights.loading import load_weights
 from edet.workdir import Workdir
 
 console = Console(soft_wrap=True)
+
+_LOCK_TRIES, _LOCK_SECONDS = 50, 0.1  # between two
 
 
 def keep(workdir: str | Workdir, mode: str, summary: dict) -> dict:
@@ -44,15 +49,45 @@ def keep_figures(
     """Adds what is known of an exported file to <workdir>/models.json, {path: figures}.
 
     Of a file that `is_new` nothing else is known: the AP was that of another one in its place.
+    Where models.json is damaged or stays locked it is said: what the figures are of is done.
     """
     if not workdir:
         return
     file = Workdir(str(workdir)).result_file("models")
-    known = read_json_or(file, "result", {})
     name = os.path.relpath(path, str(workdir)) if "://" not in path else path
     name = os.path.abspath(path) if name.startswith("..") else name
-    before = {} if is_new else known.get(name, {})
-    write_json(file, {**known, name: {**before, **figures}})
+    with contextlib.ExitStack() as stack:
+        try:
+            _lock(stack, file)
+        except UserError as error:
+            warn(f"the figures of {path} are not kept: {error}")
+            return
+        known = _known_figures(file)
+        before = {} if is_new else known.get(name)
+        before = before if isinstance(before, dict) else {}
+        write_json(file, {**known, name: {**before, **figures}})
+
+
+def _lock(stack: contextlib.ExitStack, file: str) -> None:
+    """Holds the lock of a file until the stack is closed, as soon as another writer is done."""
+    for tries_left in reversed(range(_LOCK_TRIES)):
+        try:
+            stack.enter_context(owned(lock_beside(file), file, "a command", "try again"))
+            return
+        except UserError:
+            if not tries_left:
+                raise
+            time.sleep(_LOCK_SECONDS)
+
+
+def _known_figures(file: str) -> dict[str, Any]:
+    try:
+        return read_json_or(file, "result", {})
+    except StorageError:
+        raise
+    except UserError as error:
+        warn(f"{error} It is written anew.")
+        return {}
 
 
 def load_predictor(config: Config, weights: str) -> Predictor:
