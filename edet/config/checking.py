@@ -44,6 +44,8 @@ WholeNumber = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Number = Annotated[float, Field(strict=True), BeforeValidator(_read_number)]
 Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_read_number)]
 NotNegative = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_read_number)]
+# Epochs or minutes: of any number of steps, though in TensorFlow's int64.
+Duration = Annotated[float, Field(strict=True, ge=0, lt=2**31), BeforeValidator(_read_number)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1), BeforeValidator(_read_number)]
 ShareBelowOne = Annotated[float, Field(strict=True, ge=0, lt=1), BeforeValidator(_read_number)]
 
@@ -143,7 +145,7 @@ def _demand(kind: str, context: dict[str, Any], field: Any) -> str:
         several = Ellipsis in typing.get_args(field.annotation)
         return "must be a list" if several else f"must be a list of {length} values"
     if context.get("lt", 0) >= 2**31:
-        return f"must be below 2^{context['lt'].bit_length() - 1}"
+        return f"must be below 2^{int(context['lt']).bit_length() - 1}"
     limits = dict(context)
     for bound in field.metadata:
         limits |= {key: getattr(bound, key) for key in _BOUNDS if hasattr(bound, key)}

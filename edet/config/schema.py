@@ -18,6 +18,7 @@ from edet.config.checking import (
 )
 from edet.config.checking import (
     Count,
+    Duration,
     NotNegative,
     Number,
     Positive,
@@ -314,11 +315,11 @@ class TrainConfig:
 
     # Passes over the training records; 0: the paper's 300 (600 for D7), or fewer where `init` is a
     # whole detector, see training.recipe.
-    epochs: NotNegative = 0
+    epochs: Duration = 0
     steps: WholeNumber = 0  # updates; 0 follows `epochs`
     # Instead of either: as many steps as fit into so many minutes of these devices, from the start
     # to the last step; a few are measured first. The evaluations of train_and_eval come on top.
-    minutes: NotNegative = 0
+    minutes: Duration = 0
     # Weights to start from: a name of the zoo (efficientdet-d0, efficientnet-b0), a file, a folder
     # or a workdir; empty: from scratch.
     init: str = ""
@@ -332,9 +333,9 @@ class TrainConfig:
     # Peak; of sgd for a batch of 64, scaled with data.batch_size (reference). modern: 0.0042.
     learning_rate: Positive = 0.08
     schedule: Literal["cosine", "stepwise", "polynomial", "constant"] = "cosine"
-    warmup_epochs: NotNegative = 1.0  # linear from warmup_learning_rate to the peak (paper 5.1)
+    warmup_epochs: Duration = 1.0  # linear from warmup_learning_rate to the peak (paper 5.1)
     warmup_learning_rate: NotNegative = 0.008  # as learning_rate; modern: 0
-    drop_epochs: tuple[Number, Number] = (200, 250)  # stepwise: x0.1 and x0.01 from here on
+    drop_epochs: tuple[Duration, Duration] = (200, 250)  # stepwise: x0.1 and x0.01 from here on
     # sgd (paper 5.1), or adamw (modern), whose learning rate is taken as it is, for any batch.
     optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: ShareBelowOne = 0.9  # of SGD, without Nesterov (paper 5.1)
@@ -379,6 +380,7 @@ class TrainConfig:
             )
 
 
+_TileSide = Annotated[WholeNumber, Field(lt=2**31)]  # places in a picture are 32 bits
 _TILE_ADVICE = "give [height, width] in pixels of the picture, or [0, 0] for no tiles"
 
 
@@ -402,7 +404,7 @@ class DetectConfig:
     flip: bool = False  # at every picture mirrored, too
     # Height and width, in pixels of the picture, of the tiles that a larger picture is looked at
     # in beside the whole; [0, 0]: none. The size of the network input keeps every pixel.
-    tile: Annotated[tuple[WholeNumber, WholeNumber], Field(description=_TILE_ADVICE)] = (0, 0)
+    tile: Annotated[tuple[_TileSide, _TileSide], Field(description=_TILE_ADVICE)] = (0, 0)
     # Smallest share of a tile that its neighbour shows too. What is larger than that may be cut by
     # every tile, and is then left to the view of the whole picture.
     tile_overlap: ShareBelowOne = 0.2

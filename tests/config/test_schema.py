@@ -45,6 +45,7 @@ def test_aspect_pairs_replace_the_ratios():
     ("build", "message"),
     [
         (lambda: ModelConfig(num_classes=0), "model.num_classes is 0"),
+        (lambda: DetectConfig(tile=(2**31, 9)), r"detect.tile is \[2147483648, 9\]; give \[height"),
         (lambda: ModelConfig(scale=2), "setting model.scale; did you mean model.anchors.scale"),
         (lambda: ModelConfig(labels={1: "a"}, num_classes=2), "names 1 classes"),
         (lambda: ModelConfig(labels={-1: "a"}, num_classes=1), "has the id -1"),
