@@ -112,7 +112,7 @@ def test_every_operation_is_of_the_standard(exported):
 
 
 def test_operations_are_of_the_kind_that_every_runtime_takes_alike(exported):
-    """What OpenVINO, MNN, onnx2tf and onnxoptimizer take wrongly: docs/consumers.md."""
+    """What OpenVINO, MNN, TVM, onnx2tf and others take wrongly: docs/consumers.md."""
     graph = onnx.load(exported).graph
     values = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
     made_by = {name: node for node in graph.node for name in node.output}
@@ -130,7 +130,10 @@ def test_operations_are_of_the_kind_that_every_runtime_takes_alike(exported):
         assert (node.op_type, before) != ("Reshape", ["Reshape"])
         if node.op_type == "Slice":
             assert len(node.input) < 5 or (values[node.input[4]] > 0).all()
-        assert node.op_type not in ("ReduceL1", "ReduceLogSum", "ReduceLogSumExp")
+        assert node.op_type not in ("ReduceL1", "ReduceLogSum", "ReduceLogSumExp", "RoiAlign")
+        assert set(given.get("dilations", [1])) == {1}
+        if node.op_type == "NonMaxSuppression":
+            assert values[node.input[4]] > 0
     assert resizes
 
 
