@@ -58,9 +58,10 @@ def find_files(pattern: str | Sequence[str], what: str) -> list[str]:
         missing = [part for part, matches in found.items() if not matches]
         if missing:
             which = one if len(missing) == len(found) else missing[0]
-            is_folder = tf.io.gfile.isdir(os.path.expanduser(which))
-            why = "is a folder; give a glob of its files" if is_folder else "matches no file"
-            raise UserError(f"{what} = {which!r} {why}; check the path.")
+            why = "matches no file; check the path"
+            if tf.io.gfile.isdir(os.path.expanduser(which)):
+                why = "is a folder; give a glob of its files"
+            raise UserError(f"{what} = {which!r} {why}.")
         files += itertools.chain(*found.values())
     return sorted(set(files))
 

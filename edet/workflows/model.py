@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,9 +103,9 @@ class Model:
         Raises:
           UserError: the records are at fault.
         """
-        is_one = isinstance(records, str | os.PathLike)
-        globs = _path(records) if is_one else tuple(map(_path, records))
-        data = {"eval_records": globs or self.config.data.eval_records}
+        globs = _paths(records, "records")
+        given = globs[0] if len(globs) == 1 else globs
+        data = {"eval_records": given or self.config.data.eval_records}
         return evaluate_predictor(
             replace(self.config, data=data), _path(workdir), self.predictor, self.source
         )
@@ -136,14 +136,19 @@ class Model:
                 raise UserError(f"export.{key} is no setting; the nearest is {nearest}.")
         config = replace(self.config, export=settings)
         is_run = tf.io.gfile.isdir(self.source) and not is_exported(self.source)
-        given = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
-        if wrong := [one for one in given if not isinstance(one, str | os.PathLike)]:
-            raise UserError(
-                f"pictures has a {type(wrong[0]).__name__}; give files, folders and globs."
-            )
+        given = _paths(pictures, "pictures")
         workdir = self.source if is_run else ""
-        written = export(config, workdir, self.source, _path(output), [*map(_path, given)])
+        written = export(config, workdir, self.source, _path(output), given)
         return written[config.export.format]
+
+
+def _paths(given: Any, what: str) -> tuple[str, ...]:
+    """Returns the paths of one or several; raises UserError for what is none."""
+    is_one = isinstance(given, str | os.PathLike) or not isinstance(given, Iterable)
+    several = [given] if is_one else list(given)
+    if wrong := [one for one in several if not isinstance(one, str | os.PathLike)]:
+        raise UserError(f"{what} has a {type(wrong[0]).__name__}; give files, folders and globs.")
+    return tuple(map(_path, several))
 
 
 def _path(path: str | os.PathLike) -> str:

@@ -390,3 +390,10 @@ def test_a_workdir_predicts_as_its_network_evaluates_and_exports(network, tmp_pa
 def test_a_training_needs_a_configuration(tmp_path):
     with pytest.raises(UserError, match="edet.load_config, and not a str"):
         edet.train("my.yaml", str(tmp_path))
+
+
+@pytest.mark.parametrize("given", [5, None, ["val-*", 5]])
+def test_what_is_no_path_is_named_by_its_type(model, given):
+    for what, call in (("records", model.evaluate), ("pictures", lambda p: model.export("", p))):
+        with pytest.raises(UserError, match=f"^{what} has a (int|NoneType); give files"):
+            call(given)
