@@ -20,7 +20,7 @@ class Run:
         self.step = tf.Variable(first)
         self.saved, self.evaluated, self.inner_loops, self.seconds = [], [], [], 0.0
         self.recipe = types.SimpleNamespace(
-            total_steps=60, log_every=50, save_every=30, eval_every=20
+            recipe="modern", total_steps=60, log_every=50, save_every=30, eval_every=20
         )
 
         def inner_loop(_, steps):
