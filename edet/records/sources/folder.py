@@ -145,7 +145,9 @@ class Folder:
             found = [f for f in found if usual_split(posixpath.dirname(f)) in ("", own, split)]
         if len(found) > 1:
             of_split = [file for file in found if usual_split(posixpath.dirname(file)) == split]
-            found = [f for f in of_split if base and f.startswith(f"{base}/")] or of_split or found
+            beside = [f for f in of_split or found if posixpath.dirname(f) == base]
+            within = [f for f in of_split if base and f.startswith(f"{base}/")]
+            found = beside or within or of_split or found
         if len(found) != 1:
             raise LookupError(self._missing(name, found))
         own, other = self._meant.setdefault(found[0], (base, name))

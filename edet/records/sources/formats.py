@@ -71,14 +71,15 @@ FORMATS: dict[str, Format] = {
     "supervisely": Format(supervisely.splits, supervisely.read),
     "cvat": Format(cvat.splits, cvat.read),
     "via": Format(via.splits, via.read),
-    "vott": Format(vott.splits, vott.read),
-    "scalabel": Format(scalabel.splits, scalabel.read),
     "kitti": Format(kitti.splits, kitti.read),
-    "visdrone": Format(visdrone.splits, visdrone.read),
-    "imagefolder": Format(imagefolder.splits, imagefolder.read),
     "open_images": Format(open_images.splits, open_images.read),
     "csv": Format(box_csv.splits, box_csv.read),
     "tfrecord": Format(tfrecord.splits, tfrecord.read),
+    # What came later takes no folder from what was read before it.
+    "vott": Format(vott.splits, vott.read),
+    "scalabel": Format(scalabel.splits, scalabel.read),
+    "visdrone": Format(visdrone.splits, visdrone.read),
+    "imagefolder": Format(imagefolder.splits, imagefolder.read),
 }
 
 
