@@ -312,10 +312,21 @@ def test_patience_without_evaluations_is_refused(config, strategy, tmp_path):
         workflows.train(patient, str(tmp_path / "run"), strategy)
 
 
-def test_random_weights_are_not_frozen(config, strategy, tmp_path):
-    frozen = replace(config, train={"freeze": ("backbone",)})
-    with pytest.raises(UserError, match=r"train.freeze=\['backbone'\] would keep random weights"):
-        workflows.train(frozen, str(tmp_path / "run"), strategy)
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"freeze": ("backbone",)}, r"train.freeze=\['backbone'\] would keep random weights"),
+        ({"optimizer": "adamw", "learning_rate": 0.08}, "=0.08, which is the paper's for sgd"),
+        ({"schedule": "stepwise"}, "train.schedule=stepwise first drops the rate after step"),
+    ],
+)
+def test_a_new_run_of_which_nothing_good_can_come_is_refused(
+    config, strategy, tmp_path, train, message
+):
+    run = tmp_path / "run"
+    with pytest.raises(UserError, match=message):
+        workflows.train(replace(config, train=train), str(run), strategy)
+    assert not (run / "config.yaml").exists()
 
 
 def test_a_rate_that_explodes_is_stopped_and_the_images_are_named(

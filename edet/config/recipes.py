@@ -38,8 +38,8 @@ def with_recipe(sources: Sequence[Sequence[Layer]], is_released: bool = False) -
 
     The last name counts. Its values are stronger than all sources before the one that brought it
     in, and weaker than whatever that one or a later one sets. Where none is named, it is "modern"
-    for networks that detect and do nothing else, unless one of its losses or settings of its
-    optimiser is given another value: whoever gave it had the paper's others in mind.
+    for networks that detect and do nothing else, unless a setting of its losses or its optimiser is
+    given (but AdamW itself): whoever gave it had the paper's others in mind.
 
     Args:
       sources: layers of settings, the weakest first; the order within a source means nothing.
@@ -69,10 +69,16 @@ def with_recipe(sources: Sequence[Sequence[Layer]], is_released: bool = False) -
 
 
 def _is_of_paper(layer: Layer) -> bool:
-    """Whether a layer asks for a head of pixels, or for other losses than "modern" has."""
+    """Whether a layer asks for a head of pixels, or gives a loss or optimiser that "modern" has.
+
+    AdamW alone is no hint: the paper has none.
+    """
     given = {name: section for name, section in layer.items() if isinstance(section, dict)}
-    return "segmentation" in str(given.get("model", {}).get("heads")) or any(
-        given.get(name, {}).get(key, value) != value
+    hints = {
+        (name, key): given.get(name, {})[key]
         for name in ("loss", "train")
-        for key, value in RECIPES["modern"][name].items()
-    )
+        for key in given.get(name, {}).keys() & RECIPES["modern"][name]
+    }
+    if hints.get(("train", "optimizer")) == "adamw":
+        del hints["train", "optimizer"]
+    return bool(hints) or "segmentation" in str(given.get("model", {}).get("heads"))

@@ -344,7 +344,7 @@ class TrainConfig:
     clip_norm: NotNegative = 10.0
     ema_decay: ShareBelowOne = 0.9998  # moving average of the weights (paper 5.1); 0 turns it off
     # Shorten EMA and batch-norm memory when the run is too short for the numbers above (they are
-    # made for 277,200 steps), warm up for 30 steps at least and a twentieth of the run at most, and
+    # made for 277,200 steps), warm up for 30 steps at least but a twentieth of the run at most, and
     # take fewer epochs than 0 says when `init` is a whole detector; it is printed and saved.
     adapt_to_length: bool = True
     # Of activations; losses and updates stay float32. auto: bfloat16 on a TPU, otherwise float32.
@@ -366,11 +366,6 @@ class TrainConfig:
     def __post_init__(self):
         require(
             len(set(self.freeze)) < 3, "train.freeze holds every part; nothing would be trained."
-        )
-        require(
-            not (self.optimizer == "adamw" and self.learning_rate == TrainConfig.learning_rate),
-            f"train.optimizer=adamw with train.learning_rate={self.learning_rate}, which is the "
-            "paper's for sgd; give one for AdamW beside it (train.recipe=modern has 0.0042).",
         )
         for name in ("steps", "epochs"):
             require(

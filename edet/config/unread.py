@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edet.config.loading import flat_settings
-from edet.config.schema import Config
+from edet.config.recipes import RECIPES
+from edet.config.schema import Config, replace
 
 # setting: (the one that decides, its values with which the setting is read)
 _READ_WITH = {
@@ -25,7 +26,8 @@ _NOT_READ_AT_ZERO = {
 
 def unread_settings(config: Config) -> list[str]:
     """Returns a sentence for each setting that was changed and changes nothing."""
-    given, defaults = flat_settings(config), flat_settings(Config())
+    given = flat_settings(config)
+    defaults = flat_settings(replace(Config(), **RECIPES[config.train.recipe]))
     deciding = {key: by for key, (by, values) in _READ_WITH.items() if given[by] not in values}
     deciding |= {key: by for key, by in _NOT_READ_AT_ZERO.items() if not given[by]}
     return [

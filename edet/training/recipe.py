@@ -144,7 +144,6 @@ def resolve_recipe(
         ema_decay = min(ema_decay, max(0.0, 1 - _EMA_SHARE / total))
         memory = max(total / _BATCH_NORM_SHARE, _SHORTEST_BATCH_NORM_MEMORY)
         batch_norm_momentum = min(batch_norm_momentum, 1 - 1 / memory)
-    _refuse_late_drops(config, total / steps_per_epoch)
     # The reference's learning rates are for a batch of 64. AdamW's steps are as long as its rate,
     # whatever the size of the gradients.
     scale = 1.0 if train.optimizer == "adamw" else batch / 64
@@ -178,14 +177,14 @@ def resolve_recipe(
     )
 
 
-def _refuse_late_drops(config: Config, epochs: float) -> None:
-    """Raises UserError if the stepwise rate of a run of so many epochs would never drop."""
-    first = config.train.drop_epochs[0]
-    if config.train.schedule == "stepwise" and first >= epochs:
+def refuse_late_drops(recipe: Recipe) -> None:
+    """Raises UserError if the stepwise rate of a run would never drop."""
+    if recipe.schedule == "stepwise" and recipe.drop_steps[0] >= recipe.total_steps:
+        epochs = recipe.total_steps / recipe.steps_per_epoch
         raise UserError(
-            f"train.schedule=stepwise drops the rate after {first:g} epochs, and this run has "
-            f"{epochs:.3g}; give train.drop_epochs, such as [{2 * epochs / 3:.3g},"
-            f"{5 * epochs / 6:.3g}]."
+            f"train.schedule=stepwise first drops the rate after step {recipe.drop_steps[0]}, and "
+            f"this run has {recipe.total_steps}; give train.drop_epochs, such as "
+            f"[{2 * epochs / 3:.3g},{5 * epochs / 6:.3g}]."
         )
 
 

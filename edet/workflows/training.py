@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from edet.config.loading import config_table, flat_settings
-from edet.config.schema import Config
+from edet.config.schema import Config, TrainConfig
 from edet.config.unread import unread_settings
 from edet.errors import UserError
 from edet.evaluation.plots import plot_history
@@ -38,7 +38,7 @@ from edet.training.loggers import Logger, open_loggers
 from edet.training.loop import make_inner_loop
 from edet.training.loop import train as run_training
 from edet.training.pace import Pace, measure_pace
-from edet.training.recipe import Recipe, resolve_recipe
+from edet.training.recipe import Recipe, refuse_late_drops, resolve_recipe
 from edet.training.step import TrainingStep
 from edet.training.tasks import tasks_of
 from edet.training.variables import TrainingVariables
@@ -86,6 +86,8 @@ def _train(
     with workdir.owned("a training", is_chief):
         if config.train.minutes:
             plan = _fit_to_minutes(config, workdir, strategy, plan, started)
+        if not workdir.checkpoint("last"):
+            refuse_late_drops(plan.recipe)
         refuse_fewer_steps(workdir, plan.recipe.total_steps)
         changed = _announce(config, workdir, plan.recipe) if is_chief else []
         return _run(config, workdir, strategy, plan, changed)
@@ -187,12 +189,22 @@ def _plan(
             f"train.patience is {config.train.patience}, which counts evaluations, and there are "
             "none; use --mode=train_and_eval, or set it to 0."
         )
-    if config.train.freeze and not config.train.init and not workdir.checkpoint("last"):
-        raise UserError(
-            f"train.freeze={list(config.train.freeze)} would keep random weights; give those to "
-            "keep by train.init, or leave it out."
-        )
+    if not workdir.checkpoint("last"):  # a run that goes on keeps what it began with
+        _refuse_what_learns_nothing(config.train)
     return _Plan(_recipe(config, workdir, strategy, records), records, eval_records)
+
+
+def _refuse_what_learns_nothing(train: TrainConfig) -> None:
+    if train.freeze and not train.init:
+        raise UserError(
+            f"train.freeze={list(train.freeze)} would keep random weights; give those to keep by "
+            "train.init, or leave it out."
+        )
+    if train.optimizer == "adamw" and train.learning_rate == TrainConfig.learning_rate:
+        raise UserError(
+            f"train.optimizer=adamw with train.learning_rate={train.learning_rate}, which is the "
+            "paper's for sgd; give one for AdamW beside it (train.recipe=modern has 0.0042)."
+        )
 
 
 def _recipe(

@@ -33,6 +33,11 @@ def test_what_the_other_settings_leave_no_part_is_named(given, recipe, decides):
     ]
 
 
+def test_what_the_recipe_brings_was_given_by_nobody():
+    settings = ["train.recipe=modern", "train.warmup_epochs=0", "loss.iou_loss=none"]
+    assert unread_settings(load_config(overrides=settings)) == []
+
+
 def test_every_name_is_a_setting():
     """A setting that is renamed may not leave its row behind."""
     deciding = [by for by, _ in unread._READ_WITH.values()]

@@ -8,7 +8,7 @@ import rich.console
 from edet.config.loading import load_config
 from edet.config.schema import Config, ConfigError, replace
 from edet.errors import UserError
-from edet.training.recipe import finetuning_epochs, resolve_recipe
+from edet.training.recipe import finetuning_epochs, refuse_late_drops, resolve_recipe
 
 
 def test_coco_keeps_the_papers_numbers():
@@ -47,10 +47,12 @@ def test_the_rate_goes_with_the_batch_for_sgd_alone(optimizer, at_8, at_64):
 def test_drops_beyond_the_end_of_the_run_are_refused():
     """40 steps of 64 images from 640 are four epochs, and the rate would stay what it is."""
     train = {"schedule": "stepwise", "steps": 40}
-    with pytest.raises(UserError, match=r"after 200 epochs.* has 4; .* such as \[2\.67,3\.33\]"):
-        resolve_recipe(replace(Config(), train=train), 640)
+    with pytest.raises(UserError, match=r"after step 2000, .* has 40; .* such as \[2\.67,3\.33\]"):
+        refuse_late_drops(resolve_recipe(replace(Config(), train=train), 640))
     train["drop_epochs"] = (3, 5)  # the second one may lie there
-    assert resolve_recipe(replace(Config(), train=train), 640).drop_steps == (30, 50)
+    recipe = resolve_recipe(replace(Config(), train=train), 640)
+    assert recipe.drop_steps == (30, 50)
+    refuse_late_drops(recipe)
 
 
 def test_adapting_can_be_turned_off():
