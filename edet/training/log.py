@@ -132,11 +132,12 @@ class Reporter:
     def evaluation(self, step: int, metrics: dict[str, float], picture: str) -> None:
         """Shows an evaluation's numbers in TensorBoard, and its page of drawn examples, a PNG.
 
-        There is no page where no picture has a mask of its own size.
+        There is no page, "", of an evaluation that is not kept, and none where no picture has a
+        mask of its own size.
         """
         if not self.is_chief:
             return
-        page = tf.io.read_file(picture) if tf.io.gfile.exists(picture) else None
+        page = tf.io.read_file(picture) if picture and tf.io.gfile.exists(picture) else None
         with _board_errors():
             with self.board.as_default(step):
                 for name, value in metrics.items():

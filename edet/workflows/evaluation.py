@@ -174,8 +174,7 @@ class Evaluation:
 
     Args:
       config: `data.eval_records` and its `data.eval_batch_size`, `model` and `detect` are used.
-      workdir: where the chief draws examples.png and segmentation.png, and `save` writes; a false
-        one writes nothing.
+      workdir: where the chief's `save` writes; a false one writes nothing.
       strategy: the network lives in its scope.
       predictor: looks at the pictures; each head is compared with the truth that it is of.
       in_full: also writes the detections themselves, curves of precision over recall and which
@@ -213,7 +212,7 @@ class Evaluation:
         )
 
     def run(self, check: Callable[[], None] = lambda: None) -> Summary:
-        """Evaluates, prints and draws.
+        """Evaluates and prints.
 
         Args:
           check: called after every batch; it may end the evaluation with an error of its own.
@@ -239,17 +238,25 @@ class Evaluation:
         return Summary(metrics, entries, goal, page, section)
 
     def save(self, summary: Summary, more: dict[str, Any]) -> None:
-        """Writes eval.json, with more entries, segmentation.json, and what the page shows."""
+        """Writes eval.json, with more entries, segmentation.json, and what the page shows.
+
+        It is of the evaluation that `run` has done last.
+        """
         if not self._workdir:
             return
         if summary.section:
             self._save_section(summary.section)
+            names = list(self._labels["detection"].values())
+            save_gallery(self._pictures(), self._workdir.examples_page, names)
         if pixels := summary.entries.get("segmentation"):
             write_json(self._workdir.result_file("segmentation"), more | pixels)
+            if pictures := list(self._masked_pictures()):
+                labels = self._labels["segmentation"]
+                save_mask_gallery(pictures, labels, self._workdir.segmentation_page)
         write_json(self._workdir.result_file("eval"), more | summary.entries)
 
     def _report_detection(self) -> tuple[dict[str, float], dict[str, Any], dict[str, Any]]:
-        """Returns metrics, entries and the page's section after drawing and printing."""
+        """Returns metrics, entries and the page's section after printing them."""
         evaluator, limit = self._evaluators["detection"], self._config.detect.max_detections
         dataset, detections = evaluator.dataset, evaluator.detections
         result = evaluator.result(max_detections=limit)
@@ -260,9 +267,6 @@ class Evaluation:
         data = evaluation_data(dataset, matches, result, threshold)
         entries = {**result.as_dict(), "diagnosis": reasons, **numbers(data)}
         entries["detect"] = as_dict(self._config)["detect"]
-        if self._workdir:
-            names = list(self._labels["detection"].values())
-            save_gallery(self._pictures(), self._workdir.examples_page, names)
         if self._workdir and self._in_full:
             write_detections(self._workdir.detections_file, detections)
             plot_precision_recall(result, self._workdir.precision_recall_plot)
@@ -291,11 +295,8 @@ class Evaluation:
         )  # fmt: skip
 
     def _report_segmentation(self) -> SegmentationResult:
-        """Returns the result after drawing and printing it."""
+        """Returns the result after printing it."""
         result = self._evaluators["segmentation"].result()
-        if self._workdir and (pictures := list(self._masked_pictures())):
-            labels = self._labels["segmentation"]
-            save_mask_gallery(pictures, labels, self._workdir.segmentation_page)
         console.print(*result.tables())
         return result
 

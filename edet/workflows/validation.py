@@ -75,12 +75,15 @@ class Validation:
         is_best = self._checkpoints.save_if_best(value, goal, self._measured_on)
         if not self._reporter.is_chief:
             return
-        if is_best:  # as the checkpoint that every other mode takes
+        # What is written is of the checkpoint that every other mode takes; after a stop between the
+        # two, or where an older edet began the run, that has been the best before.
+        is_kept = (self._checkpoints.best() or {}).get("step") == step
+        if is_kept:
             self._evaluation.save(summary, {"step": step})
         self._evaluated.add(step)
         metrics = {name: f"{value:.6f}" for name, value in summary.metrics.items()}
         self._log.add([{"step": step} | metrics | {_CONDITIONS: self._crc32}])
-        self._reporter.evaluation(step, summary.metrics, summary.page)
+        self._reporter.evaluation(step, summary.metrics, summary.page if is_kept else "")
         try:
             write_page(self._workdir)
         except UserError as error:  # another mode's file is damaged; no reason to end a training

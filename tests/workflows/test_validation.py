@@ -1,5 +1,6 @@
 """Evaluations while training: what they were measured on decides whether they count."""
 
+import sys
 import types
 
 import pytest
@@ -73,6 +74,17 @@ def test_what_is_written_is_of_the_best_which_every_other_mode_takes(start):
     run = start(0, "a")
     run.train(3, 6, 2)  # the last one is the worst
     assert (run.measured, run.saved) == ([3, 6, 2], [3, 6])
+
+
+def test_a_best_that_was_not_written_before_a_kill_is_written_afterwards(start, monkeypatch):
+    run = start(0, "a")
+    run.train(3)
+    monkeypatch.setattr(run, "save", lambda summary, more: sys.exit(1))
+    with pytest.raises(SystemExit):
+        run.train(6)
+    again = start(6, "a")
+    again.evaluate(6, lambda: None)
+    assert (again.measured, again.saved) == ([6], [6])
 
 
 def test_with_other_records_the_best_and_the_last_step_are_measured_again(start, capsys):
