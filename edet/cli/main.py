@@ -124,9 +124,10 @@ def _refuse_what_is_not_for_the_mode(inputs: Sequence[str]) -> None:
             f"--weights={_WEIGHTS.value} is not for training, which starts from train.init; use "
             f"--set train.init={_WEIGHTS.value}."
         )
-    for flag, modes in _TAKE.items():
-        if flags.FLAGS[flag].present and mode not in modes:
-            raise UserError(f"--{flag} is for {', '.join(modes)}, not for {mode}.")
+    for name, modes in _TAKE.items():
+        flag = flags.FLAGS[name]
+        if flag.value and flag.value != flag.default and mode not in modes:
+            raise UserError(f"--{name} is for {', '.join(modes)}, not for {mode}.")
     if _OUTPUT.present and not _OUTPUT.value:
         raise UserError("--output= is empty; is the variable set that it is made of?")
     strategy = _STRATEGY.value

@@ -195,8 +195,8 @@ def _raw(run: Callable[[tf.Tensor], Outputs], model: ModelConfig) -> Signature:
         }
     if model.segments:
         about["segmentation_logits"] = (
-            f"of every {2**model.segmentation.level}th pixel, before the softmax; column k is the "
-            "k-th of mask_labels"
+            f"of a grid of {2**model.segmentation.level} pixels, before the softmax; column k is "
+            "the k-th of mask_labels"
         )
     return Signature(
         run, tf.TensorSpec([None, *model.image_size, 3], tf.float32, "images"),

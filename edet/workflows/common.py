@@ -29,7 +29,8 @@ from edet.workdir import Workdir
 
 console = Console(soft_wrap=True)
 
-_LOCK_TRIES, _LOCK_SECONDS = 50, 0.1  # between two
+_LOCK_TRIES = 50
+_LOCK_SECONDS = 0.1  # between two of them
 
 
 def keep(workdir: str | Workdir, mode: str, summary: dict) -> dict:
@@ -74,6 +75,8 @@ def _lock(stack: contextlib.ExitStack, file: str) -> None:
         try:
             stack.enter_context(owned(lock_beside(file), file, "a command", "try again"))
             return
+        except StorageError:  # which no waiting mends
+            raise
         except UserError:
             if not tries_left:
                 raise

@@ -24,6 +24,7 @@ from edet.inference.files import find_inputs
 from edet.inference.predictor import Predictor, picture_of
 from edet.inference.results import picture_lines, to_coco
 from edet.inference.run import Look
+from edet.records.sources.example_set import stamps_of
 
 if TYPE_CHECKING:
     import pandas
@@ -294,26 +295,28 @@ class _FramesAgain:
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._path, self._number, self._image = "", -1, np.zeros(0)  # the last one given
+        self._file: tuple[Any, ...] = ()  # which is open, as it was then
+        self._number, self._image = -1, np.zeros(0)  # the last one given
         self._left: Iterator[video.Frame] = iter(())  # those behind it
 
     def __call__(self, path: str, number: int) -> np.ndarray:
         with self._lock, _naming(path):
-            if path != self._path or number < self._number:
-                self._path, self._number, self._left = path, -1, iter(video.Video(path))
+            file = (path, *stamps_of([path]))
+            if file != self._file or number < self._number:
+                self._file, self._number, self._left = file, -1, iter(video.Video(path))
             for frame in itertools.islice(self._left, number - self._number):
                 self._number, self._image = self._number + 1, frame.image
             if self._number == number:
                 return self._image.copy()
-            self._path = ""
+            self._file = ()
             raise UserError(f"has no frame {number} any more.")
 
 
-_frames_again = _FramesAgain()
+_FRAMES = _FramesAgain()
 
 
 def _frame_again(path: str, number: int) -> np.ndarray:
-    return _frames_again(path, number)
+    return _FRAMES(path, number)  # by this name, for a Prediction can be pickled
 
 
 def _frames_of(path: str, failed: dict[str, str]) -> Iterator[_Frame]:
