@@ -30,7 +30,7 @@ from edet.records.sources.shapes import (
 
 _ASSET = re.compile(r'"asset"\s*:\s*\{')
 _REGIONS = re.compile(r'"regions"\s*:\s*\[')
-_EXPORT = "-export.json"
+_OF_ONE, _EXPORT = "-asset.json", "-export.json"  # what an id, and a project's name, end with
 _VIDEO, _FRAME = 2, 3  # types of assets
 _NOT_VISITED = 0
 _UNSEEN = "dropped: picture that nobody has visited"
@@ -38,15 +38,9 @@ _LINES = ("POLYLINE", "POINT")
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
-    """Returns {split: its JSON files} of a folder; {} where there is none.
-
-    An export beside the files of its pictures holds the same once more.
-    """
-    found = by_split(folder.alike(folder.matching("*.json"), _is_vott))
-    return {
-        split: tuple(file for file in files if not file.lower().endswith(_EXPORT)) or files
-        for split, files in found.items()
-    }
+    """Returns {split: its JSON files} of a folder, exports last; {} where there is none."""
+    files = folder.alike(folder.matching("*.json"), _is_vott)
+    return by_split(sorted(files, key=lambda file: file.lower().endswith(_EXPORT)))
 
 
 def _is_vott(head: str) -> bool:
@@ -54,10 +48,17 @@ def _is_vott(head: str) -> bool:
 
 
 def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
-    """Returns the annotations of one split; a JSON of something else is reported by name."""
+    """Returns the annotations of one split; a JSON of something else is reported by name.
+
+    An export beside the files of its pictures holds these once more, and maybe others.
+    """
     found = Annotations(folder.path(files[0]), [], "xywh", split=split)
-    for file, entries in read_files(folder, files, _parse, found.tally).items():
+    parsed = read_files(folder, files, _parse, found.tally)
+    own = {posixpath.basename(file).removesuffix(_OF_ONE) for file in parsed}
+    for file, entries in parsed.items():
         for key, entry in entries.items():
+            if key in own:
+                continue
             try:
                 image = _picture(entry, found.tally)
             except WRONG as error:

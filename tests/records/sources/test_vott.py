@@ -69,6 +69,22 @@ def test_files_for_each_picture_come_before_an_export(tmp_path):
     }  # fmt: skip
 
 
+def test_an_export_gives_what_has_no_file_of_its_own(tmp_path):
+    """Such as another project's; an id that has a file is not read twice."""
+    files = {
+        "one/id1-asset.json": json.dumps(entry("a.jpg", region("cat"))),
+        "one/vott-json-export/set-export.json": export(entry("a.jpg", region("old"))),
+        "two/set-export.json": json.dumps(
+            {"assets": {"id7": entry("b.jpg", region("dog")), "id8": entry("c.jpg", state=1)}}
+        ),
+    }
+    (found,) = read(make(tmp_path, files, "one/a.jpg two/b.jpg two/c.jpg"), "vott").values()
+    assert objects(found) == {
+        "a.jpg": [("cat", 20, 10, 30.5, 40)], "b.jpg": [("dog", 20, 10, 30.5, 40)], "c.jpg": [],
+    }  # fmt: skip
+    assert not found.tally.images
+
+
 def test_equal_names_are_told_apart_by_their_paths(tmp_path):
     """Paths are those of the annotator's machine, with signs as in addresses."""
     make(tmp_path, {"day 1/a b.jpg": "", "day 2/a b.jpg": ""})
