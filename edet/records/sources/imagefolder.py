@@ -60,8 +60,14 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
 
 def _is_metadata(file: str, head: str) -> bool:
     if file.lower().endswith(".csv"):
-        header = next(csv.reader(head.splitlines()[:1]), [])
-        return "objects" in header and bool({*_NAMES} & {*header})
+        rows = csv.DictReader(io.StringIO(head, newline=""))
+        try:
+            cells = [row.get("objects") or "" for row in rows]
+        except csv.Error:
+            return False
+        filled = [cell.lstrip()[:1] for cell in cells if cell.strip()]
+        is_named = "objects" in (fields := rows.fieldnames or []) and bool({*_NAMES} & {*fields})
+        return is_named and (not filled or "{" in filled or "[" in filled)  # not their number
     return head.lstrip().startswith("{") and bool(_NAME.search(head) and _OBJECTS.search(head))
 
 
@@ -199,7 +205,8 @@ def _label(value: Any, ids: dict[str, int]) -> int | str:
     """Returns the number of a class, or the name of one without a number."""
     if isinstance(value, str):
         return ids.get(text(value), text(value))
-    if isinstance(value, bool) or value != int(value) or not 0 <= value < 2**63 - 1:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < 2**63 - 1 or value != int(value):
         raise ValueError(f"its category {value!r} is no number of a class")
     return int(value)
 
@@ -215,7 +222,8 @@ def _class_names(folder: Folder, file: str) -> dict[int, str]:
         front = _FRONT.match(read_text(path, "the data set card").replace("\r\n", "\n"))
         if not front:
             continue
-        found = dict(reversed(list(_class_labels(parse_yaml(front[1], path)))))
+        data = parse_yaml(f"\n{front[1]}", path)  # its lines are counted from the file's first
+        found = dict(reversed(list(_class_labels(data))))
         names = next((found[key] for key in _CLASSES if key in found), None) or {}
         try:
             pairs = enumerate(names) if isinstance(names, list) else names.items()

@@ -110,7 +110,8 @@ def test_a_number_that_has_no_name_is_no_class(tmp_path):
         ("{zero: cat}", "must be a list, or a map of whole numbers"),
         ("{'0': no}", "False is no name"),
         ("cat", "must be a list, or a map of whole numbers"),
-        ("{'0': cat", "is not YAML"),
+        ("{'0': cat", "is not YAML.*line 17"),
+        ("[cat]\nlicense: mit", "'license' twice, in lines 2 and 18"),
     ],
 )
 def test_names_that_cannot_be_read_are_refused(tmp_path, names, words):
@@ -158,6 +159,12 @@ def test_a_csv_has_json_within_a_field(tmp_path):
     ]
 
 
+def test_a_csv_with_the_number_of_objects_is_a_table(tmp_path):
+    table = "file_name,class,xmin,ymin,xmax,ymax,objects\na.jpg,cat,10,20,40,30,1\n"
+    (found,) = read(make(tmp_path, {"metadata.csv": table}, "a.jpg"), "csv").values()
+    assert objects(found) == {"a.jpg": [("cat", 20, 10, 30, 40)]}
+
+
 def test_lines_come_before_a_csv_of_the_same_pictures(tmp_path):
     found = one(tmp_path, line(), **{"metadata.csv": "file_name,objects\na.jpg,\n"})
     assert objects(found) == {"a.jpg": [("cat", 20, 10, 30.5, 40)]}
@@ -185,7 +192,7 @@ def test_ids_sizes_areas_and_crowds_are_taken(tmp_path):
         ({"bbox": _BOX, "category": -1}, "-1 is no number of a class"),
         ({"bbox": _BOX, "category": 2**70}, "is no number of a class"),
         ({"bbox": _BOX, "category": True}, "True is no number of a class"),
-        ({"bbox": _BOX, "category": None}, "int()"),
+        ({"bbox": _BOX, "category": None}, "None is no number of a class"),
         (3, "not iterable"),
     ],
 )
