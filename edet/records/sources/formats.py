@@ -41,6 +41,7 @@ from edet.records.sources.split import divide
 
 Splits = dict[str, tuple[str, ...]]
 _REST = "rest"
+_ROOMS = ("annotations", "labels", "ann")  # of annotations alone
 _ORDER = {"train": 0, "": 1, "trainval": 2, "val": 3, "test": 4}
 
 
@@ -239,11 +240,8 @@ def recognise(data: str, format_name: str = "auto") -> tuple[Folder, str, Splits
     """
     data = os.path.expanduser(data)
     is_file = tf.io.gfile.exists(data) and not tf.io.gfile.isdir(data)
-    folder = Folder(os.path.dirname(data) or ".") if is_file else Folder(data)
+    folder = _home(data) if is_file else Folder(data)
     if is_file:
-        room = os.path.basename(folder.root).lower()
-        if not folder.pictures and room in ("annotations", "labels", "ann"):  # as COCO's lie
-            folder = Folder(os.path.dirname(folder.root) or ".")
         folder.only = os.path.relpath(data, folder.root).replace(os.sep, "/")
     if not folder.files:
         raise UserError(f"{data} is missing or empty; give the folder of a data set.")
@@ -257,3 +255,12 @@ def recognise(data: str, format_name: str = "auto") -> tuple[Folder, str, Splits
         f"({len(folder.pictures)} pictures of {len(folder.files)} files); see docs/data.md for how "
         "each format lies in its folder."
     )
+
+
+def _home(file: str) -> Folder:
+    """Returns the folder of an annotation file, or, without pictures, that of the annotations'."""
+    folder = Folder(os.path.dirname(file) or ".")
+    for room in (folder.root, os.path.dirname(folder.root)):  # COCO's, BDD100K's labels/det_20
+        if not folder.pictures and os.path.basename(room).lower() in _ROOMS:
+            return Folder(os.path.dirname(room) or ".")
+    return folder

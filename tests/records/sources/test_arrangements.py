@@ -357,6 +357,7 @@ def test_what_is_of_no_split_has_a_name_beside_those_that_are(tmp_path):
     [
         ("data.yaml", {"data.yaml": YAML, "labels/train/0.txt": yolo(10)}, "images/train/0.jpg"),
         ("annotations/a.json", {"annotations/a.json": coco({"0.jpg": 10})}, "train/0.jpg"),
+        ("labels/det/a.json", {"labels/det/a.json": coco({"0.jpg": 10})}, "images/100k/0.jpg"),
         ("a.xml", {"a.xml": voc(10), "b.xml": voc(50)}, "a.jpg b.jpg"),
     ],
 )  # fmt: skip
