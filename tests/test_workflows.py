@@ -92,6 +92,7 @@ def test_the_workdir_alone_is_enough_for_every_mode(workdir, strategy, records, 
     with Workdir(str(workdir)).owned("a training"):  # which an evaluation may watch
         found = workflows.evaluate(config, str(workdir), strategy, "")
     assert found == json.loads((workdir / "eval.json").read_text())
+    assert (found["step"], "file" in found) == (6, False)
     results = json.loads((workdir / "detections.json").read_text())
     assert len(results) == sum(found["detections"].values()) > 0
     for page in ("precision_recall.png", "confusion.png"):
@@ -207,6 +208,7 @@ def test_a_picture_is_looked_at_several_times_in_eval_but_not_by_an_export(
     config = run_config(str(workdir), None, None, [*settings, "detect.score_threshold=0.9"])
     found = workflows.evaluate(config, str(tmp_path), strategy, str(workdir))
     assert (found["images"], sum(found["detections"].values())) == (5, 0)
+    assert (found["file"], "step" in found) == (str(workdir), False)  # not this workdir's own
     assert (tmp_path / "examples.png").exists()
     for setting in settings:
         config = run_config(str(workdir), None, None, [setting])

@@ -77,13 +77,21 @@ def _evaluate(
         return _evaluate_file(config, workdir, weights)
     check_batch_size(config, strategy.num_replicas_in_sync, ["eval_batch_size"])
     checked_records(config, "eval_records")
+    more = {"file": weights} if weights else _step_of(workdir)
     with strategy.scope():
         predictor = load_predictor(config, weights or workdir.path)
     evaluation = Evaluation(config, workdir, strategy, predictor, in_full=True)
     summary = evaluation.run()
     if not strategy.extended.should_checkpoint:
         return {}
-    return _kept(evaluation, workdir, summary, {})
+    return _kept(evaluation, workdir, summary, more)
+
+
+def _step_of(workdir: Workdir) -> dict[str, int]:
+    """Returns which checkpoint is evaluated: a training may have a better one meanwhile."""
+    checkpoint = workdir.checkpoint() or ""  # it may have released weights instead
+    step = checkpoint.rpartition("-")[2]
+    return {"step": int(step)} if step.isdecimal() else {}
 
 
 def evaluate_predictor(config: Config, workdir: str, predictor: Predictor, source: str) -> dict:
