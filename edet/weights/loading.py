@@ -176,6 +176,9 @@ def _find(folder: str, source: str) -> str:
             f"{source} is a SavedModel, from which weights cannot be taken; give the workdir that "
             "it was exported from, or a .tflite or .onnx file."
         )
+    if files := [f for end in (".tflite", ".onnx") for f in tf.io.gfile.glob(f"{here}/*{end}")]:
+        name = os.path.basename(files[0])  # such as a web page's
+        raise UserError(f"{source} holds no checkpoint; give the file in it, {name}, itself.")
     raise UserError(f"{source} holds no checkpoint; was anything trained there?")
 
 

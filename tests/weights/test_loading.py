@@ -366,7 +366,8 @@ def test_classes_without_names_are_taken_by_their_number(tmp_path):
     ("make", "message"),
     [
         (lambda folder: folder / "nothing", "there are no weights at"),
-        (lambda folder: folder, "holds no checkpoint"),
+        (lambda folder: folder, "holds no checkpoint; was anything"),
+        (lambda folder: _write(folder / "m.tflite", b"").parent, "give the file in it, m.tflite,"),
         (lambda folder: _write(folder / "w.npz", b"not an archive"), "cannot read weights"),
         (lambda folder: _write(folder / "w.h5", b"not h5"), "cannot read weights"),
         (lambda folder: _write(folder / "w.index", b"x").with_suffix(""), "cannot read the check"),
