@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A tracker gives each box its detection's class and score, and the number of its track. sort-track takes detections
 # with classes, but matches boxes alone, and returns the class and the score that the track began with, for ever.
-# A cat first seen from afar as a dog of 0.31 stays one, however sure the detector is later; and a dog that stands where
-# the cat was is returned as the cat. Counts by class and thresholds after the tracker are those of first frames.
+# A cat first seen from afar as a dog of 0.31 stays one, however sure the detector is later: counts by class and
+# thresholds after the tracker are those of first frames.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
