@@ -74,9 +74,11 @@ def _of_records(config: Config) -> Iterator[np.ndarray]:
         before = left
         for place, file in enumerate(files):
             share = math.ceil(left / (len(files) - place))
+            if not share:
+                break
             records = make_eval_dataset(config.model, [file], 1).skip(taken[file]).take(share)
             with user_errors([file]):
-                for batch in records if share else ():
+                for batch in records:
                     yield batch["images"][0].numpy()
                     taken[file] += 1
                     left -= 1

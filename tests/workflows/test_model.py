@@ -79,7 +79,8 @@ def test_files_arrays_and_bytes_give_what_the_detector_finds_in_their_order(
         assert len(one) == count == len(one.names)
         np.testing.assert_allclose(one.scores, expected["scores"][row][:count], atol=1e-5)
         assert [model.labels[i] for i in one.class_ids] == one.names
-    np.testing.assert_array_equal(found[0].boxes, found[2].boxes)
+    # In float32 a row's place in its batch decides how sums are rounded: some 4e-7 of a side.
+    np.testing.assert_allclose(found[0].boxes, found[2].boxes, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(found[-1].image, PIXELS)
 
 
