@@ -43,6 +43,7 @@ SLOW = {
     "tpu": "compile_check cost nightly scripts",
     "training": "checkpoints feature_networks parity replicas step tasks",
     "weights": "keras_resnet loading names_of_other_models reference_names",
+    "workflows": "model",
 }
 # The longest files, first of all, so that no core waits at the end for what another one does.
 LONGEST = [
