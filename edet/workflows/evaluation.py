@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ from edet.evaluation.plots import (
     save_gallery,
 )
 from edet.evaluation.report import Evaluated, print_report
-from edet.evaluation.segmentation import SegmentationEvaluator, SegmentationResult
+from edet.evaluation.segmentation import SegmentationEvaluator
 from edet.export.exported import detect_of, is_exported
 from edet.files import find_files, write_json
 from edet.geometry.boxes import xywh_to_yxyx
@@ -46,7 +46,7 @@ from edet.runtime.devices import check_batch_size
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import enough_memory
 from edet.workdir import Workdir
-from edet.workflows.common import checked_records, console, keep_figures, load_predictor
+from edet.workflows.common import checked_records, console, keep, keep_figures, load_predictor
 
 _GALLERY = 8  # pictures on the page that an evaluation draws
 
@@ -83,6 +83,7 @@ def _evaluate(
     evaluation = Evaluation(config, workdir, strategy, predictor, in_full=True)
     summary = evaluation.run()
     if not strategy.extended.should_checkpoint:
+        summary.show()
         return {}
     return _kept(evaluation, workdir, summary, more)
 
@@ -109,6 +110,7 @@ def evaluate_predictor(config: Config, workdir: str, predictor: Predictor, sourc
 def _kept(evaluation: Evaluation, workdir: Workdir, summary: Summary, more: dict) -> Evaluated:
     """Returns what eval.json holds after writing it, with more entries, and the page."""
     evaluation.save(summary, more)
+    summary.show()
     if workdir:
         write_page(workdir)
     return Evaluated(more | summary.entries)
@@ -126,15 +128,17 @@ def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
     own = dataclasses.replace(config, detect=detect_of(path, config))
     evaluation, more = Evaluation(own, workdir, here, predictor, in_full=True), {"file": path}
     summary = evaluation.run()
+    kept = _kept(evaluation, workdir, summary, more)  # a second evaluation may be stopped
     if not network:
-        return _kept(evaluation, workdir, summary, more)
-    evaluation.save(summary, more)  # a second evaluation may be stopped
-    more["network"] = Evaluation(config, Workdir(""), here, network).run().metrics
+        return kept
+    beside = Evaluation(config, Workdir(""), here, network).run()
+    kept["network"] = beside.metrics
     figures = {name: value for name, value in summary.metrics.items() if name[:2] in ("AP", "mI")}
     keep_figures(workdir, path, figures)
-    kept = _kept(evaluation, workdir, summary, more)
+    keep(workdir, "eval", kept)
+    beside.show()
     for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in summary.metrics):
-        of_file, of_network = summary.metrics[name], more["network"][name]
+        of_file, of_network = summary.metrics[name], beside.metrics[name]
         if min(of_file, of_network) >= 0:  # there is ground truth
             console.print(
                 f"{name:4}  {path} {100 * of_file:.2f}  {workdir} {100 * of_network:.2f}  "
@@ -166,6 +170,12 @@ class Summary(NamedTuple):
     goal: tuple[str, float]  # what the best checkpoint is chosen by
     page: str  # path of the drawn page in the workdir
     section: dict[str, Any]  # what report.html shows of detections
+    reports: Sequence[Callable[[], None]]  # of the heads, each prints its own
+
+    def show(self) -> None:
+        """Prints it; after `save`, for what was worked out for hours is not lost to a terminal."""
+        for report in self.reports:
+            report()
 
     @property
     def sentence(self) -> str:
@@ -220,7 +230,7 @@ class Evaluation:
         )
 
     def run(self, check: Callable[[], None] = lambda: None) -> Summary:
-        """Evaluates and prints.
+        """Evaluates.
 
         Args:
           check: called after every batch; it may end the evaluation with an error of its own.
@@ -234,16 +244,18 @@ class Evaluation:
                 for evaluator in self._evaluators.values():
                     evaluator.update(batch, outputs)
         metrics, entries, section, goals, page = {}, {}, {}, [], self._workdir.segmentation_page
+        reports = []
         if "detection" in self._evaluators:
-            metrics, entries, section = self._report_detection()
-            goals, page = ["AP"], self._workdir.examples_page
+            metrics, entries, section, report = self._of_detection()
+            goals, page, reports = ["AP"], self._workdir.examples_page, [report]
         if "segmentation" in self._evaluators:
-            result = self._report_segmentation()
+            result = self._evaluators["segmentation"].result()
             metrics |= result.metrics
             entries["segmentation"] = result.as_dict()
             goals.append("mIOU")
+            reports.append(functools.partial(console.print, *result.tables()))
         goal = "+".join(goals), sum(metrics[name] for name in goals)
-        return Summary(metrics, entries, goal, page, section)
+        return Summary(metrics, entries, goal, page, section, reports)
 
     def save(self, summary: Summary, more: dict[str, Any]) -> None:
         """Writes eval.json, with more entries, segmentation.json, and what the page shows.
@@ -252,6 +264,7 @@ class Evaluation:
         """
         if not self._workdir:
             return
+        write_json(self._workdir.result_file("eval"), more | summary.entries)
         if summary.section:
             self._save_section(summary.section)
             names = list(self._labels["detection"].values())
@@ -261,10 +274,11 @@ class Evaluation:
             if pictures := list(self._masked_pictures()):
                 labels = self._labels["segmentation"]
                 save_mask_gallery(pictures, labels, self._workdir.segmentation_page)
-        write_json(self._workdir.result_file("eval"), more | summary.entries)
 
-    def _report_detection(self) -> tuple[dict[str, float], dict[str, Any], dict[str, Any]]:
-        """Returns metrics, entries and the page's section after printing them."""
+    def _of_detection(
+        self,
+    ) -> tuple[dict[str, float], dict[str, Any], dict[str, Any], Callable[[], None]]:
+        """Returns metrics, entries, the page's section, and what prints them."""
         evaluator, limit = self._evaluators["detection"], self._config.detect.max_detections
         dataset, detections = evaluator.dataset, evaluator.detections
         result = evaluator.result(max_detections=limit)
@@ -280,8 +294,8 @@ class Evaluation:
             plot_precision_recall(result, self._workdir.precision_recall_plot)
             matrix = confusion_matrix(matches, threshold)
             plot_confusion_matrix(matrix, matches.names, self._workdir.confusion_plot)
-        print_report(result, reasons, console)
-        return dict(result.metrics), entries, data
+        report = functools.partial(print_report, result, reasons, console)
+        return dict(result.metrics), entries, data, report
 
     def _save_section(self, data: dict[str, Any]) -> None:
         """Writes what the page needs; the thumbnails only where other ones are wanted."""
@@ -301,12 +315,6 @@ class Evaluation:
             self._workdir, "evaluation", data, None if made_of == of else pictures, of,
             self._config.model.white_level,
         )  # fmt: skip
-
-    def _report_segmentation(self) -> SegmentationResult:
-        """Returns the result after printing it."""
-        result = self._evaluators["segmentation"].result()
-        console.print(*result.tables())
-        return result
 
     def _pictures(self) -> Iterator[Picture]:
         """Pairs the first images of the records with what is there and what was found."""

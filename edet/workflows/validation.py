@@ -74,12 +74,14 @@ class Validation:
         goal, value = summary.goal
         is_best = self._checkpoints.save_if_best(value, goal, self._measured_on)
         if not self._reporter.is_chief:
+            summary.show()
             return
         # What is written is of the checkpoint that every other mode takes; after a stop between the
         # two, or where an older edet began the run, that has been the best before.
         is_kept = (self._checkpoints.best() or {}).get("step") == step
         if is_kept:
             self._evaluation.save(summary, {"step": step})
+        summary.show()
         self._evaluated.add(step)
         metrics = {name: f"{value:.6f}" for name, value in summary.metrics.items()}
         self._log.add([{"step": step} | metrics | {_CONDITIONS: self._crc32}])
@@ -108,5 +110,6 @@ class Validation:
         summary = self._evaluation.run(check)
         goal, value = summary.goal
         self._evaluation.save(summary, {"step": step})
+        summary.show()
         self._checkpoints.score_best(step, value, goal, self._measured_on)
         console.print(f"step {step}, the best so far, again  {summary.sentence}")

@@ -41,7 +41,7 @@ class Run:
     def run(self, check):
         of = int(self.loaded.rpartition("-")[2]) if self.loaded else int(self.step)
         self.measured.append(of)
-        return Summary({"AP": of / self.scale}, {}, ("AP", of / self.scale), "page.png", {})
+        return Summary({"AP": of / self.scale}, {}, ("AP", of / self.scale), "page.png", {}, [])
 
     def save(self, summary, more):
         assert more == {"step": self.measured[-1]}
