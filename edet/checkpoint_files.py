@@ -103,6 +103,12 @@ def _check_storage(checkpoint: str, error: Exception) -> None:
         raise failure(f"cannot read the checkpoint {checkpoint}", error) from error
 
 
+def step_of(checkpoint: str | None) -> int | None:
+    """Returns the step in a checkpoint's name; None where there is no checkpoint, or no step."""
+    step = (checkpoint or "").rpartition("-")[2]  # released weights may have another name
+    return int(step) if step.isdecimal() else None
+
+
 def is_own(checkpoint: str) -> bool:
     """Returns whether edet wrote a checkpoint."""
     return any(name.startswith("average/") for name in stored_names(checkpoint))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from edet.checkpoint_files import step_of
 from edet.config.schema import Config
 from edet.config.sizes import as_dict
 from edet.evaluation.coco import CocoEvaluator
@@ -90,9 +91,8 @@ def _evaluate(
 
 def _step_of(workdir: Workdir) -> dict[str, int]:
     """Returns which checkpoint is evaluated: a training may have a better one meanwhile."""
-    checkpoint = workdir.checkpoint() or ""  # it may have released weights instead
-    step = checkpoint.rpartition("-")[2]
-    return {"step": int(step)} if step.isdecimal() else {}
+    step = step_of(workdir.checkpoint())
+    return {} if step is None else {"step": step}
 
 
 def evaluate_predictor(config: Config, workdir: str, predictor: Predictor, source: str) -> dict:

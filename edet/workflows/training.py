@@ -14,6 +14,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from edet.checkpoint_files import step_of
 from edet.config.loading import config_table, flat_settings
 from edet.config.schema import Config, TrainConfig
 from edet.config.unread import unread_settings
@@ -298,8 +299,7 @@ def _note_start(workdir: Workdir, step: int, changed: list[str], memory: Expecte
 
 def refuse_fewer_steps(workdir: Workdir, wanted: int) -> None:
     """Raises UserError if a run has done more steps than it is asked for."""
-    last = workdir.checkpoint("last")
-    done = int(last.rpartition("-")[2]) if last else 0
+    done = step_of(workdir.checkpoint("last")) or 0
     if done > wanted:
         raise UserError(
             f"{workdir} has done {done} steps, and train.steps (or epochs, or minutes) "
