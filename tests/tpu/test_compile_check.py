@@ -9,18 +9,24 @@ import sys
 from concurrent.futures.process import BrokenProcessPool
 from importlib import metadata
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from edet.config.loading import load_config
+from edet.config.schema import Config, replace
 from edet.errors import UserError
 from edet.input.pipeline import make_train_dataset
+from edet.input.windows import make_window_dataset
+from edet.models.efficientdet import build_network
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
 from tests.conftest import REPOSITORY
+from tests.small import small_model
 from tpu.compile_check import __main__ as command
 from tpu.compile_check import results
-from tpu.compile_check.__main__ import CompilerCrashed, check, configured, steps_of
-from tpu.compile_check.emit import training_batch
+from tpu.compile_check.__main__ import CompilerCrashed, check, configured
+from tpu.compile_check.emit import evaluation, evaluation_batch, training_batch
 from tpu.compile_check.program import Buffer, collectives, largest_buffers, refusal
 from tpu.compile_check.report import describe, largest_table, make_row, table, words
 
@@ -303,12 +309,29 @@ def test_the_compiled_training_step_gets_the_batch_of_the_input_pipeline(heads, 
     assert training_batch(config, 2) == specs
 
 
-def test_evaluation_compiles_each_head_that_the_network_has():
-    steps = {"train": [["train"]] * 3, "eval": [["eval"], ["eval_masks"], ["eval", "eval_masks"]]}
-    for step, expected in steps.items():
-        configs = [load_config(overrides=[f"model.heads={heads}"]) for heads in HEADS]
-        assert [steps_of(config, step) for config in configs] == expected
-    assert "D0 eval masks: compiled" in describe(row_of(step="eval_masks"))
+def test_the_compiled_evaluation_step_gets_the_batch_of_the_input_pipeline():
+    """All of it but what stays on the host and what only several looks at a picture need."""
+    config = load_config(overrides=["model.image_size=[64, 128]"])
+    photo = {"image": np.zeros([1, 9, 9, 3], np.uint8), "image_index": [0]}
+    pictures = tf.data.Dataset.from_tensor_slices(photo)
+    context = tf.distribute.InputContext()
+    specs = dict(make_window_dataset(pictures, config.model, 2, context).element_spec)
+    for name in ("image_index", "num_views", "placements", "limits"):
+        del specs[name]
+    assert evaluation_batch(config, 2) == specs
+
+
+def test_the_compiled_evaluation_step_takes_all_heads_at_once():
+    network = small_model(heads=("detection", "segmentation"))
+    config = replace(Config(model=network), data={"eval_batch_size": 4})
+    function, donated, given = evaluation(build_network(network), config, 2)
+    found = tf.function(function, autograph=False).get_concrete_function(donated, *given)
+    shapes = {name: value.shape for name, value in found.structured_outputs.items()}
+    most = config.detect.max_detections
+    assert shapes == {
+        "boxes": [2, most, 4], "scores": [2, most], "classes": [2, most], "num_detections": [2],
+        "class_maps": [2, *network.image_size],
+    }  # fmt: skip
 
 
 def test_the_limits_of_a_model_are_shown_where_one_was_met():
@@ -374,7 +397,7 @@ def test_bad_input_is_refused_with_a_sentence(monkeypatch):
         check(load_config(), "train", "v3:2x2", 8)
 
 
-@pytest.mark.parametrize("step", ["train", "eval", "eval_masks"])
+@pytest.mark.parametrize("step", ["train", "eval"])
 def test_only_the_batch_of_the_step_must_be_shared_evenly_by_the_cores(step, monkeypatch):
     monkeypatch.setattr(metadata, "version", absent)
     used, other = "data.batch_size", "data.eval_batch_size"
@@ -422,6 +445,6 @@ def test_the_training_step_of_both_heads_compiles_for_two_cores_of_a_tpu(tmp_pat
     assert any("backbone." in buffer["what"] for buffer in row["largest_buffers"]), row
 
 
-def test_the_evaluation_of_masks_compiles_for_two_cores_of_a_tpu(tmp_path):
-    row = compiled_for_a_tpu("eval_masks", tmp_path)
+def test_the_evaluation_step_of_both_heads_compiles_for_two_cores_of_a_tpu(tmp_path):
+    row = compiled_for_a_tpu("eval", tmp_path)
     assert row["collectives"] == 0

@@ -4,12 +4,11 @@
       --batch_size=32
 
 `make tpu-env` makes the environment. --model, --config and --set are those of main.py; bfloat16 is
-the default, as on a TPU. --step=eval of a network with both heads compiles two steps, that of the
-boxes and that of the masks. --memory_only says whether it fits, and nothing of the work, in a fifth
-of the time.
+the default, as on a TPU. --memory_only says whether it fits, and nothing of the work, in a fifth of
+the time.
 
-Exit code 1: a step was refused. 2: a mistake in the flags or settings. 75: it is not known, because
-the compiler was killed, most likely for lack of memory, or failed.
+Exit code 1: the step was refused. 2: a mistake in the flags or settings. 75: it is not known,
+because the compiler was killed, most likely for lack of memory, or failed.
 """
 
 from __future__ import annotations
@@ -75,30 +74,20 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "memory_only", False, "Stops when the memory has been given out.", flag_values=values
     )
-    flags.DEFINE_string("output", "", "JSON file for the results.", flag_values=values)
+    flags.DEFINE_string("output", "", "JSON file for the result.", flag_values=values)
 
 
 def tool(options: flags.FlagValues) -> None:
-    """Compiles, prints the results and writes them."""
+    """Compiles, prints the result and writes it."""
     config = configured(
         options.model, options.config, options.set, options.batch_size, options.remat
     )
-    rows = []
-    for step in steps_of(config, options.step):
-        rows.append(check(config, step, options.topology, options.replicas, options.memory_only))
-        print(describe(rows[-1]))
+    row = check(config, options.step, options.topology, options.replicas, options.memory_only)
+    print(describe(row))
     if options.output:
-        write_json(options.output, rows)
-    if not all(row["compiled"] for row in rows):
+        write_json(options.output, row)
+    if not row["compiled"]:
         raise SystemExit(1)
-
-
-def steps_of(config: Config, step: str) -> list[str]:
-    """Returns the steps to compile: evaluation takes each head through all pictures by itself."""
-    if step == "train":
-        return [step]
-    heads = {"eval": config.model.detects, "eval_masks": config.model.segments}
-    return [name for name, is_there in heads.items() if is_there]
 
 
 def configured(
@@ -120,7 +109,7 @@ def check(
 
     Args:
       config: the batch size of the step is that of all replicas.
-      step: one of `steps_of`.
+      step: "train" or "eval".
       topology: chips, by the name that libtpu has for them.
       replicas: cores that share the batch.
       memory_only: stops when the compiler has given out the memory, long before it is done.

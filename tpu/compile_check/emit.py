@@ -1,8 +1,8 @@
 """From a configuration to the HLO of its step, lowered for TPU as under TPUStrategy, without one.
 
-The training step, the Detector and the Segmenter are those of edet itself; only the strategy is a
-stand-in. It gives the step what TPUStrategy gives: the number of replicas, the index of this one as
-a tensor, and a sum over replicas that is an all-reduce on the chips' own network.
+The training step and the Predictor are those of edet itself; only the strategy is a stand-in. It
+gives the step what TPUStrategy gives: the number of replicas, the index of this one as a tensor,
+and a sum over replicas that is an all-reduce on the chips' own network.
 
 To be used in a process of its own: the wheel tensorflow-tpu loads libtpu, and so does the compiler
 in `compile.py`.
@@ -19,8 +19,7 @@ from tensorflow.python.distribute import distribute_lib, one_device_strategy
 from tensorflow.python.tpu.ops import tpu_ops
 
 from edet.config.schema import Config
-from edet.inference.detector import Detector, Segmenter
-from edet.inference.predictor import Predictor
+from edet.inference.predictor import Predictor, heads_of, of_pixels
 from edet.models.efficientdet import build_network, freeze
 from edet.training.recipe import Recipe, resolve_recipe
 from edet.training.step import TrainingStep
@@ -78,7 +77,7 @@ def emit(config: Config, step: str, replicas: int) -> Emitted:
 
     Args:
       config: the batch size of the step is that of all replicas.
-      step: "train"; "eval", which finds boxes; or "eval_masks", which finds the pixels' classes.
+      step: "train" or "eval".
       replicas: TPU cores that share the batch.
     """
     recipe = resolve_recipe(config, config.data.num_train_examples or _EXAMPLES, on_tpu=True)
@@ -86,9 +85,7 @@ def emit(config: Config, step: str, replicas: int) -> Emitted:
     if step == "train":
         function, donated, given = _training(network, config, recipe, replicas)
     else:
-        head = Detector if step == "eval" else Segmenter
-        images = config.data.eval_batch_size // replicas
-        function, donated, given = _evaluation(network, head(network, config), images)
+        function, donated, given = evaluation(network, config, replicas)
     strategy = ReplicaOfTpu(replicas)
     arguments = (donated, given, tf.TensorSpec([], tf.int32))
     flat = tf.nest.flatten(arguments)
@@ -129,19 +126,25 @@ def training_batch(config: Config, images: int) -> dict[str, tf.TensorSpec]:
     return batch
 
 
-def _evaluation(
-    network: keras.Model, predictor: Predictor, images: int
+def evaluation(
+    network: keras.Model, config: Config, replicas: int
 ) -> tuple[Callable, Specs, Specs]:
-    """As `_training`, of what the Detector or the Segmenter does with images on the device."""
-    given = (
-        [tf.TensorSpec(variable.shape, variable.dtype) for variable in network.variables],
-        tf.TensorSpec([images, *predictor.model.image_size, 3], tf.float32),
-        tf.TensorSpec([images], tf.float32),
-    )
+    """As `_training`, of what the Predictor does with a batch on the device, with all heads."""
+    predictor = Predictor(of_pixels(network, config.model), heads_of(config), config.model)
+    weights = [tf.TensorSpec(variable.shape, variable.dtype) for variable in network.variables]
+    batch = evaluation_batch(config, config.data.eval_batch_size // replicas)
 
-    def predict(_, weights, pixels, scales):
+    def predict(_, weights, batch):
         # The compiler takes no variables from TensorFlow, so they are arguments.
         with keras.StatelessScope(zip(network.variables, weights, strict=True)):
-            return predictor.predict(pixels, scales)
+            return predictor.step(batch)
 
-    return predict, [], given
+    return predict, [], (weights, batch)
+
+
+def evaluation_batch(config: Config, images: int) -> dict[str, tf.TensorSpec]:
+    """Returns what the evaluation step gets of `input.windows`, for some images of one replica."""
+    return {
+        "images": tf.TensorSpec([images, *config.model.image_size, 3], tf.float32),
+        "image_scales": tf.TensorSpec([images, 2], tf.float32),
+    }

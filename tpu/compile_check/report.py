@@ -28,7 +28,7 @@ def make_row(
 
     Args:
       config: batch sizes are those of all replicas.
-      step: "train", "eval" or "eval_masks".
+      step: "train" or "eval".
       job: "topology", "replicas" and "precision".
       answer: what `compile.find_cores` and `compile_step` returned; or, of one that was stopped
         there, how many bytes it had "given_out".
@@ -245,7 +245,7 @@ def _model(row: Row) -> str:
 
 
 def _name(row: Row) -> str:
-    parts = [_model(row), row["step"].replace("_", " ")]
+    parts = [_model(row), row["step"]]
     if row.get("remat"):
         parts.append("remat")
     if row.get("micro_batches", 1) > 1:
