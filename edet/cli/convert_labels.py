@@ -155,7 +155,7 @@ def _entries(path: str) -> list[Any]:
             raise UserError(f"detections {path} is no list; give what edet eval or predict wrote.")
         return entries
     entries = []
-    for number, line in enumerate(read_text(path, "detections").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "detections").split("\n"), start=1):
         try:
             entries += [json.loads(line)] if line.strip() else []
         except ValueError as error:

@@ -151,6 +151,18 @@ def test_lines_of_a_prediction_need_the_names_of_the_classes(tool, tmp_path, str
     assert "<name>dog</name>" in (tmp_path / "out/Annotations/street.xml").read_text()
 
 
+def test_a_line_ends_at_its_newline_whatever_the_name_of_a_picture_has_in_it(
+    tool, instances, tmp_path
+):
+    """Unicode has other ends of lines, which may stand in a name and in JSON as they are."""
+    path = f"{tmp_path}/a\u2028b.png"
+    Image.new("RGB", (20, 30)).save(path)
+    line = json.dumps(found(file_name=path, category="dog"), ensure_ascii=False)
+    (tmp_path / "detections.jsonl").write_text(f"{line}\n", "utf-8")
+    assert tool(f"--detections={tmp_path}/detections.jsonl", records=False) == 0
+    assert [i["file_name"] for i in instances()["images"]] == ["a\u2028b.png"]
+
+
 def test_boxes_beyond_a_picture_end_at_its_border(tool, instances, tmp_path, street):
     beyond = {**found(file_name=street), "bbox": [15, -5, 10, 20]}
     outside = {**found(file_name=street), "bbox": [21, 0, 10, 10]}
