@@ -26,7 +26,7 @@ import yaml
 from edet.ahead import in_order
 from edet.config.labels import read_labels
 from edet.errors import UserError
-from edet.files import glob_of, read_text, write_json, write_text, written_aside
+from edet.files import glob_of, read_bytes, write_json, write_text, written_aside
 from edet.ownership import lock_beside, owned
 from edet.records.preparing import prepare_record
 from edet.records.report import Report, nothing_read, refuse_nothing
@@ -158,9 +158,10 @@ class _Manifest:
         self._path = f"{output}.manifest.json"
         self._shards: dict[str, Any] = {}
         if tf.io.gfile.exists(self._path):
+            content = read_bytes(self._path, "the manifest")
             # A damaged manifest costs time, not correctness: every shard is written again.
-            with contextlib.suppress(json.JSONDecodeError):
-                self._shards = json.loads(read_text(self._path, "the manifest"))
+            with contextlib.suppress(TypeError, ValueError):
+                self._shards = dict(json.loads(content))
 
     def finished(self, shard: Shard) -> Tally | None:
         """Returns the tally of a shard that is there and has the same inputs."""

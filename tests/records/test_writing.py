@@ -138,8 +138,10 @@ def test_changed_inputs_are_written_again(tmp_path):
     shard = tmp_path / "train-00000-of-00001.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1])
     assert kept([0, 0, 1, 2], {1: "lion"}) == 0
-    (tmp_path / "train.manifest.json").write_text("{")
-    assert kept([0, 0, 1, 2], {1: "lion"}) == 0
+    for damaged in (b"{", b"\xff\xfe\xfd", b"[5]", b"7"):
+        (tmp_path / "train.manifest.json").write_bytes(damaged)
+        assert kept([0, 0, 1, 2], {1: "lion"}) == 0
+        assert kept([0, 0, 1, 2], {1: "lion"}) == 1
 
 
 def test_shards_of_another_set_are_not_mixed_in(tmp_path):
