@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import http.server
 import os
+import sys
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -65,12 +66,19 @@ def server_of(folder: str, port: int) -> http.server.ThreadingHTTPServer:
     return listening(functools.partial(Handler, directory=folder), port)
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of a tab that was closed or loaded anew meanwhile."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def listening(
     handler: Callable[..., http.server.BaseHTTPRequestHandler], port: int
 ) -> http.server.ThreadingHTTPServer:
     """Returns a server on 127.0.0.1; raises UserError if the port is taken."""
     try:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        return _Server(("127.0.0.1", port), handler)
     except OSError as error:
         raise UserError(f"cannot listen on port {port}: {reason(error)}; name another.") from error
 

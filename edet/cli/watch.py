@@ -7,7 +7,6 @@ for it through a name that leads here.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import html
@@ -47,11 +46,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def __init__(self, *args: object, workdir: Workdir):
         self._workdir = workdir
         super().__init__(*args)
-
-    def handle(self) -> None:
-        """Answers one request, unless the tab was closed or loaded anew meanwhile."""
-        with contextlib.suppress(ConnectionError):
-            super().handle()
 
     def do_GET(self) -> None:
         """Answers / and /state; nothing else is here."""

@@ -1,5 +1,7 @@
 """The server of a page: this machine alone, isolated, files of one folder and nothing else."""
 
+import socket
+import struct
 import threading
 
 import pytest
@@ -39,6 +41,18 @@ def test_folders_are_not_listed_and_nothing_outside_is_given(server):
     request = requests.Request("GET", f"http://127.0.0.1:{server.server_port}/").prepare()
     request.url = f"http://127.0.0.1:{server.server_port}/%2e%2e/secret"
     assert requests.Session().send(request, timeout=10).status_code == 404
+
+
+def test_a_tab_that_is_closed_while_a_model_loads_is_no_error(server, tmp_path, capfd):
+    (tmp_path / "web" / "model.tflite").write_bytes(bytes(20_000_000))
+    server.daemon_threads = False  # so that closing waits for the request
+    with socket.create_connection(("127.0.0.1", server.server_port)) as tab:
+        tab.sendall(b"GET /model.tflite HTTP/1.0\r\n\r\n")
+        assert tab.recv(4) == b"HTTP"
+        tab.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    server.shutdown()
+    server.server_close()
+    assert not capfd.readouterr().err
 
 
 def test_a_folder_without_a_page_and_a_port_in_use_are_named(server, tmp_path):
