@@ -21,7 +21,6 @@ import grpc
 import numpy as np
 import requests
 import rich
-import tensorflow as tf
 from absl import flags
 from rich.markup import escape
 from rich.table import Table
@@ -29,7 +28,7 @@ from rich.table import Table
 from edet.cli.common import run
 from edet.errors import UserError, refuse_malformed
 from edet.export.serving_protos import PREDICT_METHOD, PredictResponse, arrays_of, predict_request
-from edet.files import find_files, reason
+from edet.files import find_files, read_bytes, reason
 
 SIGNATURE = "tolerant"  # a picture that cannot be decoded does not cost the others their answer
 
@@ -67,7 +66,7 @@ def ask(options: flags.FlagValues) -> None:
     answers = []
     for start in range(0, len(paths), options.batch_size):
         some = paths[start : start + options.batch_size]
-        pictures = [_read(path) for path in some]
+        pictures = [read_bytes(path, "the picture") for path in some]
         if options.grpc:
             rows = ask_grpc(options.grpc, options.name, pictures, options.timeout)
         else:
@@ -154,14 +153,6 @@ def ask_grpc(
 
 def _one_line(text: Any) -> str:
     return " ".join(str(text).split())
-
-
-def _read(path: str) -> bytes:
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return file.read()
-    except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"cannot read {path}: {reason(error)}.") from error
 
 
 def _answer(row: dict[str, Any], min_score: float) -> dict[str, Any]:

@@ -31,9 +31,8 @@ from edet.export.litert import export_litert
 from edet.export.onnx import export_onnx
 from edet.export.saved_model import export_saved_model
 from edet.export.web import MODEL, export_web
-from edet.files import absolute, content_of, read_json_or
+from edet.files import absolute, content_of, read_bytes, read_json_or
 from edet.inference.files import predict_files
-from edet.input.reading import user_errors
 from edet.models.complexity import count_cost
 from edet.models.efficientdet import build_network
 from edet.ownership import lock_beside, owned
@@ -279,8 +278,7 @@ def published_latency(config: Config, weights: str) -> dict[str, float]:
 
 def _picture(inputs: Sequence[str]) -> bytes:
     if inputs:
-        with user_errors(inputs[:1]), tf.io.gfile.GFile(inputs[0], "rb") as file:
-            return file.read()
+        return read_bytes(inputs[0], "the picture")
     scene = make_scene(0, 640)[0][:480]
     return tf.io.encode_jpeg(scene).numpy()
 
