@@ -92,7 +92,7 @@ class RecordedPictures(ExampleSet):
                 pictures[f"{file}#{offset}"] = picture_of(_features(record))["encoded"]
         return [dataclasses.replace(e, image=pictures[e.image]) for e in examples]
 
-    @property
+    @functools.cached_property
     def _stamps(self) -> list[tuple[int, int]]:
         files = [_place(example)[0] for example in self.examples]
         known = list(set(files))

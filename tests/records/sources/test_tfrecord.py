@@ -6,6 +6,8 @@ import tensorflow as tf
 from edet.errors import UserError
 from edet.records.schema import check_kinds, checked_features
 from edet.records.shards import read_records
+from edet.records.sources import tfrecord
+from edet.records.sources.example_set import stamps_of
 from edet.records.sources.formats import open_folder
 from edet.records.sources.shapes import BAD_IMAGE, DAMAGED
 from edet.records.writing import write_records
@@ -85,6 +87,23 @@ def test_pictures_are_read_when_a_shard_is_written_in_any_order(tmp_path, packed
         found[source_id.decode()] = (*numbers, *(one[k].float_list.value[0] for k in floats), name)
     assert found == {f"{k}": (*size, k % 2, 0.5, 5.0, b"photo.png") for k, size in enumerate(sizes)}
     assert write_records(source, str(tmp_path / "out" / "train"), num_shards=2).kept == 2
+
+
+def test_a_file_is_asked_once_whether_it_has_changed_however_many_shards_there_are(
+    tmp_path, monkeypatch
+):
+    """Buckets answer slowly."""
+    asked = []
+
+    def stamps(files):
+        asked.extend(files)
+        return stamps_of(files)
+
+    monkeypatch.setattr(tfrecord, "stamps_of", stamps)
+    write(tmp_path / "a.tfrecord", *(record(1, "cat", f"{k}".encode()) for k in range(3)))
+    source = read(make(tmp_path, {}), "tfrecord")[""]
+    assert len({source.fingerprint(shard, 3) for shard in range(3)}) == 3
+    assert asked == [f"{tmp_path}/a.tfrecord"]
 
 
 def test_empty_lists_of_another_kind_are_a_picture_without_objects(tmp_path):
