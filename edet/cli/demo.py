@@ -7,7 +7,6 @@ Every step is the command that a user would type; it is printed before it runs.
 
 from __future__ import annotations
 
-import json
 import pathlib
 import shlex
 import sys
@@ -43,7 +42,13 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def demo(options: flags.FlagValues) -> None:
-    """Runs the steps in order and prints where everything lies."""
+    """Runs the steps in order and prints where everything lies.
+
+    Raises:
+      UserError: the output is no local folder, or a step failed.
+    """
+    if "://" in options.output:
+        raise UserError(f"--output={options.output} is no folder of this machine; give one.")
     started = time.monotonic()
     output = pathlib.Path(options.output)
     records, workdir = output / "records", output / "run"
@@ -113,8 +118,8 @@ def _draw_page(
     paths: list[str], found: dict[str, np.ndarray], saved_model: str, page: pathlib.Path
 ) -> pathlib.Path:
     """Draws the SavedModel's detections on one page; the labels lie beside the model."""
-    card = pathlib.Path(saved_model) / "assets.extra" / "edet.json"
-    labels = {int(k): name for k, name in json.loads(card.read_text())["labels"].items()}
+    card = read_json(pathlib.Path(saved_model) / "assets.extra" / "edet.json", "the model's card")
+    labels = {int(k): name for k, name in card["labels"].items()}
     pictures = []
     for path, boxes, scores, classes in zip(
         paths, found["boxes"], found["scores"], found["classes"], strict=True
