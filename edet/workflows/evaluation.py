@@ -97,6 +97,7 @@ def _step_of(workdir: Workdir) -> dict[str, int]:
 
 def evaluate_predictor(config: Config, workdir: str, predictor: Predictor, source: str) -> dict:
     """As `evaluate`, on one device, for a predictor that is loaded from somewhere."""
+    config = dataclasses.replace(config, model=predictor.model)
     checked_records(config, "eval_records")
     run, here, more = Workdir(workdir), tf.distribute.get_strategy(), {}
     if is_exported(source):

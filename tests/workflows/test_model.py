@@ -240,6 +240,13 @@ def test_what_a_file_does_otherwise_than_it_is_asked_is_said(saved_model, capsys
     assert "keeps" not in capsys.readouterr().out
 
 
+def test_a_file_is_evaluated_with_its_own_classes_whatever_is_asked(saved_model, tmp_path):
+    write_records(SyntheticSet(2, 64), str(tmp_path / "val"), num_shards=1)
+    asked = edet.load(saved_model, "model.labels={4: x, 5: y, 6: z}")
+    expected = edet.load(saved_model).evaluate(tmp_path / "val-*")
+    assert asked.evaluate(tmp_path / "val-*")["per_class"] == expected["per_class"]
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"config": {"model": 1'])
 def test_a_damaged_card_of_a_saved_model_is_named(saved_model, tmp_path, content):
     folder = shutil.copytree(saved_model, tmp_path / "1")
