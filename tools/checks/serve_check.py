@@ -7,7 +7,7 @@ once for a minute. Every answer must be that of the same SavedModel in this proc
 decoded must be refused with a sentence, and the next good picture be answered right.
 
 The servers are NVIDIA's Triton (HTTP) and tensorflow-serving-api's own gRPC service, see
-tools/serve_check_server.py; they live in an environment that the first run installs (about 2 GB).
+serve_check_server.py; they live in an environment that the first run installs (about 2 GB).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from rich.progress import track
 from edet.cli.common import run
 from edet.cli.serve_client import ask_grpc
 from edet.errors import UserError
-from edet.files import find_files, reason, write_json
+from edet.files import find_files, read_bytes, reason, write_json
 from edet.image.files import decode_picture
 from tools.checks.environments import make_environment
 
@@ -80,7 +80,7 @@ def check(options: flags.FlagValues) -> None:
     Raises:
       UserError: an answer was wrong, or the server could not be started or died.
     """
-    files = [_read(path) for path in find_files(options.pictures, "--pictures")]
+    files = [read_bytes(path, "the picture") for path in find_files(options.pictures, "--pictures")]
     rng = np.random.default_rng(options.seed)
     jpegs = [data for data in files if data[:3] == b"\xff\xd8\xff" and _decodes(data)]
     good = [data for data in files if _decodes(data)]
@@ -255,7 +255,7 @@ def _wait_until_ready(process: subprocess.Popen, models: str) -> None:
             if all(requests.get(f"{models}/{m}/ready").ok for m in ("strict", "tolerant")):
                 return
         time.sleep(1)
-    raise UserError("the server did not start; run tools/serve_check_server.py to see why.")
+    raise UserError("the server did not start; run tools/checks/serve_check_server.py to see why.")
 
 
 def _ask_triton(url: str, pictures: list[bytes], inner_shape: list[int]) -> list[Row]:
@@ -287,11 +287,6 @@ def _ask_service(address: str, pictures: list[bytes]) -> list[Row]:
         return ask_grpc(address, "any", pictures, _PATIENCE, signature="serving_default")
     except UserError as error:
         raise Refused(str(error)) from error
-
-
-def _read(path: str) -> bytes:
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return file.read()
 
 
 def _decodes(picture: bytes) -> bool:

@@ -1,6 +1,6 @@
 """Serves a SavedModel for tools/serve_check.py; runs in that tool's environment, without edet.
 
-  python serve_check_server.py SAVED_MODEL HTTP_PORT TRITON_GRPC_PORT PREDICT_PORT
+  python tools/checks/serve_check_server.py SAVED_MODEL HTTP_PORT TRITON_GRPC_PORT PREDICT_PORT
 
 On 127.0.0.1, with NVIDIA's Triton: the model "strict" (signature serving_default, every request
 alone) and "tolerant" (requests that come together are merged into batches). On PREDICT_PORT the
