@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from edet.cli.common import parsed
 from tests.conftest import REPOSITORY
+from tools.checks import consumers
 from tools.checks.consumers import CASES, difference_of, table_of
 
 
@@ -51,6 +53,24 @@ def test_the_table_has_the_results_in_the_order_of_the_cases_and_times_of_litert
         "| OpenVINO | 2026 | litert network | yes | 1e-6 | 1.50 |",
         "| MNN |  | onnx detections | no: it is broken |  |  |",
     ]
+
+
+def test_files_and_truth_of_another_network_are_not_taken_for_those_of_this_one(
+    tmp_path, monkeypatch
+):
+    found = []
+
+    def truth(network, config, picture):
+        found.append((config.model.name, config.model.image_size))
+        return {"network/a": np.zeros(1)}
+
+    monkeypatch.setattr(consumers, "_truth", truth)
+    monkeypatch.setattr(consumers, "spread_network", lambda *_: None)
+    monkeypatch.setattr(consumers, "_node_modules", lambda _: "")
+    for size in (64, 96, 96):
+        flags = [f"--output={tmp_path}", "--only=none of them", f"--size={size}"]
+        consumers.check(parsed(consumers.define_flags, flags))
+    assert found == [("efficientdet-lite0", (64, 64)), ("efficientdet-lite0", (96, 96))]
 
 
 def test_the_document_has_a_row_for_every_case():

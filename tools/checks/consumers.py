@@ -99,7 +99,7 @@ CASES = (
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of the check."""
     text = {
-        "output": ("runs/consumers", "Folder for the files."),
+        "output": ("runs/consumers", "Folder for the files, which are kept."),
         "environments": (".venv-consumers", "Folder of the tools' environments."),
         "document": ("", "Text that gets the table."),
         "model": ("efficientdet-lite0", "Size of the network, untrained."),
@@ -113,7 +113,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def check(options: flags.FlagValues) -> None:
     """Exports, runs every consumer, and prints and writes the table."""
-    folder = pathlib.Path(options.output).absolute()
+    folder = pathlib.Path(options.output).absolute() / f"{options.model}-{options.size}"
     folder.mkdir(parents=True, exist_ok=True)
     environments = pathlib.Path(options.environments).absolute()
     cases = [case for case in CASES if any(some in case.name for some in options.only)]
