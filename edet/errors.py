@@ -8,7 +8,7 @@ from collections.abc import Iterator
 class UserError(ValueError):
     """Its message is one sentence that names the file or value and what to do.
 
-    The command line prints the message without a traceback and exit with `exit_code`.
+    The command line prints the message without a traceback and exits with `exit_code`.
     """
 
     exit_code = 2

@@ -111,10 +111,9 @@ def network_of(network: keras.Model, config: Config) -> Callable[[tf.Tensor], li
       config: its `model` and `export`.
 
     Returns:
-      A function of float32 [1, h, w, 3], 0-255, to the network's outputs in their order: class
-      logits [1, A, K] and box deltas [1, A, 4], segmentation logits [1, h / s, w / s, C] of a
-      stride s. K are
-      `kept_classes` of them.
+      A function of float32 [1, h, w, 3], 0-255, to the network's outputs in their order: logits
+      [1, A, K] of the `kept_classes`, box deltas [1, A, 4], and segmentation logits
+      [1, h / s, w / s, C] of a stride s.
     """
     model = config.model
     folded = fold(network, model.stddev_rgb, kept_classes(config))

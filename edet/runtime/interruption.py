@@ -2,9 +2,8 @@
 
 Clouds send SIGTERM to a machine that they take away, and kill it half a minute later; people press
 Ctrl-C or close the terminal. The loop asks `StopRequest` between two inner loops, and bounds their
-time. With several workers, all must train
-equally many steps and stop after the same one: a step waits for all of them. `Workers` is how they
-agree.
+time. With several workers, all must train equally many steps and stop after the same one: a step
+waits for all of them. `Workers` is how they agree.
 """
 
 from __future__ import annotations
