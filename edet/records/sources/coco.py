@@ -25,7 +25,7 @@ from edet.records.sources.annotations import (
 )  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder, by_split
-from edet.records.sources.shapes import WRONG
+from edet.records.sources.shapes import BAD_IMAGE, WRONG, flag, in_words, pixels
 
 _UNREADABLE = "dropped: bbox of four numbers, class or iscrowd missing or unreadable"
 _LIST = re.compile(r'"(images|categories|annotations)"\s*:\s*\[')
@@ -47,8 +47,8 @@ def read_coco(
       keep_unused: keeps the categories that no box has.
 
     Raises:
-      UserError: the file is not JSON, lacks images, categories or one of their fields, has two
-        categories of one id, boxes that are not COCO's, or pictures that are not there.
+      UserError: the file is not JSON, lacks images or categories, has two categories of one id or
+        one without, boxes that are not COCO's, or pictures that are not there.
     """
     found = read_annotations(annotations_json)
     return examples_of([found], Folder(images_dir), labels, keep_unused)[0]
@@ -104,24 +104,37 @@ def read_annotations(path: str) -> Annotations:
     if data.get("annotations") and not data["categories"]:
         raise UserError(f"{path} has annotations but no categories; add the names of the classes.")
     tally = Tally()
-    try:
-        labels = _labels(data["categories"], path)
-        images = [(_image_id(item["id"]), item) for item in data["images"]]
-        things = _objects_by_image(data.pop("annotations", None) or [], dict(images), tally)
-        read_images = [_image(key, item, things.get(key, [])) for key, item in images]
-    except UserError:  # which is a ValueError, and says already what is wrong
-        raise
-    except WRONG as error:
-        raise UserError(
-            f"{path} is not a COCO instances file: an entry of its images, categories "
-            f"or annotations is wrong ({error!r})."
-        ) from error
+    labels = _labels(data["categories"], path)
+    images = _images(data["images"], path, tally)
+    things = _objects_by_image(data.pop("annotations", None) or [], images, path, tally)
+    read_images = [image._replace(objects=things.get(image.source_id, [])) for image in images]
     return Annotations(path, read_images, "xywh", labels=labels, tally=tally)
 
 
-def _image(key: str, item: dict[str, Any], things: list[AnnotatedObject]) -> AnnotatedImage:
-    height, width = (int(float(item.get(side) or -1)) for side in ("height", "width"))
-    return AnnotatedImage(_file_name(item), key, things, height, width)
+def _images(items: Any, path: str, tally: Tally) -> list[AnnotatedImage]:
+    """Returns the images, without objects; an entry that is none is reported.
+
+    Raises:
+      UserError: not one of them is an image.
+    """
+    images, wrong = [], []
+    for number, item in enumerate(_entries(items, "images", path), start=1):
+        try:
+            size = pixels(item.get("height")), pixels(item.get("width"))
+            images.append(AnnotatedImage(_file_name(item), _image_id(item["id"]), [], *size))
+        except WRONG as error:
+            wrong.append(f"image {number}: {in_words(error)}")
+            name = f"image {number} of {posixpath.basename(path)}"
+            tally.image_problem(name, BAD_IMAGE, in_words(error))
+    if wrong and not images:
+        raise UserError(f"{path} is not a COCO instances file; {wrong[0]}.")
+    return images
+
+
+def _entries(value: Any, key: str, path: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise UserError(f"{path} is not a COCO instances file: its {key} are no list.")
+    return value
 
 
 def _file_name(item: dict[str, Any]) -> str:
@@ -132,11 +145,16 @@ def _file_name(item: dict[str, Any]) -> str:
     raise KeyError("file_name")
 
 
-def _labels(categories: list[dict[str, Any]], path: str) -> dict[int, str]:
+def _labels(categories: Any, path: str) -> dict[int, str]:
     """Returns {id: name}. Of two names for one id, nobody knows which its boxes mean."""
     labels: dict[int, str] = {}
-    for item in categories:
-        category, name = _category(item["id"]), str(item["name"])
+    for number, item in enumerate(_entries(categories, "categories", path), start=1):
+        try:
+            category, name = _category(item["id"]), str(item["name"])
+        except WRONG as error:
+            raise UserError(
+                f"{path} is not a COCO instances file; category {number}: {in_words(error)}."
+            ) from error
         if category < 0:
             raise UserError(f"{path} has the category id {category}; ids are 0 or more.")
         if labels.setdefault(category, name) != name:
@@ -148,13 +166,16 @@ def _labels(categories: list[dict[str, Any]], path: str) -> dict[int, str]:
 
 
 def _objects_by_image(
-    annotations: list[dict[str, Any]], images: dict[str, dict[str, Any]], tally: Tally
+    annotations: Any, images: list[AnnotatedImage], path: str, tally: Tally
 ) -> dict[str, list[AnnotatedObject]]:
     """Returns {image id: its objects} of the annotations that are whole."""
     objects = defaultdict(list)
-    files = {key: _file_name(item) for key, item in images.items()}
-    for item in annotations:
-        image_id = _known(item.get("image_id"), images)
+    files = {image.source_id: image.name for image in images}
+    for number, item in enumerate(_entries(annotations, "annotations", path), start=1):
+        if not isinstance(item, dict):
+            tally.box_problem(f"annotation {number}", _UNREADABLE, detail=f"it is {item!r:.40}")
+            continue
+        image_id = _known(item.get("image_id"), files)
         if image_id is None:
             file = f"annotation {item.get('id')}"
             tally.box_problem(file, "dropped: its image is not in the file")
@@ -162,14 +183,14 @@ def _objects_by_image(
         file = files[image_id]
         try:
             box = _box(item, file, tally)
-            # Of text, bool() is true whatever it says. Open Images' groups are crowds.
-            is_crowd = bool(int(item.get("iscrowd") or item.get("group_of") or 0))
+            # Open Images' groups are crowds.
+            is_crowd = flag(item.get("iscrowd")) or flag(item.get("group_of"))
             area = _area(item, file, tally)
             objects[image_id].append(
                 AnnotatedObject(_category(item["category_id"]), box, is_crowd, area)
             )
         except WRONG as error:
-            detail = f"annotation {item.get('id')}: {error}"
+            detail = f"annotation {item.get('id')}: {in_words(error)}"
             tally.box_problem(file, _UNREADABLE, detail=detail)
     return objects
 

@@ -25,6 +25,7 @@ from edet.records.sources.shapes import (
     Seen,
     bounds,
     ellipse_bounds,
+    flag,
     pixels,
     read_objects,
     rotated_bounds,
@@ -171,7 +172,7 @@ def _seen(shape: _Shape) -> Seen:
     box = _box(element, degrees)
     note = ROTATED if degrees % 360 else "" if element.tag == "box" else OUTLINE
     flags = {one.get("name"): (one.text or "").strip() for one in element.iter("attribute")}
-    is_crowd = flags.get("iscrowd", flags.get("is_crowd", "")).lower() in ("1", "true")
+    is_crowd = flag(flags.get("iscrowd", flags.get("is_crowd")))
     return Seen(AnnotatedObject(text(shape.label), box, is_crowd), note)
 
 

@@ -25,6 +25,7 @@ from edet.records.sources.shapes import (
     Box,
     Seen,
     bounds,
+    flag,
     in_words,
     pixels,
     read_objects,
@@ -135,8 +136,7 @@ def _seen(parts: list[dict[str, Any]]) -> Seen:
     label = first.get("label_id")
     if isinstance(label, bool) or not isinstance(label, int):
         raise ValueError(f"its label_id {label!r} is no number of a class")
-    flags = [(part.get("attributes") or {}).get("is_crowd", "") for part in parts]
-    is_crowd = any(str(flag).lower() in ("1", "true") for flag in flags)
+    is_crowd = any(flag((part.get("attributes") or {}).get("is_crowd")) for part in parts)
     if "bbox" in kinds:
         box, note = _box(parts[kinds.index("bbox")])
         note = note or (_BESIDE if len(parts) > 1 else "")

@@ -28,6 +28,7 @@ from edet.records.sources.shapes import (
     BAD_IMAGE,
     WRONG,
     Seen,
+    flag,
     in_words,
     pixels,
     read_objects,
@@ -195,7 +196,7 @@ def _seen(thing: dict[str, Any], ids: dict[str, int]) -> Seen:
         raise ValueError(f"its bbox {box!r} is not [x, y, width, height]")
     x, y, width, height = map(float, box)
     label = _label(_first(thing, _CLASSES), ids)
-    is_crowd = bool(int(thing.get("iscrowd") or thing.get("is_crowd") or 0))
+    is_crowd = flag(thing.get("iscrowd")) or flag(thing.get("is_crowd"))
     area = float(thing.get("area") or 0)
     area = area if math.isfinite(area) else 0.0
     return Seen(AnnotatedObject(label, (x, y, width, height), is_crowd, area))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from edet.records.schema import AREA_KEY, BBOX_KEYS, CROWD_KEY, LABEL_KEY, TEXT_KEY
+from edet.records.sources.shapes import flag
 
 
 class RecordedObject(NamedTuple):
@@ -40,11 +41,12 @@ def recorded_objects(features: Mapping[str, tf.train.Feature]) -> list[RecordedO
     ids, names = one_for_each(LABEL_KEY, default=None), one_for_each(TEXT_KEY, default=b"")
     # Open Images' own script calls its crowds groups.
     crowds = one_for_each(CROWD_KEY, "image/object/group_of", default=0)
+    crowds = [c.decode(errors="replace") if isinstance(c, bytes) else c for c in crowds]
     areas = one_for_each(AREA_KEY, default=0)
     return [
         RecordedObject(
             None if class_id is None else int(class_id), name.decode(errors="replace"),
-            tuple(map(float, box)), bool(int(is_crowd)), float(area),
+            tuple(map(float, box)), flag(is_crowd), float(area),
         )
         for class_id, name, box, is_crowd, area in zip(
             ids, names, zip(*sides, strict=True), crowds, areas, strict=True

@@ -22,6 +22,7 @@ from edet.records.sources.shapes import (
     Box,
     Seen,
     bounds,
+    flag,
     in_words,
     pixels,
     read_files,
@@ -101,8 +102,7 @@ def _picture(frame: Any, size: dict[str, Any]) -> tuple[AnnotatedImage, list[Any
 
 def _seen(label: dict[str, Any]) -> Seen:
     name = text(label["category"])
-    flags = [(label.get("attributes") or {}).get(key) for key in _CROWDS]
-    is_crowd = any(str(flag).lower() in ("1", "true") for flag in flags)
+    is_crowd = any(flag((label.get("attributes") or {}).get(key)) for key in _CROWDS)
     if label.get("box2d"):
         return Seen(AnnotatedObject(name, _sides(label["box2d"]), is_crowd))
     if label.get("poly2d"):

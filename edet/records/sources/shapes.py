@@ -85,6 +85,21 @@ def pixels(value: Any) -> int:
     return round(number) if 1 <= number < 2**31 else -1
 
 
+def flag(value: Any) -> bool:
+    """Returns a flag that a file gives as a number, as text, or not at all.
+
+    Of text, bool() is true whatever it says; not a number is how tables write what is missing.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    word = str("" if value is None else value).strip().lower()
+    if word in ("true", "yes"):
+        return True
+    number = 0.0 if word in ("", "false", "no") else float(word)
+    return not math.isnan(number) and number != 0
+
+
 def text(value: Any) -> str:
     """Returns a name that must be there.
 

@@ -28,7 +28,7 @@ from edet.records.sources.loose_records import RecordedObject, picture_of, recor
 from edet.records.sources.shapes import BAD_IMAGE, WRONG, Seen, in_words, pixels, read_objects, text
 
 _FILES = tuple(
-    f"*.{name}{packed}" for name in ("tfrecord", "tfrecords", "record") for packed in
+    f"*.{name}{packed}" for name in ("tfrecord", "tfrecords", "record", "tfrec") for packed in
     ("", ".gz", "-*-of-*", "-*-of-*.gz")
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ too, so that AP can be compared; at worst a box is one pixel short at its upper 
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import math
 import posixpath
 import re
@@ -29,7 +30,16 @@ from edet.records.sources.annotations import (
 )  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder, by_split, is_picture, split_of_list
-from edet.records.sources.shapes import BAD_FILE, NO_FILE, bounds, rotated_bounds
+from edet.records.sources.shapes import (
+    BAD_FILE,
+    NO_FILE,
+    Seen,
+    bounds,
+    flag,
+    pixels,
+    read_objects,
+    rotated_bounds,
+)
 from edet.records.sources.xml_text import XML_ERRORS, xml_root
 
 _ROOMS = ("annotations", "jpegimages", "images")
@@ -38,14 +48,20 @@ _SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
+_Object = tuple[str, tuple[float, ...] | None, bool, bool]
+
+
 @dataclass(frozen=True)
 class _Annotation:
-    """One xml file: the size and, for each object, a name, a box (or None), difficult, crowd."""
+    """One xml file: the size and, for each object, a name, a box (or None), difficult, crowd.
+
+    In the place of an object that cannot be read stands why.
+    """
 
     filename: str
     height: int
     width: int
-    objects: tuple[tuple[str, tuple[float, ...] | None, bool, bool], ...]
+    objects: tuple[_Object | ValueError, ...]
 
 
 def read_voc(
@@ -151,7 +167,8 @@ def read(
         if isinstance(annotation, str):
             found.tally.image_problem(f"{key}.xml", BAD_FILE, annotation)
             continue
-        objects = _objects(key, annotation, skip_difficult, found.tally)
+        see = functools.partial(_seen, skip_difficult=skip_difficult)
+        objects = read_objects(f"{key}.xml", annotation.objects, see, found.tally)
         size = annotation.height, annotation.width
         found.images.append(AnnotatedImage(name, key, objects, *size))
     return found
@@ -239,15 +256,17 @@ def _corners(item: Element) -> tuple[float, ...] | None:
 
 
 def _parse(root: Element) -> _Annotation:
-    size = [_number(root, f"size/{side}") for side in ("height", "width")]
-    height, width = (int(side) if side > 0 else -1 for side in size)
-    objects = []
-    for item in root.iter("object"):
-        corners = _corners(item)
-        name = item.findtext("name", "").strip()
-        is_difficult = item.findtext("difficult", "0").strip() == "1"
-        objects.append((name, corners, is_difficult, _is_crowd(item)))
-    return _Annotation(root.findtext("filename", "").strip(), height, width, tuple(objects))
+    height, width = (pixels(root.findtext(f"size/{side}")) for side in ("height", "width"))
+    objects = tuple(map(_object, root.iter("object")))
+    return _Annotation(root.findtext("filename", "").strip(), height, width, objects)
+
+
+def _object(item: Element) -> _Object | ValueError:
+    try:
+        name, is_difficult = item.findtext("name", "").strip(), flag(item.findtext("difficult"))
+        return name, _corners(item), is_difficult, _is_crowd(item)
+    except ValueError as error:
+        return error
 
 
 def _is_crowd(item: Element) -> bool:
@@ -258,18 +277,15 @@ def _is_crowd(item: Element) -> bool:
         for attribute in item.iter("attribute")
         if attribute.findtext("name", "").strip() in ("is_crowd", "iscrowd")
     ]
-    return any(flag.strip().lower() in ("1", "true") for flag in flags)
+    return any(map(flag, flags))
 
 
-def _objects(
-    key: str, annotation: _Annotation, skip_difficult: bool, tally: Tally
-) -> list[AnnotatedObject]:
-    objects = []
-    for name, corners, difficult, is_crowd in annotation.objects:
-        if skip_difficult and difficult:
-            tally.box_problem(f"{key}.xml", "dropped: marked as difficult")
-        elif corners is None:
-            tally.box_problem(f"{key}.xml", "dropped: object without a bndbox")
-        else:
-            objects.append(AnnotatedObject(name, corners, is_crowd))
-    return objects
+def _seen(thing: _Object | ValueError, skip_difficult: bool) -> Seen:
+    if isinstance(thing, ValueError):
+        raise thing
+    name, corners, is_difficult, is_crowd = thing
+    if skip_difficult and is_difficult:
+        return Seen(None, "dropped: marked as difficult")
+    if corners is None:
+        return Seen(None, "dropped: object without a bndbox")
+    return Seen(AnnotatedObject(name, corners, is_crowd))

@@ -94,10 +94,11 @@ def test_pictures_of_lvis_and_ids_of_text_are_read(read):
     assert (example.source_id, os.path.basename(example.image)) == ("front/7", "0007.jpg")
 
 
-def test_iscrowd_as_text_is_a_number_too(read):
-    flags = ("0", "1", 0, True, None)
-    (first, _) = read([box(iscrowd=flag) for flag in flags]).examples
-    assert first.is_crowd.tolist() == [False, True, False, True, False]
+def test_iscrowd_as_text_is_a_number_or_a_word_and_what_tables_leave_empty_is_no_crowd(read):
+    crowds = ("1", "1.0", "true", "Yes", True, 1.0)
+    others = ("0", "0.0", "False", "no", "", 0, None, float("nan"))
+    (first, _) = read([box(iscrowd=flag) for flag in (*crowds, *others)]).examples
+    assert first.is_crowd.tolist() == [True] * 6 + [False] * 8
 
 
 def test_a_missing_area_is_that_of_the_box(read):
@@ -159,7 +160,7 @@ def test_ids_from_zero_stay(read):
         (box(bbox=[1, 2, 3]), "a/7.jpg", UNREADABLE),
         (box(bbox=[1, 2, 3, "wide"]), "a/7.jpg", UNREADABLE),
         ({"id": 5, "image_id": 7}, "a/7.jpg", UNREADABLE),
-        (box(iscrowd="no"), "a/7.jpg", UNREADABLE),
+        (box(iscrowd="maybe"), "a/7.jpg", UNREADABLE),
         (box(category_id=10**30), "a/7.jpg", UNREADABLE),
         (box(category_id=float("inf")), "a/7.jpg", UNREADABLE),
         (box(category_id=1.5), "a/7.jpg", UNREADABLE),
@@ -180,6 +181,23 @@ def test_an_image_given_twice_is_read_once(read):
     assert source.tally.images == {"dropped: image id is given twice": 1}
 
 
+def test_an_image_that_cannot_be_read_is_reported_and_ends_no_file(read):
+    """Such as a row that a table has without a name, or without an id."""
+    wrong = [{"id": 1, "file_name": None}, {"file_name": "b.jpg"}, None]
+    source = read([box(), box(image_id=1), None], images=[*wrong, IMAGES[0]])
+    assert [(e.source_id, len(e.boxes)) for e in source.examples] == [("7", 1)]
+    assert [problem["file"] for problem in source.tally.problems] == [
+        "image 1 of instances.json", "image 2 of instances.json", "image 3 of instances.json",
+        "annotation 5", "annotation 3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("side", ["", None, float("nan"), float("inf"), "160 px", -1])
+def test_a_side_that_is_no_number_of_pixels_is_as_one_that_is_not_given(read, side):
+    (example,) = read([], images=[IMAGES[0] | {"width": side}]).examples
+    assert (example.height, example.width) == (10, -1)
+
+
 def test_a_file_without_annotations_has_images_without_boxes(tmp_path):
     path = tmp_path / "image_info.json"
     path.write_text(json.dumps({"images": IMAGES, "categories": CATEGORIES}))
@@ -192,11 +210,12 @@ def test_a_file_without_annotations_has_images_without_boxes(tmp_path):
         ("{", "instances.json is not JSON"),
         ("[]", "has no images and categories"),
         ('{"images": [], "annotations": []}', "has no images and categories"),
-        ('{"images": [{"id": 1}], "categories": []}', "wrong .*file_name"),
-        ('{"images": [], "categories": [{"name": "x"}]}', "wrong .*'id'"),
-        ('{"images": ["a.jpg"], "categories": []}', "wrong"),
-        ('{"images": [{"id": 1, "file_name": "a", "width": 1e400}], "categories": []}', "infinity"),
-        ('{"images": [{"id": 1e400, "file_name": "a"}], "categories": []}', "id inf"),
+        ('{"images": [{"id": 1}], "categories": []}', "image 1: it has no 'file_name'"),
+        ('{"images": [], "categories": [{"name": "x"}]}', "category 1: it has no 'id'"),
+        ('{"images": ["a.jpg"], "categories": []}', "image 1: "),
+        ('{"images": {"1": {"id": 1}}, "categories": []}', "its images are no list"),
+        ('{"images": [], "categories": {"1": "cat"}}', "its categories are no list"),
+        ('{"images": [{"id": 1e400, "file_name": "a"}], "categories": []}', "image 1: id inf"),
         (f'{{"images": [], "categories": [{{"id": {10**30}, "name": "x"}}]}}', "0 is too large"),
         (f'{{"images": {"1" * 5000}, "categories": []}}', "is not JSON"),
         ('{"images": [], "categories": [{"id": -1, "name": "x"}]}', "category id -1"),

@@ -122,6 +122,18 @@ def test_empty_lists_of_another_kind_are_a_picture_without_objects(tmp_path):
     assert [len(things) for things in objects(source).values()] == [0, 1]
 
 
+def test_a_crowd_may_be_a_number_or_a_word(tmp_path):
+    """In files that end as Kaggle's do."""
+    flags = ([1], [1.0], [b"1"], [b"True"], [0], [0.0], [b"false"])
+    records = (
+        record(1, "cat", f"{k}".encode(), image__object__is_crowd=f) for k, f in enumerate(flags)
+    )
+    write(tmp_path / "train.tfrec", *records)
+    source = read(make(tmp_path, {}), "tfrecord")["train"]
+    crowds = [bool(example.is_crowd) for example in source.examples]
+    assert crowds == [True] * 4 + [False] * 3
+
+
 def test_damaged_records_are_named_and_a_damaged_file_is_a_sentence(tmp_path):
     sides = {"image__object__bbox__xmin": [0.0, 0.1]}
     write(

@@ -121,6 +121,18 @@ def test_an_image_is_found_by_stem_whatever_its_kind_and_by_name_for_a_renamed_x
     assert names == ["a.png", "photo.jpg"]
 
 
+def test_an_object_that_cannot_be_read_is_dropped_and_the_others_stay(voc):
+    """The comma of another language for the point, beside an empty size."""
+    comma = "<object><name>cat</name><bndbox><xmin>1,5</xmin></bndbox></object>"
+    size = "<size><width></width><height></height></size>"
+    source = read_voc(voc({"a": f"<annotation>{size}{comma}{obj('cat')}</annotation>"}), "train")
+    (example,) = source.examples
+    assert (example.height, example.width, len(example.boxes)) == (-1, -1, 1)
+    (problem,) = source.tally.problems
+    assert (problem["file"], problem["boxes"]) == ("a.xml", 1)
+    assert "object 1: could not convert string to float: '1,5'" in problem["detail"]
+
+
 def test_unreadable_and_missing_annotations_are_dropped_and_reported(voc):
     bomb = '<!DOCTYPE a [<!ENTITY b "bbb">]><annotation>&b;</annotation>'
     root = voc({"a": xml(), "bad": "<annotation>", "bomb": bomb}, split=["a", "bad", "bomb", "no"])
@@ -185,16 +197,11 @@ def test_objects_without_a_whole_box_do_not_stop_the_others(voc):
     assert source.tally.boxes == {"dropped: object without a bndbox": 1}
 
 
-def test_a_missing_size_is_unknown(voc):
-    (example,) = read_voc(voc({"a": xml(size="")}), "train").examples
+@pytest.mark.parametrize("width", ["", "<width></width>", "<width>1e999</width>"])
+def test_a_size_that_is_missing_or_no_number_of_pixels_is_unknown(voc, width):
+    root = voc({"a": xml(size=f"<size>{width}</size>" if width else "")})
+    (example,) = read_voc(root, "train").examples
     assert (example.height, example.width) == (-1, -1)
-
-
-def test_a_size_beyond_all_numbers_is_reported(voc):
-    root = voc({"a": xml(size="<size><width>1e999</width></size>"), "b": xml()})
-    source = read_voc(root, "train")
-    assert [example.source_id for example in source.examples] == ["b"]
-    assert [problem["file"] for problem in source.tally.problems] == ["a.xml"]
 
 
 def test_a_picture_whose_name_no_text_can_hold_is_said_with_its_folder(voc, tmp_path):
