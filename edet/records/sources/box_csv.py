@@ -3,7 +3,8 @@
 RetinaNet's are path, x1, y1, x2, y2, class, all but the path empty for a picture without objects;
 a second CSV may number the classes. makesense.ai's are class, x, y, width, height of the box, name,
 width and height of the picture. With a header the columns may have any order, and one of the
-usual names; a picture without objects has empty fields. Commas, semicolons, tabs and bars divide.
+usual names; a picture without objects has empty fields. Commas, semicolons, tabs and bars divide;
+where no comma does, one may stand for the point of a number.
 A column `bbox` is "[x, y, width, height]" as in Kaggle's sets, which leave out the class where
 there is one only, and the rows of pictures without objects.
 """
@@ -15,7 +16,8 @@ import functools
 import io
 import itertools
 import posixpath
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from edet.errors import UserError
@@ -50,6 +52,8 @@ _SIDES = ("height", "width")
 _TWICE = "dropped: box that another file has too"
 _NO_ROW = "without a row (taken as without objects)"
 _ONLY_CLASS = "object"  # of a table of one column for boxes and none for classes
+# A number of a class, of a column in which other rows are empty: pandas writes 3 as 3.0 there.
+_AS_FLOAT = re.compile(r"^(\d+)\.0+$")
 _TRIED = 20  # rows, all of which must be of the layout
 _NEEDED = ({"name", "box"}, {"name", "class", *_CORNERS}, {"name", "class", *_CORNER_AND_SIDES})
 _RETINANET = {key: k for k, key in enumerate(("name", *_CORNERS, "class"))}
@@ -91,7 +95,7 @@ def _layout(head: str) -> _Layout | None:
     """Returns how the first rows are to be read; None where they are no table of boxes."""
     for delimiter in _DELIMITERS:
         try:
-            reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
+            reader = _reader(io.StringIO(head, newline=""), delimiter)
             rows = [row for row in itertools.islice(reader, _TRIED) if any(row)]
         except csv.Error:
             continue
@@ -114,6 +118,11 @@ def _layout(head: str) -> _Layout | None:
     return None
 
 
+def _reader(content: io.StringIO, delimiter: str) -> Iterator[list[str]]:
+    """Yields the rows; a cell in quotes may stand behind a space."""
+    return csv.reader(content, delimiter=delimiter, skipinitialspace=True)
+
+
 def _is_written_so(row: Sequence[str], layout: _Layout) -> bool:
     """Whether a row is one of a table without a header: a picture, and four numbers or nothing."""
     columns = layout.columns
@@ -129,8 +138,8 @@ def _is_written_so(row: Sequence[str], layout: _Layout) -> bool:
 
 
 def _numbers(cells: Sequence[str], delimiter: str) -> tuple[float, ...]:
-    """Returns four numbers; where semicolons divide, a comma may stand for the point."""
-    point = "." if delimiter == ";" else ","
+    """Returns four numbers; where no comma divides, one may stand for the point."""
+    point = "," if delimiter == "," else "."
     return tuple(float(cell.replace(",", point)) for cell in cells)
 
 
@@ -219,7 +228,7 @@ def _rows(path: str, layout: _Layout, file: str, tally: Tally) -> dict[str, list
     found: dict[str, list[list[str]]] = {}
     last = max(layout.columns.values())
     try:
-        for number, row in enumerate(csv.reader(content, delimiter=layout.delimiter), start=1):
+        for number, row in enumerate(_reader(content, layout.delimiter), start=1):
             if not any(row) or (number == 1 and layout.has_header):
                 continue
             name = row[layout.columns["name"]].strip() if len(row) > last else ""
@@ -256,4 +265,5 @@ def _seen(row: list[str], layout: _Layout, ids: dict[str, int]) -> Seen:
     if len(cells) != len(_CORNERS):
         raise ValueError(f"its box {row[layout.columns['box']]!r} is not [x, y, width, height]")
     name = text(row[layout.columns["class"]]) if "class" in layout.columns else _ONLY_CLASS
+    name = _AS_FLOAT.sub(r"\1", name)
     return Seen(AnnotatedObject(ids.get(name, name), _numbers(cells, layout.delimiter)))

@@ -18,8 +18,13 @@ _CAT = ("cat", 20, 10, 30, 40.5)
         "ymax,ymin,xmax,xmin,Label,Image_Path,score\n30,20,40.5,10,cat,a.jpg,1\n,,,,none,b.jpg,\n",
         "x1\ty1\tx2\ty2\tclass_name\timage_id\n10\t20\t40.5\t30\tcat\ta\n\t\t\t\t\tb\n",
         'image|class|xmin|ymin|xmax|ymax\n"a.jpg"|cat|10|20|40.5|30\n\nb.jpg|||||\n',
+        "image\tclass\txmin\tymin\txmax\tymax\na.jpg\tcat\t10\t20\t40,5\t30\nb.jpg\t\t\t\t\t\n",
+        'image, class, xmin, ymin, xmax, ymax\n"a.jpg", "cat", 10, 20, 40.5, 30\nb.jpg, , , , , \n',
     ],
-    ids=["retinanet", "semicolons", "tensorflow", "any order", "tabs", "bars"],
+    ids=[
+        "retinanet", "semicolons", "tensorflow", "any order", "tabs", "bars", "tabs and commas",
+        "quotes behind spaces",
+    ],
 )  # fmt: skip
 def test_columns_are_found_and_rows_without_a_box_are_pictures_without_objects(tmp_path, text):
     source = read(make(tmp_path, {"boxes.csv": text}, "images/a.jpg images/b.jpg"), "csv")[""]
@@ -37,6 +42,16 @@ def test_retinanets_second_file_gives_the_ids(tmp_path):
     source = read(make(tmp_path, files, "a.jpg"), "csv")["train"]
     assert source.labels == {1: "cat"} and objects(source) == {"a.jpg": [_CAT]}
     assert source.tally.boxes == {"dropped: class not in the labels": 1}
+
+
+def test_a_class_is_the_same_number_beside_rows_without_one(tmp_path):
+    """Where pandas has a column with gaps, it writes 3 as 3.0."""
+    header, box = "filename,xmin,ymin,xmax,ymax,class\n", "10,20,40.5,30"
+    files = {
+        "train.csv": f"{header}a.jpg,{box},3.0\nb.jpg,,,,,\n", "val.csv": f"{header}c.jpg,{box},3\n"
+    }  # fmt: skip
+    sets = read(make(tmp_path, files, "a.jpg b.jpg c.jpg"), "csv")
+    assert sets["train"].labels == sets["val"].labels == {1: "3"}
 
 
 def test_damaged_rows_are_named_and_the_others_read(tmp_path):
