@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,8 +60,9 @@ class GroundTruth:
     areas: np.ndarray | None = None
 
 
-def parse_image_id(value: ImageId | bytes) -> ImageId:
-    """Returns the one form of an id: b"42", "42" and 42 are the same image, "042" is another."""
+def parse_image_id(value: ImageId | float | bytes) -> ImageId:
+    """Returns the one form of an id: b"42", "42", 42 and 42.0 are the same image, "042" another."""
+    value = _whole(value)
     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
     try:
         return int(text) if str(int(text)) == text else text
@@ -168,9 +170,11 @@ def read_coco_json(annotations: str, detections: str) -> tuple[Dataset, Results]
     dataset = read_json(annotations, "annotations")
     for key in ("images", "annotations", "categories"):
         entries = dataset.get(key) if isinstance(dataset, dict) else None
+        _tidy(entries)
         check_entries(entries, key, f"annotations {annotations}")
     results = read_json(detections, "detections")
     results = results.get("annotations") if isinstance(results, dict) else results
+    _tidy(results)
     check_entries(results, "detections", f"detections {detections}")
     # Whatever else a detection carries (an area, a crowd flag) is not COCO's to read.
     results = [{field: entry[field] for field in _FIELDS["detections"]} for entry in results]
@@ -181,6 +185,26 @@ def read_coco_json(annotations: str, detections: str) -> tuple[Dataset, Results]
     for entry in (*dataset["annotations"], *results):
         entry["image_id"] = parse_image_id(entry["image_id"])
     return dataset, results
+
+
+def _whole(value: Any) -> Any:
+    """Returns a whole number that is written with a point as one without; the rest as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _tidy(entries: Any) -> None:
+    """Undoes what tables do to entries: ids with a point, NaN for what is not given.
+
+    An area below 0 or without bound counts as none, see `GroundTruth`.
+    """
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict):
+            continue
+        entry |= {key: _whole(entry[key]) for key in ("id", "category_id") if key in entry}
+        for key, least in (("area", 0), ("iscrowd", -math.inf)):
+            value = entry.get(key)
+            if isinstance(value, float | int) and not least <= value < math.inf:
+                del entry[key]
 
 
 def write_detections(path: str, detections: Results) -> None:
@@ -247,7 +271,9 @@ def check_entries(entries: Any, kind: str, source: str) -> None:
             )
         box = entry.get("bbox", (0, 0, 0, 0))
         numbers = [*box, entry.get("score", 0)] if isinstance(box, list | tuple) else []
-        if len(numbers) != 5 or not all(map(_is_number, numbers)):
+        # Libraries differ in what they make of a box that is not finite.
+        is_truth = kind == "annotations"
+        if len(numbers) != 5 or not all(_is_number(n, finite=is_truth) for n in numbers):
             raise UserError(
                 f"{source}: entry {i} of {kind} has the bbox {box!r} and score "
                 f"{entry.get('score')!r}; bbox must be [xmin, ymin, width, height] and every "
@@ -260,13 +286,16 @@ def check_entries(entries: Any, kind: str, source: str) -> None:
             )
         # null is as good as missing. Text would be a number to one library and none to the other.
         for field in ("area", "iscrowd"):
-            if entry.get(field) is not None and not _is_number(entry[field]):
+            value = entry.get(field)
+            if not (value is None or isinstance(value, bool) or _is_number(value)):
                 raise UserError(
-                    f"{source}: entry {i} of {kind} has the {field} {entry[field]!r}; it must be a "
+                    f"{source}: entry {i} of {kind} has the {field} {value!r}; it must be a "
                     "number, or be left out."
                 )
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any, finite: bool = False) -> bool:
     """Whether a value is a number that a float holds; NaN is one in Python's JSON."""
-    return isinstance(value, int | float) and (isinstance(value, float) or abs(value) < 2**63)
+    if isinstance(value, float):
+        return math.isfinite(value) or not finite
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63

@@ -33,6 +33,8 @@ from edet.terminal import Console
 
 FRAME_BYTES = 16  # of a record besides its own: uint64 length, uint32 crc, and uint32 crc behind
 _GZIP_MARK = b"\x1f\x8b\x08"
+# By effort. Hardly ever the length of a first record, which a file begins with.
+_ZLIB_MARKS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _BAD_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
 _CRC_BYTES = 4
 
@@ -177,8 +179,13 @@ def read_records(file: str, limit: int | None = None) -> Iterator[bytes]:
 
 def _damaged(file: str, good: int) -> str:
     if not good:
-        if not compression_of(file) and _start(file) == _GZIP_MARK:
+        start = _start(file)
+        if not compression_of(file) and start == _GZIP_MARK:
             return f"{file} is compressed by GZIP; rename it to {file}.gz, and it is read."
+        if start[:2] in _ZLIB_MARKS:
+            return (
+                f"{file} is compressed by ZLIB, which is not read; write it with GZIP or plainly."
+            )
         return f"{file} is not a TFRecord file, or is cut off or damaged in its first record."
     return (
         f"{file} is cut off or damaged after {good} good records; write or copy this shard again."

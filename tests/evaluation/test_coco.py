@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import json
+import math
 
 import numpy as np
 import pytest
@@ -461,16 +462,23 @@ def test_ap_at_a_limit_of_ones_own_stands_beside_cocos(backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    "fields", [{"iscrowd": None}, {"area": None}, {"iscrowd": None, "area": 64}]
-)
-def test_null_in_a_file_is_as_good_as_missing(tmp_path, fields, backend):
+    "fields",
+    [
+        {"iscrowd": None}, {"area": None}, {"iscrowd": None, "area": 64}, {"iscrowd": math.nan},
+        {"area": math.nan}, {"area": math.inf}, {"area": -1}, {"image_id": 0.0, "category_id": 1.0},
+    ],
+)  # fmt: skip
+def test_what_tables_write_for_nothing_is_as_good_as_missing(tmp_path, fields, backend):
+    """null and NaN, areas that are none, and whole numbers with a point."""
     dataset, detections = dense(objects=4)
     for entry in dataset["annotations"]:
         entry |= fields
     (tmp_path / "truth.json").write_text(json.dumps(dataset))
     (tmp_path / "found.json").write_text(json.dumps(detections))
     paths = str(tmp_path / "truth.json"), str(tmp_path / "found.json")
-    assert evaluate_json(*paths, backend).metrics["AP"] == pytest.approx(1)
+    metrics = evaluate_json(*paths, backend).metrics
+    assert metrics["AP"] == metrics["APs"] == pytest.approx(1)
+    assert metrics["APm"] == metrics["APl"] == -1  # no object is so large
 
 
 @pytest.mark.parametrize(("field", "value"), [("area", "400"), ("iscrowd", "0")])

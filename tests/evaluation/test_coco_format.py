@@ -1,6 +1,7 @@
 """Ground truth and detections in COCO's structures, and what is refused."""
 
 import json
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,7 +34,7 @@ DETECTION = {"image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4], "score": 0.5
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(b"42", 42), ("42", 42), (42, 42), (np.int64(42), 42), ("042", "042"), ("-3", -3)]
+    [(b"42", 42), ("42", 42), (42, 42), (np.int64(42), 42), (42.0, 42), ("042", "042"), ("-3", -3)]
     + [("a.jpg", "a.jpg"), ("", ""), ("1_000", "1_000"), (b"\xff", "\ufffd"), ("4.0", "4.0")],
 )
 def test_an_image_id_has_one_form(value, expected):
@@ -167,6 +168,8 @@ def test_finite_detections_of_nothing():
         (DATASET, [1], "entry 0 of detections has no image_id"),
         (DATASET, [DETECTION, {**DETECTION, "score": None}], "entry 1 of detections has no score"),
         (DATASET, [{**DETECTION, "score": "0.5"}], "score '0.5'.*a number"),
+        (DATASET, [{**DETECTION, "score": True}], "score True.*a number"),
+        ({**DATASET, "annotations": [{**DETECTION, "bbox": [1, 2, math.nan, 4]}]}, [], "2, nan, 4"),
         (DATASET, [{**DETECTION, "bbox": [1, 2, 3]}], r"has the bbox \[1, 2, 3\]"),
         (DATASET, [{**DETECTION, "bbox": 7}], "has the bbox 7"),
         (DATASET, [{**DETECTION, "category_id": 1.5}], "class id 1.5; it must be a whole number"),

@@ -1,10 +1,12 @@
 """Shards are counted and read to their ends, and what is wrong with one is named."""
 
 import ctypes
+import gzip
 import os
 import pathlib
 import re
 import struct
+import zlib
 from collections import Counter
 
 import numpy as np
@@ -214,7 +216,7 @@ def test_shards_of_gzip_are_read_beside_plain_ones(tmp_path):
     assert ids == [0, 1, 2**32]
 
 
-def test_gzip_that_is_cut_off_or_goes_by_another_name_is_a_sentence(tmp_path):
+def test_what_is_packed_otherwise_or_cut_off_or_goes_by_another_name_is_a_sentence(tmp_path):
     # Of equal bytes nothing would be left to cut.
     noise = np.random.default_rng(0).bytes(2000)
     whole = packed_shard(tmp_path / "a.tfrecord.gz", [one_box(image__object__noise=[noise])] * 3)
@@ -223,6 +225,11 @@ def test_gzip_that_is_cut_off_or_goes_by_another_name_is_a_sentence(tmp_path):
     for function in (count_records, lambda files: list(read_records(files[0]))):
         with pytest.raises(UserError, match=r"a\.tfrecord\.gz is (not a TFRecord|cut off)"):
             function([whole])
+    for effort in range(10):
+        zipped = tmp_path / f"z{effort}.tfrecord"
+        zipped.write_bytes(zlib.compress(gzip.decompress(data), effort))
+        with pytest.raises(UserError, match=r"tfrecord is compressed by ZLIB, which is not read"):
+            check_records([str(zipped)])
     named_plain = tmp_path / "b.tfrecord"
     named_plain.write_bytes(data)
     with pytest.raises(UserError, match=r"b\.tfrecord is compressed by GZIP; rename it to .*\.gz"):
