@@ -11,12 +11,20 @@ import functools
 import tensorflow as tf
 
 from edet.config.schema import Fit
-from edet.image.header import checked, is_16_bit_png, starts_with
+from edet.image.header import (
+    checked,
+    is_16_bit_png,
+    is_webp_with_exif,
+    number_in,
+    starts_with,
+)
 from edet.image.letterbox import fit
 
-_JPEG = b"\xff\xd8\xff"
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG"
+_EXIF_MARK = b"Exif\0\0"
 # An EXIF block is one of the first segments of a JPEG and no segment is longer than 64 KiB.
 _EXIF_SEARCH_BYTES = 3 * 65536
+_MOST_CHUNKS = 100  # of a PNG or WebP that are looked at; ordinary ones have ten
 _ORIENTATION_TAG = 0x0112
 _TYPE_SHORT = 3
 WHITE_LEVEL = 65535  # the 16-bit value that becomes 255, if not `model.white_level` says otherwise
@@ -158,7 +166,7 @@ def _is_one_of(value: tf.Tensor, *choices: int) -> tf.Tensor:
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """Reads the orientation that a camera wrote into a JPEG.
+    """Reads the orientation that a camera wrote into a JPEG, PNG or WebP.
 
     Args:
       encoded: string scalar, any bytes.
@@ -175,14 +183,59 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
         data = tf.io.decode_raw(tf.strings.substr(encoded, 0, _EXIF_SEARCH_BYTES), tf.uint8)
         return _orientation_of_tiff(_find_exif(data))
 
-    return tf.cond(starts_with(encoded, _JPEG) & ~is_plain, search, lambda: tf.constant(1))
+    return tf.case(
+        [
+            (starts_with(encoded, _JPEG) & ~is_plain, search),
+            (
+                starts_with(encoded, _PNG),
+                lambda: _orientation_of_tiff(_chunked_exif(encoded, True)),
+            ),
+            (
+                is_webp_with_exif(encoded),
+                lambda: _orientation_of_tiff(_chunked_exif(encoded, False)),
+            ),
+        ],
+        default=lambda: tf.constant(1),
+        exclusive=True,
+    )
+
+
+def _chunked_exif(encoded: tf.Tensor, is_png: bool) -> tf.Tensor:
+    """Returns the TIFF part of the EXIF chunk of a PNG, before its pixels, or of a WebP.
+
+    Returns:
+      uint8 [n]; no bytes where there is none.
+    """
+    first, order, name = (8, "big", b"eXIf") if is_png else (12, "little", b"EXIF")
+    end = tf.cast(tf.strings.length(encoded), tf.int64)
+
+    def part(at: tf.Tensor, size: tf.Tensor | int) -> tf.Tensor:
+        return tf.strings.substr(encoded, tf.minimum(at, end), tf.cast(size, tf.int64))
+
+    def name_of(at: tf.Tensor) -> tf.Tensor:
+        return part(at + 4 if is_png else at, 4)
+
+    def size_of(at: tf.Tensor) -> tf.Tensor:
+        data = tf.io.decode_raw(part(at if is_png else at + 4, 4), tf.uint8)
+        return number_in(tf.pad(data, [[0, 4 - tf.size(data)]]), 0, 4, order)
+
+    at = tf.while_loop(
+        lambda at: (at < end) & tf.reduce_all(name_of(at) != [name, b"IDAT"]),
+        lambda at: [at + 8 + size_of(at) + (4 if is_png else size_of(at) % 2)],
+        [tf.constant(first, tf.int64)],
+        maximum_iterations=_MOST_CHUNKS,
+    )[0]
+    size = tf.where(name_of(at) == name, tf.minimum(size_of(at), _EXIF_SEARCH_BYTES), 0)
+    data = tf.io.decode_raw(part(at + 8, size), tf.uint8)
+    has_mark = tf.reduce_all(tf.pad(data, [[0, 6]])[:6] == list(_EXIF_MARK))  # some writers' WebP
+    return data[tf.where(has_mark, 6, 0) :]
 
 
 def _find_exif(data: tf.Tensor) -> tf.Tensor:
     """Returns the TIFF part of the first EXIF segment of a JPEG's bytes, or no bytes."""
     size = tf.size(data)
     data = tf.pad(data, [[0, 10]])  # a segment's header can be read wherever it is said to be
-    name = tf.constant(list(b"Exif\0\0"), tf.uint8)
+    name = tf.constant(list(_EXIF_MARK), tf.uint8)
 
     def header(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         words = tf.reshape(tf.cast(data[start : start + 4], tf.int32), [2, 2])

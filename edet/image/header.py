@@ -50,13 +50,20 @@ def is_16_bit_png(encoded: tf.Tensor | bytes) -> tf.Tensor | bool:
     return starts_with(encoded, _PNG) & (_first_bytes(encoded)[24] == 16)
 
 
+def is_webp_with_exif(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether the bytes, a string scalar, are a WebP that says it has EXIF: bool scalar."""
+    data = _first_bytes(encoded)
+    is_extended = tf.reduce_all(data[12:16] == list(b"VP8X"))
+    return starts_with(encoded, b"RIFF") & is_extended & (data[20] // 8 % 2 == 1)
+
+
 def _first_bytes(encoded: tf.Tensor) -> tf.Tensor:
     """int64 [_BYTES], with zeros behind the end."""
     data = tf.io.decode_raw(tf.strings.substr(encoded, 0, _BYTES), tf.uint8)
     return tf.cast(tf.pad(data, [[0, _BYTES - tf.size(data)]]), tf.int64)
 
 
-def _number(data: tf.Tensor, at: int | tf.Tensor, size: int, order: str = "little") -> tf.Tensor:
+def number_in(data: tf.Tensor, at: int | tf.Tensor, size: int, order: str = "little") -> tf.Tensor:
     """The whole number, int64, in `size` bytes."""
     weights = [256**i for i in range(size)]
     digits = tf.cast(data[at : at + size], tf.int64)
@@ -70,12 +77,12 @@ def _checked_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 def _checked_png(encoded: tf.Tensor) -> tf.Tensor:
     data = _first_bytes(encoded)
-    return _within_limit(encoded, *(_number(data, at, 4, "big") for at in (16, 20)))
+    return _within_limit(encoded, *(number_in(data, at, 4, "big") for at in (16, 20)))
 
 
 def _checked_bmp(encoded: tf.Tensor) -> tf.Tensor:
     data = _first_bytes(encoded)
-    sides = (_number(data, at, 4) for at in (18, 22))
+    sides = (number_in(data, at, 4) for at in (18, 22))
     # Of 32 bits with a sign: rows from top to bottom have a negative height.
     return _within_limit(encoded, *(tf.minimum(side, 2**32 - side) for side in sides))
 
@@ -85,12 +92,12 @@ def _checked_webp(encoded: tf.Tensor) -> tf.Tensor:
     is_plain, is_lossless, is_extended = (
         tf.reduce_all(data[12:16] == list(name)) for name in (b"VP8 ", b"VP8L", b"VP8X")
     )
-    bits = _number(data, 21, 4)
+    bits = number_in(data, 21, 4)
     width, height = (
         tf.where(
-            is_plain, _number(data, 26 + 2 * i, 2) % 2**14,
+            is_plain, number_in(data, 26 + 2 * i, 2) % 2**14,
             tf.where(
-                is_lossless, bits // 2 ** (14 * i) % 2**14 + 1, _number(data, 24 + 3 * i, 3) + 1
+                is_lossless, bits // 2 ** (14 * i) % 2**14 + 1, number_in(data, 24 + 3 * i, 3) + 1
             ),
         )
         for i in range(2)
@@ -131,7 +138,7 @@ def _find_frame(encoded: tf.Tensor) -> tuple[tf.Tensor, ...]:
         lambda at: [behind_parts(tf.minimum(at + 2, length))],
         [behind_table(data[10], tf.constant(13))],
     )[0]
-    width, height = (_number(data, frame + at, 2) for at in (5, 7))
+    width, height = (number_in(data, frame + at, 2) for at in (5, 7))
     table = behind_table(data[frame + 9], tf.minimum(frame + 10, length))
     end = behind_parts(tf.minimum(table + 1, length))
     return tf.where(data[frame] == _GIF_FRAME, frame, -1), width, height, end

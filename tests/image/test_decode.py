@@ -15,6 +15,7 @@ from tests.pictures import encoded as encode
 
 _SPEC = tf.TensorSpec([], tf.string)
 decode = tf.function(decode_image, input_signature=[_SPEC])
+_LOSSLESS = {"WEBP": {"lossless": True}}
 orientation_of = tf.function(exif_orientation, input_signature=[_SPEC])
 
 # TensorFlow's default JPEG decoder is the fast integer DCT, Pillow's the accurate one, and CMYK
@@ -63,6 +64,28 @@ def test_the_eight_turns_of_a_picture_of_three_pixels():
     for orientation, pixels in enumerate(expected, start=1):
         turned = turn_upright(tf.repeat(image, 3, axis=2), tf.constant(orientation))
         np.testing.assert_array_equal(turned[..., 0], pixels, err_msg=str(orientation))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_the_orientation_of_other_formats_is_undone_as_pillow_does(kind, orientation):
+    exif = exif_block(orientation, ">")
+    encoded = encode(Image.fromarray(picture()), kind, exif=exif, **_LOSSLESS.get(kind, {}))
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded))).convert("RGB")
+    np.testing.assert_array_equal(decode(encoded), np.asarray(expected))
+
+
+def test_chunks_of_a_png_or_webp_that_are_damaged_or_too_many_mean_upright():
+    png = encode(Image.fromarray(picture()), "PNG", exif=exif_block(6))
+    webp = encode(Image.fromarray(picture()), "WEBP", exif=exif_block(6))
+    assert int(orientation_of(png)) == int(orientation_of(webp)) == 6
+    for encoded in (png, webp):
+        for size in range(len(encoded) - 1):
+            assert int(orientation_of(encoded[:size])) in (1, 6)
+    empty = struct.pack(">I4sI", 0, b"tEXt", 0)
+    start, rest = png[:33], png[33:]
+    assert [int(orientation_of(start + n * empty + rest)) for n in (90, 10_000)] == [6, 1]
+    assert int(orientation_of(start + struct.pack(">I", 2**32 - 1) + rest[4:])) in (1, 6)
 
 
 @pytest.mark.parametrize(
