@@ -150,7 +150,8 @@ def _labels(categories: Any, path: str) -> dict[int, str]:
     labels: dict[int, str] = {}
     for number, item in enumerate(_entries(categories, "categories", path), start=1):
         try:
-            category, name = _category(item["id"]), str(item["name"])
+            category, name = _category(item["id"]), item["name"]
+            name = "" if name is None else str(name).strip()
         except WRONG as error:
             raise UserError(
                 f"{path} is not a COCO instances file; category {number}: {in_words(error)}."

@@ -16,6 +16,7 @@ import functools
 import math
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
@@ -215,11 +216,20 @@ def _read_split(folder: Folder, name: str, known: set[str]) -> list[str]:
     for line in names:
         ways = (line, _SECOND_COLUMN.sub("", line))
         stems = [*ways, *(posixpath.splitext(way)[0] for way in ways if is_picture(way))]
-        found = [base + stem for stem in stems if base + stem in known]
-        keys.append(found[0] if found else base + stems[-1])
+        meant = (base + stem for stem in (*stems, *_within(stems[-1])))
+        keys.append(next((key for key in meant if key in known), base + stems[-1]))
     if not keys:
         raise UserError(f"{folder.path(name)} names no image; choose another split.")
     return keys
+
+
+def _within(stem: str) -> Iterator[str]:
+    """Yields the keys that a path means; one from the root may be of another machine."""
+    path = posixpath.normpath(stem.replace("\\", "/"))
+    *before, last = _key(path).split("/")
+    is_from_root = posixpath.isabs(path) or path[1:2] == ":"
+    for k in range(len(before) + 1 if is_from_root else 1):
+        yield "/".join([*before[k:], last])
 
 
 def _without_xml(key: str, pictures: dict[str, str], tally: Tally) -> _Annotation | str:

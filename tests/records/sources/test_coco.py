@@ -121,6 +121,12 @@ def test_a_name_that_no_file_can_have_is_refused_with_the_file(read):
         read([], images=images)
 
 
+def test_spaces_around_a_name_are_no_part_of_it_and_null_is_no_name(read):
+    categories = [{"id": 1, "name": " cat "}, {"id": 2, "name": None}]
+    source = read([box(category_id=k) for k in (1, 2)], categories=categories)
+    assert source.labels == {1: "cat", 2: "class 2"}
+
+
 def test_two_categories_of_one_id_are_refused_by_name(read):
     twice = [{"id": 1, "name": "cat"}, {"id": "1", "name": "dog"}]
     with pytest.raises(

@@ -121,6 +121,22 @@ def test_an_image_is_found_by_stem_whatever_its_kind_and_by_name_for_a_renamed_x
     assert names == ["a.png", "photo.jpg"]
 
 
+def test_a_list_may_name_pictures_by_their_paths(voc):
+    """From the set's folder, as Paddle has them, or from the root of another machine."""
+    other = "JPEGImages/cam/a.jpg"
+    lines = [
+        "JPEGImages/a.jpg",
+        "./JPEGImages/b.jpg",
+        "/set/JPEGImages/c.jpg",
+        r"C:\set\d.jpg",
+        other,
+    ]
+    root = voc({name: xml(filename=f"{name}.jpg") for name in "abcde"}, split=lines)
+    source = read_voc(root, "train")
+    assert [example.source_id for example in source.examples] == [*"abcd"]
+    assert [problem["file"] for problem in source.tally.problems] == ["JPEGImages/cam/a.xml"]
+
+
 def test_an_object_that_cannot_be_read_is_dropped_and_the_others_stay(voc):
     """The comma of another language for the point, beside an empty size."""
     comma = "<object><name>cat</name><bndbox><xmin>1,5</xmin></bndbox></object>"
