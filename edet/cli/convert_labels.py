@@ -34,8 +34,9 @@ from edet.evaluation.coco_format import ImageId, check_entries, parse_image_id
 from edet.files import content_of, find_files, read_json, read_text, reason
 from edet.geometry.boxes import xywh_to_yxyx
 from edet.image.decode import exif_orientation
+from edet.image.header import stored_size
 from edet.image.transcode import BadImage, make_plain
-from edet.input.ground_truth import ground_truth, read_ground_truth
+from edet.input.ground_truth import ground_truth, read_ground_truth, with_size
 from edet.ownership import owned
 from edet.records.label_files import LABEL_FORMATS, write_labels
 from edet.records.schema import Example, parse_example
@@ -218,15 +219,14 @@ def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 def _of_record(record: dict[str, Any], found: _Found | None) -> Example:
     encoded, height, width = record["encoded"], int(record["height"]), int(record["width"])
     is_plain = encoded.startswith((b"\xff\xd8\xff", b"\x89PNG")) and record["orientation"] == 1
-    if min(height, width) < 1 or not is_plain:
+    if not is_plain or (height, width) != tuple(stored_size(tf.constant(encoded)).numpy()):
         try:
             picture = make_plain(encoded, height, width)
         except BadImage as error:
             name = record["source_id"].decode(errors="replace")
             raise UserError(f"image {name} of the records {error}; write it again.") from error
         encoded, height, width = picture.encoded, picture.height, picture.width
-    record["height"], record["width"] = height, width
-    truth = ground_truth(record)
+    truth = ground_truth(with_size(record, height, width))
     name = record["filename"].decode(errors="replace")
     if found is not None:
         results = found.pictures.get(parse_image_id(truth.source_id), [])

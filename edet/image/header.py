@@ -43,6 +43,27 @@ def checked(encoded: tf.Tensor) -> tf.Tensor:
     )
 
 
+def stored_size(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns int32 [2], height and width of the stored pixels; -1 of what is no JPEG or PNG.
+
+    Raises (in the graph):
+      tf.errors.InvalidArgumentError: for a JPEG without a size.
+    """
+
+    def of_png() -> tf.Tensor:
+        data = _first_bytes(encoded)
+        return tf.cast([number_in(data, at, 4, "big") for at in (20, 16)], tf.int32)
+
+    return tf.case(
+        [
+            (starts_with(encoded, _JPEG), lambda: tf.image.extract_jpeg_shape(encoded)[:2]),
+            (starts_with(encoded, _PNG), of_png),
+        ],
+        default=lambda: tf.constant([-1, -1]),
+        exclusive=True,
+    )
+
+
 def is_16_bit_png(encoded: tf.Tensor | bytes) -> tf.Tensor | bool:
     """Whether the bytes, a string scalar, are a PNG of 16 bits a channel: bool scalar."""
     if isinstance(encoded, bytes):

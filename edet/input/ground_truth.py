@@ -15,6 +15,7 @@ import tensorflow as tf
 from edet.errors import UserError
 from edet.files import reason
 from edet.image.decode import decode_image
+from edet.image.header import stored_size
 from edet.input.reading import (
     RECORDS_PER_FILE,
     decode_examples,
@@ -51,7 +52,10 @@ class UndecodableImage:
 
 @without_autograph
 def read_ground_truth(files: Sequence[str]) -> list[Annotations]:
-    """Reads the annotations of all records; pixels are decoded only where a record has no size.
+    """Reads the annotations of all records, in pixels of their pictures.
+
+    Pixels are decoded only where a record has no size, or another than its picture: that of
+    annotated pictures which were resized since would put boxes beside the objects.
 
     Args:
       files: TFRecord shards in the order that `make_eval_dataset` was given: its "image_index" k
@@ -69,8 +73,8 @@ def read_ground_truth(files: Sequence[str]) -> list[Annotations]:
         except tf.errors.InvalidArgumentError:
             for bad in find_undecodable(files):
                 raise UserError(
-                    f"image {bad.source_id} (record {bad.record} of {bad.file}) has no size and "
-                    f"cannot be decoded ({bad.reason}); leave it out of the records."
+                    f"image {bad.source_id} (record {bad.record} of {bad.file}) cannot be decoded "
+                    f"({bad.reason}), so its size is not known; leave it out of the records."
                 ) from None
             raise
 
@@ -102,17 +106,26 @@ def ground_truth(example: dict[str, np.ndarray]) -> Annotations:
 def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """Parses a record; the bytes of its picture are handed on only where their size is needed."""
     example = parse_example(serialized)
-    has_size = (example["height"] > 0) & (example["width"] > 0)
-    return {**example, "encoded": tf.where(has_size, "", example["encoded"])}
+    recorded = tf.stack([example["height"], example["width"]])
+    stored = stored_size(example["encoded"])
+    is_its_own = tf.reduce_all((recorded > 0) & ((recorded == stored) | (stored < 0)))
+    return {**example, "encoded": tf.where(is_its_own, "", example["encoded"])}
 
 
 def _sized(example: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Gives a parsed record the size of its picture where it has none."""
+    """Gives a parsed record the size of its picture where it has none, or another."""
     # Outside of the graph: to trace the decoders takes a second, and hardly a record needs them.
-    if min(example["height"], example["width"]) > 0:
+    if not example["encoded"]:
         return example
-    height, width = decode_image(example["encoded"]).shape[:2]
-    return {**example, "height": height, "width": width}
+    return with_size(example, *decode_image(example["encoded"]).shape[:2])
+
+
+def with_size(example: dict[str, np.ndarray], height: int, width: int) -> dict[str, np.ndarray]:
+    """Returns a parsed record with the size of its picture, and areas in pixels of that."""
+    before = int(example["height"]), int(example["width"])
+    factor = height * width / (before[0] * before[1]) if min(before) > 0 else 1.0
+    areas = example["areas"] * np.float32(factor)
+    return {**example, "height": height, "width": width, "areas": areas}
 
 
 @without_autograph

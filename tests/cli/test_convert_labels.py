@@ -86,6 +86,18 @@ def test_photos_are_written_upright_where_their_boxes_are(tool, instances, tmp_p
             assert not picture.getexif().get(0x0112)
 
 
+def test_boxes_are_of_the_picture_that_is_written_whatever_size_the_record_says(
+    tool, instances, tmp_path
+):
+    """Annotated at 40x60, and halved since."""
+    with tf.io.TFRecordWriter(str(tmp_path / "in.tfrecord")) as writer:
+        writer.write(record(4, size=(40, 60)))
+    assert tool() == 0
+    (image,), (thing,) = instances()["images"], instances()["annotations"]
+    assert (image["width"], image["height"]) == (30, 20)
+    np.testing.assert_allclose([*thing["bbox"], thing["area"]], [1, 2, 3, 2, 6], rtol=1e-5)
+
+
 def results(tmp_path, entries, name="detections.json"):
     path = tmp_path / name
     lines = [json.dumps(entry) for entry in entries]

@@ -65,6 +65,29 @@ def test_ground_truth_is_whole_in_order_and_in_original_pixels(files):
     np.testing.assert_allclose(truth[3].boxes, [[5, 6, 7, 8]], atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_boxes_are_in_pixels_of_the_picture_whatever_size_the_record_says(tmp_path, kind):
+    """Others write the size that was annotated, of pictures that were halved since."""
+    image = encoded(Image.new("RGB", (30, 20)), kind)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(Image.new("RGB", (20, 30)), kind, exif=exif)  # 20x30 in the file
+    records = [
+        record("halved", [[4, 6, 20, 60]], image, size=(40, 60)),
+        record("sides exchanged", [[3, 2, 15, 20]], image, size=(30, 20)),
+        record("turned", [[2, 3, 10, 30]], turned, size=(20, 30)),
+        record("stored", [[3, 2, 30, 10]], turned, size=(30, 20)),
+    ]
+    with tf.io.TFRecordWriter(str(tmp_path / "r")) as writer:
+        for one in records:
+            writer.write(one)
+    truth = read_ground_truth([str(tmp_path / "r")])
+    assert [(t.height, t.width) for t in truth] == [(20, 30)] * 3 + [(30, 20)]
+    for one in truth[:3]:
+        np.testing.assert_allclose(one.boxes, [[2, 3, 10, 30]], atol=1e-5)
+        np.testing.assert_allclose(one.areas, [8 * 27], rtol=1e-5)
+
+
 def test_ground_truth_of_a_damaged_file_is_an_error_that_names_it(files):
     with open(files[1], "rb+") as shard:
         shard.truncate(60)
@@ -75,7 +98,7 @@ def test_ground_truth_of_a_damaged_file_is_an_error_that_names_it(files):
 def test_an_image_without_size_and_pixels_is_an_error_that_names_it(files):
     with tf.io.TFRecordWriter(files[0]) as writer:
         writer.write(without_size(record("e", [[1, 2, 3, 4]], image=b"<html>")))
-    with pytest.raises(UserError, match=r"^image e \(record 0 of .*\) has no size and cannot be"):
+    with pytest.raises(UserError, match=r"^image e \(record 0 of .*\) cannot be decoded"):
         read_ground_truth(files[:1])
 
 
