@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
@@ -43,7 +43,11 @@ def start(main: Callable[[list[str]], int]) -> None:
 
     def parse(argv: list[str]) -> list[str]:
         try:
+            check_text(argv)
             return flags.FLAGS(argv)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            raise SystemExit(2) from error
         except flags.Error as error:
             print(f"{str(error).rstrip('.')}. See --help.", file=sys.stderr)
             raise SystemExit(2) from error
@@ -51,6 +55,22 @@ def start(main: Callable[[list[str]], int]) -> None:
             raise SystemExit(0) from error
 
     app.run(main, flags_parser=parse)
+
+
+def check_text(arguments: Sequence[str]) -> None:
+    """Refuses what is no text, such as a file's name of another encoding; nothing could open it.
+
+    Raises:
+      UserError: an argument is none.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"{os.fsencode(argument)!r} is not {sys.getfilesystemencoding()}; rename the file, "
+                "or set LC_ALL=C.UTF-8 where the locale has another encoding than the names."
+            ) from error
 
 
 def spare_imported() -> None:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from edet.cli.common import call, exit_code_of, parsed, spare_imported
+from edet.cli.common import call, check_text, exit_code_of, parsed, spare_imported
 from edet.errors import Interrupted, StorageError, UserError
 from edet.files import written_aside
 
@@ -103,6 +103,13 @@ def test_an_empty_value_of_a_needed_flag_is_refused(capsys):
     assert call(ran.append, parsed(define, ["--output=", "--label="]), []) == 2
     assert "--output= is empty; is the variable set" in capsys.readouterr().err
     assert call(ran.append, parsed(define, ["--output=x", "--label="]), []) == 0 and len(ran) == 1
+
+
+def test_an_argument_that_is_no_text_is_named():
+    """Python hands over bytes that are no UTF-8 as halves of letters, which no file can have."""
+    check_text(["edet", "--data=Kätzchen"])
+    with pytest.raises(UserError, match=r"^b'--data=x.xff' is not utf-8; rename the file"):
+        check_text(["edet", os.fsdecode(b"--data=x\xff")])
 
 
 @pytest.mark.parametrize(
