@@ -89,15 +89,15 @@ def refuse_nothing(source: Source, total: Tally, output: str) -> None:
             f"no image could be written; the first, {_first(total)} ({output}.report.json names "
             "all)."
         )
-    if not source.labels and not source.mask_labels:
-        raise UserError(
-            f"the {total.images['written']:,} pictures of {output} have not one object and no "
-            "class; annotate some of them, or give --labels."
-        )
     dropped = Counter({k: n for k, n in total.boxes.items() if k.startswith("dropped") and n})
     if dropped and not total.boxes["written"] and not source.mask_labels:
         ((what, count),) = dropped.most_common(1)
         raise UserError(
             f"none of the {dropped.total():,} annotated boxes could be written, {count:,} of them "
             f"{what}; fix the annotations by {output}.report.json, which names each file."
+        )
+    if not source.labels and not source.mask_labels:
+        raise UserError(
+            f"the {total.images['written']:,} pictures of {output} have not one object and no "
+            "class; annotate some of them, or give --labels."
         )

@@ -210,3 +210,13 @@ def test_a_set_without_an_object_is_refused(tmp_path, capsys):
     (tmp_path / "a.json").write_text('[{"image": "a.png", "annotations": []}]')
     assert tool(f"--data={tmp_path}", f"--output={tmp_path}/out/train") == 2
     assert "have not one object and no class; annotate some" in capsys.readouterr().err
+
+
+def test_a_set_whose_objects_cannot_be_read_is_not_one_without_objects(tmp_path, capsys):
+    """Of a table with names alone there are then no classes either."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    header = "filename,xmin,ymin,xmax,ymax,class"
+    (tmp_path / "boxes.csv").write_text(f'{header}\na.png,"1,5",2,6,7,cat\n')
+    assert tool(f"--data={tmp_path}", f"--output={tmp_path}/out/train") == 2
+    words = "none of the 1 annotated boxes could be written, 1 of them dropped: object that cannot"
+    assert words in capsys.readouterr().err
