@@ -13,11 +13,12 @@ import numpy as np
 from edet.errors import UserError
 from edet.geometry.boxes import xywh_to_yxyx
 
-BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
+BoxFormat = Literal["xyxy", "xywh", "cxcywh", "yxyx"]
 _WORDS = {
     "xyxy": "corners [xmin, ymin, xmax, ymax]",
     "xywh": "[x, y, width, height]",
     "cxcywh": "[x, y, width, height] of the centre",
+    "yxyx": "corners [ymin, xmin, ymax, xmax]",
 }
 _GRACE = 2.0  # pixels that a box may stick out, for rounding
 _FEW = 5  # areas of fewer masks may be those of other boxes by chance
@@ -30,7 +31,7 @@ def to_yxyx(boxes: np.ndarray, box_format: BoxFormat) -> np.ndarray:
         return xywh_to_yxyx(boxes)
     if box_format == "cxcywh":
         return xywh_to_yxyx(np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], 1))
-    return boxes[:, [1, 0, 3, 2]]
+    return boxes if box_format == "yxyx" else boxes[:, [1, 0, 3, 2]]
 
 
 def check_units(
@@ -68,7 +69,7 @@ def check_units(
         refuse("shares of the picture, 0-1")
     known = (sizes > 0).all(axis=1) | relative
     limit, grace = (np.ones_like(sizes), 0.01) if relative else (sizes, _GRACE)
-    for other in ("xyxy", "xywh"):
+    for other in ("xyxy", "xywh", "cxcywh", "yxyx"):  # the likeliest first
         if other != box_format and _is_rather(boxes, box_format, other, limit, known, grace, areas):
             refuse(_WORDS[other])
 
