@@ -24,6 +24,8 @@ from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder
 from edet.records.sources.units import BoxFormat, check_units, to_yxyx
 
+_JOINED = "objects of several files, of a class each (joined)"
+
 
 class AnnotatedObject(NamedTuple):
     """One object: its class by id (then `Annotations.labels` has it) or by name, and its box."""
@@ -231,29 +233,43 @@ def _name_the_nameless(parts: Sequence[Annotations]) -> None:
 
 
 def joined(parts: Sequence[Annotations]) -> Annotations:
-    """Returns the annotations of several files of one split as one, classes matched by name."""
+    """Returns the annotations of several files of one split as one, classes matched by name.
+
+    Where a second file has a picture, too, its objects are added if they are of other classes than
+    all of the first's, as of files for a class each; otherwise it is another version of the first.
+    """
     first, *others = parts
     if not others:
         return first
     has_ids = any(part.labels for part in parts)
     labels = common_labels(parts, keep_unused=True)[0] if has_ids else {}
-    images, files = [], {}  # {picture as it is named: the part that names it first}
+    images: list[AnnotatedImage] = []
+    files: dict[str, tuple[set[int | str], list[AnnotatedObject]]] = {}  # by picture
     for part in parts:
         ids = class_ids(part, labels) if has_ids else {}
+        classes = {ids.get(label, label) for label in part.used()}
+        own: set[str] = set()
         for image in part.images:
             base = part.base_of(image)
             place = posixpath.normpath(posixpath.join(base, image.name))
-            if files.setdefault(place, part) is not part:
-                what = "dropped: picture that another file has too"
-                part.tally.image_problem(image.name, what, part.where)
-                continue
+            objects = image.objects
             if has_ids:  # a number that its own file does not name is no class of another file
                 objects = [
                     o._replace(label=ids.get(o.label, o.label if isinstance(o.label, str) else -1))
-                    for o in image.objects
+                    for o in objects
                 ]
-                image = image._replace(objects=objects)
-            images.append(image._replace(base=base))
+            if place in files and place not in own:
+                before, things = files[place]  # the classes of the file before, and its objects
+                if classes.isdisjoint(before):
+                    things.extend(objects)
+                    part.tally.image_problem(image.name, _JOINED, part.where)
+                else:
+                    what = "dropped: picture that another file has too"
+                    part.tally.image_problem(image.name, what, part.where)
+                continue
+            files.setdefault(place, (classes, objects))
+            own.add(place)
+            images.append(image._replace(objects=objects, base=base))
     for part in others:
         first.tally.add(part.tally)
     return dataclasses.replace(first, images=images, labels=labels)

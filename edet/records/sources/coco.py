@@ -198,7 +198,7 @@ def _objects_by_image(
 
 def _box(item: dict[str, Any], file: str, tally: Tally) -> tuple[float, float, float, float]:
     """Returns x, y, width, height; of an annotation without bbox those of its outline's bounds."""
-    if not item.get("bbox") and item.get("segmentation"):
+    if not any(item.get("bbox") or ()) and item.get("segmentation"):  # some write four zeros
         box = outline_bounds(item["segmentation"])
         tally.box_problem(file, "without bbox (bounds of the outline taken)")
         return box

@@ -10,6 +10,7 @@ from edet.records.sources.annotations import (
     class_ids,
     common_labels,
     examples_of,
+    joined,
 )
 from edet.records.sources.folder import Folder
 
@@ -22,6 +23,17 @@ def part(labels, used, where="train"):
 def test_splits_that_agree_keep_the_ids_of_their_files():
     train, val = part({0: "ant", 5: "bee"}, [0, 5]), part({5: "bee", 7: "cat"}, [5, 7], "val")
     assert common_labels([train, val]) == ({0: "ant", 5: "bee", 7: "cat"}, [])
+
+
+def test_files_of_a_class_each_have_their_objects_together_and_copies_not_twice():
+    ant, bee = part({1: "ant"}, [1]), part({1: "bee"}, [1], "bee.json")
+    found = joined([ant, bee, part({1: "ant", 2: "bee"}, [1, 2], "copy.json")])
+    assert found.labels == {1: "ant", 2: "bee"}
+    assert [[o.label for o in image.objects] for image in found.images] == [[1, 2]]
+    assert found.tally.images == {
+        "objects of several files, of a class each (joined)": 1,
+        "dropped: picture that another file has too": 1,
+    }
 
 
 def test_a_split_that_numbers_anew_is_matched_by_name():

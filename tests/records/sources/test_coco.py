@@ -88,6 +88,12 @@ def test_an_outline_of_nothing_is_dropped_and_reported(read, outline):
     assert source.tally.boxes == {UNREADABLE: 1}
 
 
+def test_four_zeros_beside_an_outline_are_no_box(read):
+    outline = [[1, 2, 4, 2, 4, 6]]
+    source = read([box(bbox=[0, 0, 0, 0], segmentation=outline), box(bbox=[0, 0, 0, 0])])
+    assert source.examples[0].boxes.tolist() == [[2, 1, 6, 4], [0, 0, 0, 0]]
+
+
 def test_pictures_of_lvis_and_ids_of_text_are_read(read):
     images = [{"id": "front/7", "coco_url": "http://images.org/val2017/0007.jpg"}]
     (example,) = read([box(image_id="front/7")], images=images).examples
