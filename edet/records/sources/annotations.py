@@ -235,8 +235,8 @@ def _name_the_nameless(parts: Sequence[Annotations]) -> None:
 def joined(parts: Sequence[Annotations]) -> Annotations:
     """Returns the annotations of several files of one split as one, classes matched by name.
 
-    Where a second file has a picture, too, its objects are added if they are of other classes than
-    all of the first's, as of files for a class each; otherwise it is another version of the first.
+    Where a later file has a picture, too, its objects are added if they are of other classes than
+    all before, as of files for a class each; otherwise it is another version of the same.
     """
     first, *others = parts
     if not others:
@@ -259,9 +259,10 @@ def joined(parts: Sequence[Annotations]) -> Annotations:
                     for o in objects
                 ]
             if place in files and place not in own:
-                before, things = files[place]  # the classes of the file before, and its objects
+                before, things = files[place]  # the classes of the files before, and the objects
                 if classes.isdisjoint(before):
                     things.extend(objects)
+                    files[place] = before | classes, things
                     part.tally.image_problem(image.name, _JOINED, part.where)
                 else:
                     what = "dropped: picture that another file has too"

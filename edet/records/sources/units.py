@@ -20,6 +20,7 @@ _WORDS = {
     "cxcywh": "[x, y, width, height] of the centre",
     "yxyx": "corners [ymin, xmin, ymax, xmax]",
 }
+_USUAL: tuple[BoxFormat, ...] = ("xyxy", "xywh")  # what sets are mistaken for
 _GRACE = 2.0  # pixels that a box may stick out, for rounding
 _FEW = 5  # areas of fewer masks may be those of other boxes by chance
 _SOME = 0.2  # of the boxes: more than mistakes of single ones
@@ -69,7 +70,7 @@ def check_units(
         refuse("shares of the picture, 0-1")
     known = (sizes > 0).all(axis=1) | relative
     limit, grace = (np.ones_like(sizes), 0.01) if relative else (sizes, _GRACE)
-    for other in ("xyxy", "xywh", "cxcywh", "yxyx"):  # the likeliest first
+    for other in (*_USUAL, "cxcywh", "yxyx"):
         if other != box_format and _is_rather(boxes, box_format, other, limit, known, grace, areas):
             refuse(_WORDS[other])
 
@@ -86,7 +87,9 @@ def _is_rather(
     if (flipped.any(axis=1) == flipped.all(axis=1)).all() and flipped.any():
         return False  # drawn from the lower right, as single boxes are in any format
     # Where no size is known, boxes that stick out upwards or to the left are all that tells.
-    if np.mean(~_fits(own, limit, known, grace)) >= (_SOME if known.any() else 0.5):
+    wrong, least = ~_fits(own, limit, known, grace), _SOME if known.any() else 0.5
+    # A few boxes that do reach beyond the picture may well fit where a centre or y were first.
+    if wrong.mean() >= least and (other in _USUAL or wrong.sum() >= _FEW):
         return True
     given = areas > 0
     as_own, as_other = (np.prod(b[given, 2:] - b[given, :2], axis=1) for b in (own, others))

@@ -68,6 +68,7 @@ def test_areas_tell_where_the_sizes_of_pictures_are_not_given():
         ([[100, 80, -60, -50]] * 3, "xywh", False),  # drawn from the lower right
         ([[100, 80, 40, 30]] * 3, "xyxy", False),
         ([[0, 0, 160, 120]] * 3, "xywh", False),  # the whole picture, in both formats
+        ([[130, 50, 40, 20]] * 4, "xywh", False),  # cut off by the right edge, as centres are not
     ],
 )
 def test_a_good_set_passes(boxes, box_format, relative):
