@@ -461,6 +461,15 @@ def test_ap_at_a_limit_of_ones_own_stands_beside_cocos(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_classes_that_the_categories_do_not_list_count_too(backend):
+    # torchmetrics lists class 0 alone, whatever the objects are.
+    dataset, detections = dense(objects=4, classes=(1, 2))
+    dataset["categories"] = [{"id": 0, "name": "0"}]
+    found = [entry for entry in detections if entry["category_id"] == 1]
+    assert evaluate_coco(dataset, found, backend).metrics["AP"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     "fields",
     [
