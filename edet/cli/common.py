@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
+from edet.config.loading import settings_called
 from edet.errors import Interrupted, Stopped, UserError
 from edet.files import bucket_errors
 from edet.image.decode import WHITE_LEVEL
@@ -49,7 +50,7 @@ def start(main: Callable[[list[str]], int]) -> None:
             print(error, file=sys.stderr)
             raise SystemExit(2) from error
         except flags.Error as error:
-            print(f"{str(error).rstrip('.')}. See --help.", file=sys.stderr)
+            print(f"{str(error).rstrip('.')}{meant_setting(error)}. See --help.", file=sys.stderr)
             raise SystemExit(2) from error
         except SystemExit as error:
             raise SystemExit(0) from error
@@ -71,6 +72,14 @@ def check_text(arguments: Sequence[str]) -> None:
                 f"{os.fsencode(argument)!r} is not {sys.getfilesystemencoding()}; rename the file, "
                 "or set LC_ALL=C.UTF-8 where the locale has another encoding than the names."
             ) from error
+
+
+def meant_setting(error: flags.Error) -> str:
+    """Says how a setting is given that was taken for a flag, such as --epochs."""
+    if not isinstance(error, flags.UnrecognizedFlagError) or "set" not in flags.FLAGS:
+        return ""
+    meant = [f"--set {key}=VALUE" for key in settings_called(error.flagname)]
+    return f"; settings are given as {' or '.join(meant)}" if meant else ""
 
 
 def spare_imported() -> None:

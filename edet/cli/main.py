@@ -57,7 +57,8 @@ _TAKE = {  # flag: modes; what is not here is for all
     "port": ("watch",),
 }
 
-_MODE = flags.DEFINE_enum("mode", None, MODES, "What to do.", required=True)
+_MODE = flags.DEFINE_enum("mode", None, MODES, "What to do.")
+flags.register_validator("mode", bool, f"say what to do: one of {', '.join(MODES)}")
 _MODEL = flags.DEFINE_string("model", None, "A model's name, such as efficientdet-d0.")
 _CONFIG = flags.DEFINE_string("config", None, "YAML of the experiment: what differs from defaults.")
 _SET = flags.DEFINE_multi_string("set", [], "section.key=value; may be repeated.")
@@ -65,7 +66,9 @@ _WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; may be gs://."
 _STRATEGY = flags.DEFINE_enum("strategy", "auto", STRATEGIES, "The devices to use.")
 _TPU = flags.DEFINE_string("tpu", "", "Name or address of the TPU; 'local' on a TPU VM.")
 _ZONE = flags.DEFINE_string("zone", "", "Zone of a TPU given by name; default: this machine's.")
-_PROJECT = flags.DEFINE_string("project", "", "Cloud project of a TPU given by name; likewise.")
+_PROJECT = flags.DEFINE_string(
+    "project", "", "Cloud project of a TPU given by name; default: this machine's."
+)
 _DEVICES = flags.DEFINE_integer("devices", 0, "Devices of --strategy=mirrored; 0: all.", 0)
 _WEIGHTS = flags.DEFINE_string(
     "weights",
@@ -106,11 +109,19 @@ def _run_mode(inputs: Sequence[str]) -> None:
     if _MODE.value == "watch":
         watch(_WORKDIR.value, _PORT.value)
         return
-    settings = workflows.records_of(_DATA.value, _WORKDIR.value) if _DATA.value else []
-    config = run_config(
+    settings = []
+    if _DATA.value:
+        # A mistyped setting is said before the records are made, which may take hours.
+        _configure(["model.labels={}"])
+        settings = workflows.records_of(_DATA.value, _WORKDIR.value)
+    _run(_configure(settings), inputs)
+
+
+def _configure(settings: Sequence[str]) -> Config:
+    """Returns the configuration; `settings` are stronger than the YAML, weaker than --set."""
+    return run_config(
         _WORKDIR.value, _MODEL.value, _CONFIG.value, [*settings, *_SET.value], _WEIGHTS.value
     )
-    _run(config, inputs)
 
 
 def _refuse_what_is_not_for_the_mode(inputs: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import difflib
 import functools
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any
 
 import pydantic
@@ -101,8 +101,8 @@ def _sentence(cls: type, path: str, error: dict[str, Any], value: Any) -> str:
         path, value = f"{prefix}{part}", value[part]
         if part not in fields:
             near = difflib.get_close_matches(str(part), fields, n=1, cutoff=0.0)[0]
-            elsewhere = [key for key in keys if key.rpartition(".")[2] == part]
-            return f"there is no setting {path}; did you mean {[*elsewhere, prefix + near][0]}?"
+            meant = called(str(part), keys, prefix) or [prefix + near]
+            return f"there is no setting {path}; did you mean {' or '.join(meant)}?"
         field = fields[part]
         cls = field.annotation
     if kind == "dataclass_type":
@@ -111,7 +111,32 @@ def _sentence(cls: type, path: str, error: dict[str, Any], value: Any) -> str:
     shown = list(value) if isinstance(value, tuple) else value
     subject = "each" if isinstance(parts[-1], int) and kind not in _LENGTHS else "it"
     advice = field.description or f"{subject} {_demand(kind, context, field)}"
+    if advice == "it must be a list" and isinstance(value, str):
+        advice += f": [{value}]"
     return f"{path} is {shown!r}; {advice}."
+
+
+def called(name: str, keys: Iterable[str], prefix: str = "") -> list[str]:
+    """Returns the settings that may be meant by a name: those of that name or a similar one, of
+    these initials (lr) or this ending (threshold, num_epochs).
+
+    Args:
+      name: without a section.
+      keys: "section.key" of all settings.
+      prefix: the section in which the name was given, whose settings are likelier; "" or "train.".
+    """
+    last = {key: key.rpartition(".")[2] for key in keys}
+    near = difflib.get_close_matches(name, set(last.values()), 1, 0.8)
+    for is_meant in (
+        lambda word: word == name,
+        lambda word: word in near,
+        lambda word: "_" in word and "".join(part[0] for part in word.split("_")) == name,
+        lambda word: word.endswith(f"_{name}") or name.endswith(f"_{word}"),
+    ):
+        if meant := [key for key, word in last.items() if is_meant(word)]:
+            here = [key for key in meant if key.startswith(prefix)]
+            return [key for key in here if key == prefix + last[key]] or here or meant
+    return []
 
 
 def _keys(cls: type, prefix: str = "") -> Iterator[str]:

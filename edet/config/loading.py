@@ -14,6 +14,7 @@ import rich.markup
 import rich.table
 import yaml
 
+from edet.config.checking import called
 from edet.config.labels import read_labels, read_mask_labels
 from edet.config.recipes import with_recipe
 from edet.config.schema import Config, ConfigError
@@ -128,7 +129,9 @@ def _parse_override(override: str) -> dict[str, Any]:
     """Turns "a.b=c" into {"a": {"b": c}}, with c read as YAML."""
     key, equals, text = override.partition("=")
     if not equals or "." not in key:
-        raise ConfigError(f"--set {override!r} is not of the form section.key=value.")
+        meant = settings_called(key) if equals else []
+        advice = f"; did you mean {' or '.join(meant)}?" if meant else "."
+        raise ConfigError(f"--set {override!r} is not of the form section.key=value{advice}")
     value = _parse_value(key.strip(), text, f"--set {override!r}: the value")
     for part in reversed(key.strip().split(".")):
         value = {part: value}
@@ -192,6 +195,11 @@ def config_table(config: Config) -> rich.table.Table:
 def flat_settings(config: Config) -> dict[str, Any]:
     """Returns {"section.key": value} of all settings."""
     return _flatten(as_dict(config))
+
+
+def settings_called(name: str) -> list[str]:
+    """Returns "section.key" of the settings that a name without a section may mean."""
+    return called(name.strip().replace("-", "_"), flat_settings(Config()))
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

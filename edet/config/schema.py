@@ -421,7 +421,10 @@ class ExportConfig:
     """What `--mode=export` writes."""
 
     # web: a folder whose page detects in a browser with a LiteRT file.
-    format: Literal["saved_model", "litert", "onnx", "web"] = "saved_model"
+    format: Annotated[
+        Literal["saved_model", "litert", "onnx", "web"],
+        Field(description="give saved_model, litert (TensorFlow Lite, .tflite), onnx or web"),
+    ] = "saved_model"
     # Of the network, in LiteRT files. float16: weights only. dynamic: weights int8, activations
     # int8 by the range that each has at that moment. int8: both, with calibrated ranges, and
     # uint8 pixels as input (see `io`). What turns the network's outputs into detections is float32

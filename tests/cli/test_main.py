@@ -10,6 +10,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from edet.cli import TOOLS, main
+from edet.cli.common import meant_setting
 from edet.errors import Interrupted, StorageError
 from tests.conftest import REPOSITORY
 
@@ -26,6 +27,23 @@ def edet(capsys):
         return code, capsys.readouterr().err
 
     return call
+
+
+def test_a_setting_that_is_taken_for_a_flag_is_named():
+    said = {name: meant_setting(flags.UnrecognizedFlagError(name)) for name in ("lr", "batch-size")}
+    assert said == {
+        "lr": "; settings are given as --set train.learning_rate=VALUE",
+        "batch-size": "; settings are given as --set data.batch_size=VALUE",
+    }
+    assert not meant_setting(flags.UnrecognizedFlagError("no_such_thing"))
+    assert not meant_setting(flags.Error("another mistake"))
+
+
+def test_without_a_mode_it_is_said_which_there_are():
+    with flagsaver.flagsaver(mode="eval"):
+        flags.FLAGS.unparse_flags()
+        with pytest.raises(flags.IllegalFlagValueError, match="what to do: one of train, eval"):
+            flags.FLAGS(["main.py"])
 
 
 @pytest.mark.parametrize(
@@ -54,8 +72,19 @@ def edet(capsys):
             "use --set train.init=efficientdet-d0",
         ),
         (["--mode=predict", "--data=d"], "--data is for train, eval"),
-        (["--mode=train", "--data=nowhere"], "--data=nowhere needs --workdir"),
-        (["--mode=train", "--data=nowhere", "--workdir=w"], "nowhere is missing or empty"),
+        (
+            ["--mode=train", "--model=efficientdet-d0", "--data=nowhere"],
+            "--data=nowhere needs --workdir",
+        ),
+        (
+            ["--mode=train", "--model=efficientdet-d0", "--data=nowhere", "--workdir=w"],
+            "nowhere is missing or empty",
+        ),
+        # Before the records are made, which may take hours.
+        (
+            ["--mode=train", "--model=efficientdet-d9", "--data=nowhere", "--workdir=w"],
+            "did you mean 'efficientdet-d",
+        ),
         (
             ["--mode=train", "--data=d", "--strategy=multi_worker"],
             "make them first with",
@@ -73,7 +102,7 @@ def edet(capsys):
         (["--mode=eval", "--weights=nowhere.tflite"], "cannot read the model file nowhere.tflite"),
         (
             ["--mode=export", "--model=efficientdet-d0", "--set=export.format=tflite"],
-            "export.format",
+            "export.format is 'tflite'; give saved_model, litert (TensorFlow Lite",
         ),
     ],
 )
