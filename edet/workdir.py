@@ -186,7 +186,8 @@ class Workdir:
                 recipes = [f" (--set train.recipe={c[1]})" for c in changed if c[0] == _RECIPE]
                 raise UserError(
                     f"{self} holds another run: {key} was {old}, now it is {new}; use another "
-                    f"--workdir, or the settings that this one began with{''.join(recipes)}."
+                    f"--workdir (--set train.init={self} starts from these weights), or the "
+                    f"settings that this one began with{''.join(recipes)}."
                 )
             notes = [f"{key} was {old}, now it is {new}" for key, old, new in changed]
         save_config(config, self.config_file)

@@ -29,7 +29,8 @@ def test_a_run_that_has_saved_nothing_may_begin_as_another(tmp_path, monkeypatch
     other = replace(Config(), model={"backbone": "efficientnet-b1"})
     assert workdir.prepare(other) == []
     assert workdir.config().model.backbone == "efficientnet-b1"
-    with pytest.raises(UserError, match="holds another run: model.backbone was efficientnet-b1"):
+    said = "holds another run: model.backbone was efficientnet-b1.*train.init=.* starts from these"
+    with pytest.raises(UserError, match=said):
         with_checkpoint(workdir, monkeypatch).prepare(Config())
     assert workdir.config().model.backbone == "efficientnet-b1"
 

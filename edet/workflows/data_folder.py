@@ -9,6 +9,7 @@ import os
 import rich
 import tensorflow as tf
 
+from edet.config.labels import read_labels
 from edet.errors import UserError
 from edet.files import absolute, glob_of, read_json, write_json
 from edet.records.sources.example_set import ExampleSet, stamps_of
@@ -36,8 +37,8 @@ def records_of(data: str, workdir: str) -> list[str]:
       Settings for `run_config`: data.train_records, data.eval_records and model.labels.
 
     Raises:
-      UserError: there is no workdir, the set has no training pictures, or as `open_folder` and
-        `write_records` do.
+      UserError: there is no workdir, the set has no training pictures, the workdir's network was
+        trained on another set or on other classes, or as `open_folder` and `write_records` do.
     """
     if not workdir:
         raise UserError(f"--data={data} needs --workdir, beside which its records are written.")
@@ -50,12 +51,34 @@ def records_of(data: str, workdir: str) -> list[str]:
         if run.has_config() and absolute(before.get("data", "")) != absolute(data):
             raise UserError(
                 f"{run} was trained on {before.get('data')}, of which it keeps the records; use "
-                f"another --workdir for {data}, or make records of it with create_tfrecords and "
-                "name them by --set data.eval_records."
+                f"another --workdir for {data} (--set train.init={run} starts from these weights), "
+                "or evaluate on records of it, made with create_tfrecords and named by --set "
+                "data.eval_records."
             )
-    _write(open_folder(data, val_share=VAL_SHARE, log=_say), run, data)
+    sets = open_folder(data, val_share=VAL_SHARE, log=_say)
+    if run.has_records() and run.checkpoint("last") and "train" in sets:
+        _refuse_other_classes(sets["train"].labels, run, data)
+    _write(sets, run, data)
     write_json(run.records_source, {"data": data, "files": files})
     return _settings(run)
+
+
+def _refuse_other_classes(labels: dict[int, str], run: Workdir, data: str) -> None:
+    """Keeps the records of a trained network whose classes have other ids now.
+
+    In new ones its logits would stand for other classes, and no evaluation would tell.
+    """
+    before = read_labels(f"{run.records('train')}.labels.yaml")
+    if labels == before:
+        return
+    names, old = set(labels.values()), set(before.values())
+    changes = {"new": names - old, "gone": old - names}
+    told = [f"{what}: {', '.join(sorted(which))}" for what, which in changes.items() if which]
+    raise UserError(
+        f"the classes of {data} are others now than those that {run} was trained on "
+        f"({'; '.join(told) or 'their ids'}); use another --workdir for it, where --set "
+        f"train.init={run} keeps what is known of classes of the same name."
+    )
 
 
 def _say(sentence: str) -> None:

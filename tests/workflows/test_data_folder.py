@@ -11,6 +11,7 @@ from edet.config.loading import load_config
 from edet.errors import UserError
 from edet.files import find_files
 from edet.records.shards import check_records
+from edet.workdir import Workdir
 from edet.workflows.data_folder import records_of
 
 
@@ -74,11 +75,28 @@ def test_records_of_a_run_are_never_replaced_by_those_of_another_set(yolo, tmp_p
     records_of(str(yolo), str(run))
     (run / "config.yaml").write_text("model: {name: efficientdet-d0}\n")  # it was trained
     before = {path: path.read_bytes() for path in (run / "records").iterdir()}
-    with pytest.raises(UserError, match=r"run was trained on .*/set, of which .* for .*/other"):
+    with pytest.raises(
+        UserError, match=r"on .*/set, of which .* for .*/other .*train.init=.*/run "
+    ):
         records_of(str(other), str(run))
     assert {path: path.read_bytes() for path in before} == before
     (yolo / "labels" / "a0x.txt").write_text("1 0.5 0.5 0.5 0.5\n")  # the same set has grown
     records_of(str(yolo), str(run))
+
+
+def test_records_of_a_trained_network_keep_their_classes(yolo, tmp_path, monkeypatch):
+    """With a class more, ids moved: the old network was evaluated on records of other ids."""
+    run = tmp_path / "run"
+    records_of(str(yolo), str(run))
+    before = {path: path.read_bytes() for path in (run / "records").iterdir()}
+    (yolo / "data.yaml").write_text("train: images\nnames: [ant, cow]\n")
+    monkeypatch.setattr(Workdir, "checkpoint", lambda run, prefer: "ckpt-3")
+    with pytest.raises(UserError, match=r"new: cow; gone: bee.*train.init=.*/run keeps"):
+        records_of(str(yolo), str(run))
+    assert {path: path.read_bytes() for path in before} == before
+    monkeypatch.setattr(Workdir, "checkpoint", lambda run, prefer: None)  # nothing is trained yet
+    records_of(str(yolo), str(run))
+    assert (run / "records" / "train.labels.yaml").read_text() == "0: ant\n1: cow\n"
 
 
 def test_a_set_without_pictures_to_train_on_is_refused(yolo, tmp_path):
