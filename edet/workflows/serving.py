@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import os
 import shlex
 import tempfile
@@ -97,7 +98,25 @@ def predict(
         names = ", ".join(others[:3]) + ", ..." * (len(others) > 3)
         why = f"left out, neither pictures nor videos: {len(others)} file(s), {names}"
         warn(why)
+    if config.model.detects and (why := _undrawn(output, config.detect.draw_threshold)):
+        warn(why)
     return summary
+
+
+def _undrawn(output: str, threshold: float) -> str:
+    """Returns why no copy shows a box though some are found, or ""."""
+    best = 0.0
+    with tf.io.gfile.GFile(os.path.join(output, "detections.jsonl")) as lines:
+        for line in lines:
+            best = max(best, json.loads(line)["score"])
+            if best >= threshold:
+                return ""
+    if not best:
+        return ""  # nothing is found
+    return (
+        f"nothing is drawn: the best score is {best:.3g}, and detect.draw_threshold {threshold:g}; "
+        "train longer, or set it lower."
+    )
 
 
 def export(

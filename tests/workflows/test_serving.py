@@ -1,5 +1,6 @@
 """What an export says, and where it writes; the files themselves are tests/export's."""
 
+import json
 import os
 
 import pytest
@@ -46,3 +47,29 @@ def test_dynamic_int8_is_said_to_be_slower_and_what_to_take_instead(exported, ca
     assert "slower, 1.4 to 2 times" in said and "export.precision=int8" in said
     exported(format="litert", precision="float16")
     assert "slower" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([0.01, 0.0123], "best score is 0.0123, and detect.draw_threshold 0.4"),
+        ([0.4], ""),
+        ([], ""),
+    ],
+)
+def test_that_no_box_is_drawn_for_its_low_score_is_said(
+    scores, said, monkeypatch, tmp_path, capsys
+):
+    """An early training's photos came back without a box and without a word."""
+
+    def predict_files(predictor, inputs, output, *_):
+        lines = [json.dumps({"score": score}) for score in scores]
+        (tmp_path / "found" / "detections.jsonl").write_text("\n".join(lines))
+        counts = dict.fromkeys(("images", "videos", "frames"), 2)
+        return counts | {"failed": {}, "incomplete": {}, "renamed": {}, "others": []}
+
+    monkeypatch.setattr(serving, "load_predictor", lambda *_: None)
+    monkeypatch.setattr(serving, "predict_files", predict_files)
+    serving.predict(Config(), "", "weights", ["a.jpg"], str(tmp_path / "found"))
+    out = " ".join(capsys.readouterr().out.split())
+    assert ("nothing is drawn" in out, said in out) == (bool(said), True)
