@@ -185,6 +185,12 @@ def _check_export(
             "an exported model looks at a picture once, but detect.flip or detect.tile is set; add "
             "--set detect.flip=false --set detect.tile=[0,0]."
         )
+    asked = {".tflite": "litert", ".onnx": "onnx"}.get(os.path.splitext(output)[1].lower())
+    if asked and config.export.format == "saved_model":
+        raise UserError(
+            f"--output={output} is named as a file of export.format={asked}, and a SavedModel is a "
+            f"folder; add --set export.format={asked}, or name a folder."
+        )
     if output and workdir and absolute(output) == absolute(workdir):
         raise UserError(
             f"--output={output} is the workdir itself, whose checkpoints a model in it would hide; "

@@ -65,6 +65,10 @@ def test_without_a_mode_it_is_said_which_there_are():
             ["--mode=export", "--model=efficientdet-lite0", "--weights=nowhere"],
             "there are no weights at nowhere",
         ),
+        (
+            ["--mode=export", "--model=efficientdet-lite0", "--workdir=w", "--output=w.tflite"],
+            "a SavedModel is a folder; add --set export.format=litert",
+        ),
         (["--mode=export", "--weights=runs/mime"], "there are no weights at runs/mime"),
         (["--mode=train", "--model=efficientdet-d0", "--strategy=gpu"], "sees no GPU"),
         (

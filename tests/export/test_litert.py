@@ -17,6 +17,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
+from PIL import Image
 
 from edet.config.loading import load_config
 from edet.config.schema import Config, replace
@@ -32,6 +33,7 @@ from edet.image.letterbox import normalize_images
 from edet.inference.detector import Detector
 from edet.models.efficientdet import build_network
 from edet.records.schema import Example, encode_example
+from tests.conftest import REPOSITORY
 from tests.pictures import encoded
 from tests.small import small_model
 
@@ -387,6 +389,28 @@ def test_a_file_runs_where_there_is_no_edet_and_no_tensorflow(exported, tmp_path
     command = [sys.executable, "-I", "-c", code, exported]
     run = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert run.stdout.strip() == "[('box_deltas', (1, 1134, 4)), ('class_logits', (1, 1134, 3))]"
+
+
+def test_the_documented_program_without_edet_finds_the_same(file_of, network, tmp_path, capsys):
+    """Blocks of 16 pixels at half their size: every fitted pixel has the colour of its block."""
+    coarse = np.random.default_rng(1).integers(20, 230, (8, 12, 3), "uint8")
+    picture = np.kron(coarse, np.ones((16, 16, 1), "uint8"))
+    Image.fromarray(picture).save(tmp_path / "street.png")
+    path = shutil.copy(file_of("float32", "detections"), tmp_path / "model.tflite")
+    page = (REPOSITORY / "docs" / "consumers.md").read_text()
+    program = page.split("## In Python, without edet")[1].split("```python\n")[1].split("```")[0]
+    for name in ("model.json", "model.tflite", "street.jpg"):
+        assert name in program
+        program = program.replace(name, str(tmp_path / name).replace(".jpg", ".png"))
+    with zipfile.ZipFile(path) as archive:
+        archive.extract("edet.json", tmp_path)
+    (tmp_path / "edet.json").rename(tmp_path / "model.json")
+    scope = {}
+    exec(program, scope)
+    expected = detector_of(network)([picture])
+    found = {name: scope["found"][name] for name in expected}
+    assert_same_detections(found | {"boxes": found["boxes"] / scope["scale"]}, expected)
+    assert len(capsys.readouterr().out.splitlines()) == expected["num_detections"][0] > 10
 
 
 def test_pictures_to_calibrate_with_are_spread_over_what_is_given(network, tmp_path):
