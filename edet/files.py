@@ -60,7 +60,7 @@ def find_files(pattern: str | Sequence[str], what: str) -> list[str]:
             which = one if len(missing) == len(found) else missing[0]
             why = "matches no file; check the path"
             if tf.io.gfile.isdir(os.path.expanduser(which)):
-                why = "is a folder; give a glob of its files"
+                why = "is a folder; give a glob of its TFRecords, which create_tfrecords makes"
             raise UserError(f"{what} = {which!r} {why}.")
         files += itertools.chain(*found.values())
     return sorted(set(files))

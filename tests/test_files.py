@@ -185,7 +185,7 @@ def test_a_glob_of_a_path_matches_it_alone(name, tmp_path):
 
 def test_records_are_files_and_no_folder(tmp_path):
     with pytest.raises(
-        UserError, match=rf"= '{tmp_path}' is a folder; give a glob of its files\.$"
+        UserError, match=rf"= '{tmp_path}' is a folder; give a glob of its TFRecords, which"
     ):
         find_files(str(tmp_path), "data.train_records")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import rich.markup
@@ -56,6 +56,8 @@ def load_config(
     if path and text is None:
         text = read_text(find_config(path), "config")
     overrides = [overrides] if isinstance(overrides, str) else overrides
+    if isinstance(overrides, Mapping):
+        raise ConfigError("overrides is a dict; give texts, such as ['train.epochs=3'].")
     sources = [
         [_parse_override(setting) for setting in settings or ()],
         [] if text is None else [_parse_layer(text, path)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import tempfile
 import zipfile
@@ -149,9 +150,11 @@ def _located(source: str) -> Iterator[str]:
     elif source.endswith(".keras") and tf.io.gfile.exists(source):
         raise UserError(f"{source} is {KERAS_3}.")
     else:
+        known = difflib.get_close_matches(source, ZOO, 1, 0.6)
+        known = known or ["efficientdet-d0 (of COCO) or efficientnet-b0 (a backbone of ImageNet)"]
         raise UserError(
-            f"there are no weights at {source}; give a name of the zoo, a workdir, a checkpoint "
-            "(without .index), or an .h5, .npz or .tar.gz file."
+            f"there are no weights at {source}; give a name of the zoo such as {known[0]}, a "
+            "workdir, a checkpoint (without .index), or an .h5, .npz or .tar.gz file."
         )
 
 

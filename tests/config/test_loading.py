@@ -258,3 +258,8 @@ def test_the_white_level_is_bounded():
     assert load_config(overrides=["model.white_level=4095"]).model.white_level == 4095
     with pytest.raises(ConfigError, match="model.white_level is 12; it must be 255 to 65535"):
         load_config(overrides=["model.white_level=12"])
+
+
+def test_overrides_of_a_dict_are_said_to_be_texts():
+    with pytest.raises(ConfigError, match=r"is a dict; give texts, such as \['train.epochs=3'\]"):
+        load_config(overrides={"train.epochs": 3})

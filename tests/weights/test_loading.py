@@ -365,7 +365,8 @@ def test_classes_without_names_are_taken_by_their_number(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: folder / "nothing", "there are no weights at"),
+        (lambda folder: folder / "nothing", "there are no weights at .* or efficientnet-b0"),
+        (lambda folder: "efficientdet_d0", "a name of the zoo such as efficientdet-d0, a workdir"),
         (lambda folder: folder, "holds no checkpoint; was anything"),
         (lambda folder: _write(folder / "m.tflite", b"").parent, "give the file in it, m.tflite,"),
         (lambda folder: _write(folder / "w.npz", b"not an archive"), "cannot read weights"),
