@@ -154,9 +154,11 @@ def _stop_if_not_finite(
     shown = (*(name for name in METRICS[1:] if name.endswith("_loss")), "gradient_norm")
     parts = ", ".join(f"{name} {metrics[name][bad]:.6g}" for name in shown)
     names = ", ".join(name_images(images[bad]))
+    # A rate alone would mean the paper's recipe.
+    beside = f" (and train.recipe={recipe} beside it)" if recipe != "paper" else ""
     raise UserError(
         f"training stopped: step {first_step + bad} is not finite ({parts}; learning rate "
         f"{metrics['learning_rate'][bad]:.4g}) on {names}. The last checkpoint is "
-        f"whole. Lower train.learning_rate (with train.recipe={recipe}), or look at these images' "
-        "boxes with --mode=check_data."
+        f"whole. Lower train.learning_rate{beside}, or look at these images' boxes with "
+        "--mode=check_data."
     )

@@ -25,6 +25,7 @@ from edet.errors import UserError
 _EMA_SHARE = 10
 _BATCH_NORM_SHARE = 50
 _WARMUP_SHARE = 20
+_SLOW = 5e-4  # a rate of sgd; the paper's is 0.00125 for a batch of one
 _SHORTEST_WARMUP = 30  # steps, where the run is long enough: a small set's epoch has only a few
 _SHORTEST_BATCH_NORM_MEMORY = 5  # steps; below that the statistics are those of single batches
 
@@ -89,6 +90,17 @@ class Recipe:
             shown = f"{value:.6g}" if isinstance(value, float) else str(value)
             table.add_row(key, shown, notes.get(key, ""))
         return table
+
+    def slowness(self, config: Config) -> str:
+        """Returns why nothing may be learnt, where a rate was given as for AdamW, or ""."""
+        given, batch = config.train.learning_rate, config.data.batch_size
+        if self.optimizer != "sgd" or self.learning_rate >= _SLOW or self.finetuning:
+            return ""
+        return (
+            f"the learning rate is {self.learning_rate:.3g}, of which sgd learns little: "
+            f"train.learning_rate {given:g} is for a batch of 64, and yours is {batch}. Give a "
+            "higher one, or train.recipe=modern beside it, whose AdamW takes it as it is."
+        )
 
     def _epochs_note(self, config: Config) -> str:
         if config.train.steps or config.train.minutes:

@@ -276,7 +276,7 @@ def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> list[str]:
     notes = workdir.prepare(config)
     write_json(workdir.recipe_file, dataclasses.asdict(recipe))
     console.print(config_table(config), recipe.table(config))
-    for sentence in unread_settings(config):
+    for sentence in filter(None, [*unread_settings(config), recipe.slowness(config)]):
         warn(sentence)
     for note in notes:
         warn(f"changed since this run was started: {note}")

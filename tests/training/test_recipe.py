@@ -44,6 +44,23 @@ def test_the_rate_goes_with_the_batch_for_sgd_alone(optimizer, at_8, at_64):
         assert resolve_recipe(config, num_examples=640).learning_rate == pytest.approx(rate)
 
 
+@pytest.mark.parametrize(
+    ("settings", "batch", "is_slow"),
+    [
+        (["train.learning_rate=0.001"], 8, True),  # 0.000125
+        (["train.learning_rate=0.001"], 64, False),
+        (["train.learning_rate=0.001", "train.recipe=modern"], 8, False),
+        (["train.recipe=paper"], 1, False),  # 0.00125
+        ([], 1, False),
+    ],
+)
+def test_a_rate_of_adamw_given_to_sgd_is_told(settings, batch, is_slow):
+    """A rate alone means the paper's recipe, which scales it."""
+    config = load_config("efficientdet-lite0", overrides=[f"data.batch_size={batch}", *settings])
+    said = resolve_recipe(config, num_examples=640).slowness(config)
+    assert ("is 0.000125, of which" in said and "yours is 8" in said) is is_slow
+
+
 def test_drops_beyond_the_end_of_the_run_are_refused():
     """40 steps of 64 images from 640 are four epochs, and the rate would stay what it is."""
     train = {"schedule": "stepwise", "steps": 40}
