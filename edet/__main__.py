@@ -6,7 +6,7 @@ import importlib.util
 import runpy
 import sys
 
-from edet.cli import TOOLS
+from edet.cli import MODES, TOOLS
 from edet.signals import end_with_a_sentence
 
 
@@ -27,6 +27,8 @@ def run(module: str = "") -> None:
         if first in TOOLS:
             sys.argv.pop(1)
         elif first and not first.startswith("-"):
+            if first in MODES:
+                _refuse(f"{first} is a mode: edet --mode={first} ...; see --help.")
             near = difflib.get_close_matches(first, TOOLS, 1)
             nearest = f"; the nearest is {near[0]}" if near else ""
             _refuse(f"{first} is no tool{nearest}. Modes are given as --mode=NAME; see --help.")

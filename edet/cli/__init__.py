@@ -5,6 +5,17 @@ import platform
 import re
 import sys
 
+MODES = (
+    "train",
+    "eval",
+    "train_and_eval",
+    "predict",
+    "export",
+    "benchmark",
+    "inspect",
+    "check_data",
+    "watch",
+)
 TOOLS = (
     "beam_predict",
     "compare_runs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging as python_logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -144,6 +145,7 @@ def exit_code_of(work: Callable[[], object], name: str = "") -> int:
     """
     accept_every_sign()
     logging.set_verbosity(logging.WARNING)
+    logging.get_absl_handler().setFormatter(python_logging.Formatter("warning: %(message)s"))
     try:
         with raise_stopped(), bucket_errors():
             work()

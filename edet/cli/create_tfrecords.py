@@ -24,6 +24,8 @@ A record is a tf.Example; edet/records/schema.py lists its features.
 
 from __future__ import annotations
 
+import functools
+
 import rich
 from absl import flags
 
@@ -39,7 +41,7 @@ from edet.records.sources.synthetic import SyntheticSet
 from edet.records.sources.tfds import read_tfds
 from edet.records.sources.voc import read_voc
 from edet.records.writing import write_records
-from edet.terminal import warn
+from edet.terminal import Console, warn
 
 # Format: (flags it needs, flags it may have).
 _FOLDER = (("data",), ("split", "labels", "keep_unused", "val_share", "seed", "exif"))
@@ -193,16 +195,20 @@ def _open_source(options: flags.FlagValues) -> Source:
 
 def _open_split(options: flags.FlagValues, labels: dict[int, str] | None) -> ExampleSet:
     found = open_folder(
-        options.data, options.format, labels, options.keep_unused, options.val_share, options.seed
-    )
+        options.data, options.format, labels, options.keep_unused, options.val_share, options.seed,
+        log=functools.partial(Console().print, markup=False, highlight=False, soft_wrap=True),
+    )  # fmt: skip
     if options.split in found:
         return found[options.split]
     if not options.split and len(found) == 1:
         return next(iter(found.values()))
-    listed = ", ".join(split or "none" for split in found)
+    splits = [split for split in found if split]
+    known = f"the splits {', '.join(splits)}" if splits else "no splits"
+    advice = " or ".join(f"--split={split}" for split in splits) or "no --split"
+    divide = "" if options.val_share else ", or --val_share to divide it"
     raise UserError(
-        f"--split={options.split or '(empty)'} is not in {options.data}, which has the splits "
-        f"{listed}; give one of them{'' if options.val_share else ', or --val_share to divide it'}."
+        f"--split={options.split or '(empty)'} is not in {options.data}, which has {known}; give "
+        f"{advice}{divide}."
     )
 
 

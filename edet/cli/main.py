@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import flags
 
 from edet import workflows
-from edet.cli import TOOLS
+from edet.cli import MODES, TOOLS
 from edet.cli.common import exit_code_of, spare_imported, start
 from edet.cli.watch import watch
 from edet.config.schema import Config
@@ -28,17 +28,6 @@ from edet.workflows.configuration import run_config
 _TOOLS = f"The tools, each as in `edet {TOOLS[0]} --help`: {', '.join(TOOLS)}."
 __doc__ = f"{__doc__}\n{textwrap.fill(_TOOLS, 100)}\n"
 
-MODES = (
-    "train",
-    "eval",
-    "train_and_eval",
-    "predict",
-    "export",
-    "benchmark",
-    "inspect",
-    "check_data",
-    "watch",
-)
 _TAKE_FILES = ("predict", "export", "benchmark")
 _USE_DEVICES = ("train", "eval", "train_and_eval", "predict")
 _CONFIGURED = tuple(mode for mode in MODES if mode != "watch")

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import logging as python_logging
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 
 import pytest
 import tensorflow as tf
-from absl import flags
+from absl import flags, logging
 
 from edet.cli.common import call, check_text, exit_code_of, parsed, spare_imported
 from edet.errors import Interrupted, StorageError, UserError
@@ -118,6 +119,7 @@ def test_an_argument_that_is_no_text_is_named():
         (["--mode=nonsense"], 2, "should be one of <train|eval"),
         (["--no_such_flag"], 2, "Unknown command line flag"),
         (["create_tfrecord", "--output=x"], 2, "the nearest is create_tfrecords"),
+        (["predict", "street.jpg"], 2, "predict is a mode: edet --mode=predict"),
         (["serve_web", "--port=99999"], 2, "99999 is not an integer in the range"),
         (["--help"], 0, "edet --mode=train"),
     ],
@@ -127,3 +129,14 @@ def test_a_mistake_in_a_flag_has_the_code_of_mistakes(arguments, code, words):
     """Launchers go by it: what ends with another code is started again."""
     ran = subprocess.run([sys.executable, "-m", "edet", *arguments], capture_output=True, text=True)
     assert ran.returncode == code and words in ran.stdout + ran.stderr
+
+
+def test_what_is_logged_has_no_prefix_of_absl(capsys):
+    """A file and a thread's number before a note of records say nothing to whoever makes them."""
+    before = logging.get_absl_handler().python_handler.formatter
+    try:
+        exit_code_of(lambda: None)
+        record = python_logging.makeLogRecord({"msg": "a.txt is left out."})
+        assert logging.get_absl_handler().format(record) == "warning: a.txt is left out."
+    finally:
+        logging.get_absl_handler().setFormatter(before)

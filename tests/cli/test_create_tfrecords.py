@@ -175,8 +175,12 @@ def test_a_folder_is_enough_and_its_splits_have_one_label_map(tmp_path, capsys):
         assert labels == {0: "ant", 1: "bee", 2: "cat", 3: "dog"}
     record = next(read_records(f"{tmp_path}/out/val-00000-of-00001.tfrecord"))
     assert parse_example(tf.constant(record))["class_ids"].numpy().tolist() == [2, 3]
+    assert "is a set of the format coco" in " ".join(capsys.readouterr().out.split())
     assert tool(f"--data={tmp_path}", "--split=test", f"--output={tmp_path}/out/test") == 2
-    assert "has the splits train, val; give one of them" in capsys.readouterr().err
+    assert (
+        "the splits train, val; give --split=train or --split=val, or --val_share"
+        in capsys.readouterr().err
+    )
 
 
 def _write_coco(folder, split, names, class_ids):
