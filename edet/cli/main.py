@@ -116,9 +116,10 @@ def _configure(settings: Sequence[str]) -> Config:
 def _refuse_what_is_not_for_the_mode(inputs: Sequence[str]) -> None:
     mode = _MODE.value
     if inputs and mode not in _TAKE_FILES:
-        raise UserError(
-            f"{inputs[0]!r} is not a flag; only the modes {', '.join(_TAKE_FILES)} take files."
-        )
+        why = f"only the modes {', '.join(_TAKE_FILES)} take files"
+        if "=" in inputs[0]:
+            why = "give every setting a --set of its own"
+        raise UserError(f"{inputs[0]!r} is not a flag; {why}.")
     if mode.startswith("train") and _WEIGHTS.value:
         raise UserError(
             f"--weights={_WEIGHTS.value} is not for training, which starts from train.init; use "

@@ -126,16 +126,17 @@ def called(name: str, keys: Iterable[str], prefix: str = "") -> list[str]:
       prefix: the section in which the name was given, whose settings are likelier; "" or "train.".
     """
     last = {key: key.rpartition(".")[2] for key in keys}
-    near = difflib.get_close_matches(name, set(last.values()), 1, 0.8)
-    for is_meant in (
-        lambda word: word == name,
-        lambda word: word in near,
-        lambda word: "_" in word and "".join(part[0] for part in word.split("_")) == name,
-        lambda word: word.endswith(f"_{name}") or name.endswith(f"_{word}"),
-    ):
-        if meant := [key for key, word in last.items() if is_meant(word)]:
-            here = [key for key in meant if key.startswith(prefix)]
-            return [key for key in here if key == prefix + last[key]] or here or meant
+    here = [key for key in last if key.startswith(prefix)]
+    for places in ([key for key in here if key == prefix + last[key]], here, [*last]):
+        near = difflib.get_close_matches(name, {last[key] for key in places}, 1, 0.8)
+        for is_meant in (
+            lambda word: word == name,
+            lambda word, near=near: word in near,
+            lambda word: "_" in word and "".join(part[0] for part in word.split("_")) == name,
+            lambda word: word.endswith(f"_{name}") or name.endswith(f"_{word}"),
+        ):
+            if meant := [key for key in places if is_meant(last[key])]:
+                return meant
     return []
 
 

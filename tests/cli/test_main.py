@@ -54,6 +54,10 @@ def test_without_a_mode_it_is_said_which_there_are():
         (["--mode=inspect", "--model=efficientdet-d0", "--set=model.num_clases=2"], "num_classes"),
         (["--mode=inspect", "--config=nowhere.yaml"], "cannot read config nowhere.yaml"),
         (["--mode=inspect", "--model=efficientdet-d0", "stray"], "'stray' is not a flag"),
+        (
+            ["--mode=train", "--set", "train.steps=3", "train.seed=1"],
+            "'train.seed=1' is not a flag; give every setting a --set of its own",
+        ),
         (["--mode=train", "--model=efficientdet-d0"], "data.train_records is not set"),
         (
             ["--mode=train", "--model=efficientdet-d0", "--set=data.train_records=nowhere-*"],

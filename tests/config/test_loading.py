@@ -92,6 +92,7 @@ def test_what_is_saved_loads_as_the_same(name, tmp_path):
         ("train.batch_size=8", "no setting train.batch_size; did you mean data.batch_size"),
         ("model.scale=3", "no setting model.scale; did you mean model.anchors.scale"),
         ("model.name=my.yaml", r"'my.yaml' is no model; .* load_config\(path='my.yaml'\)"),
+        ("augment.flip=true", "mean augment.horizontal_flip or augment.vertical_flip"),
         ("train.lr=1", r"no setting train.lr; did you mean train.learning_rate\?"),
         ("train.decay=1", r"did you mean train.adamw_decay or train.ema_decay\?"),
         ("num_classes", "section.key=value"),
