@@ -112,7 +112,7 @@ def test_every_operation_is_of_the_standard(exported):
 
 
 def test_operations_are_of_the_kind_that_every_runtime_takes_alike(exported):
-    """What OpenVINO, MNN, TVM, onnx2tf and others take wrongly: docs/consumers.md."""
+    """What OpenVINO, MNN, TVM, tract, onnx2tf and others take wrongly: docs/consumers.md."""
     graph = onnx.load(exported).graph
     values = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
     made_by = {name: node for node in graph.node for name in node.output}
@@ -128,6 +128,8 @@ def test_operations_are_of_the_kind_that_every_runtime_takes_alike(exported):
         before = [made_by[name].op_type for name in node.input if name in made_by]
         assert (node.op_type, before) != ("MaxPool", ["Pad"])
         assert (node.op_type, before) != ("Reshape", ["Reshape"])
+        if node.op_type in ("Sub", "Div") and node.input[0] in values:
+            assert "Conv" not in before
         if node.op_type == "Slice":
             assert len(node.input) < 5 or (values[node.input[4]] > 0).all()
         assert node.op_type not in ("ReduceL1", "ReduceLogSum", "ReduceLogSumExp", "RoiAlign")
