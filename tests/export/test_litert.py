@@ -334,6 +334,16 @@ def test_resizes_are_of_the_kind_that_every_runtime_takes_alike(file_of):
         assert not operator.builtinOptions.halfPixelCenters
 
 
+def test_operations_are_of_the_kind_that_opencv_takes_alike(file_of):
+    """What it takes wrongly from a .tflite file: docs/consumers.md."""
+    model = flatbuffer_utils.read_model(file_of("float32", "network"))
+    kinds = {code.builtinCode for code in model.operatorCodes}
+    assert schema.BuiltinOperator.DEPTHWISE_CONV_2D in kinds
+    assert not kinds & {schema.BuiltinOperator.AVERAGE_POOL_2D, schema.BuiltinOperator.SOFTMAX}
+    for operator in model.subgraphs[0].operators:
+        assert getattr(operator.builtinOptions, "dilationWFactor", 1) == 1
+
+
 def test_a_file_that_was_written_again_without_its_archive_still_runs(file_of, pictures, tmp_path):
     """As by a quantiser: what lies behind the flatbuffer is gone, its metadata are not."""
     exported = file_of("float32", "detections")
