@@ -132,6 +132,7 @@ def test_operations_are_of_the_kind_that_every_runtime_takes_alike(exported):
             assert "Conv" not in before
         if node.op_type == "Slice":
             assert len(node.input) < 5 or (values[node.input[4]] > 0).all()
+            assert (values[node.input[1]] >= 0).all()
         assert node.op_type not in ("ReduceL1", "ReduceLogSum", "ReduceLogSumExp", "RoiAlign")
         assert set(given.get("dilations", [1])) == {1}
         if node.op_type == "NonMaxSuppression":
