@@ -43,6 +43,13 @@ def exported(network, tmp_path_factory):
     return export_onnx(*parts_of(network, format="onnx", outputs="network"), path)
 
 
+@pytest.fixture(scope="module")
+def detecting(network, tmp_path_factory):
+    """A file that gives detections."""
+    parts = parts_of(network, {"nms": "hard", "max_detections": 20}, format="onnx")
+    return export_onnx(*parts, str(tmp_path_factory.mktemp("onnx") / "detecting.onnx"))
+
+
 def test_the_network_is_the_same_within_1e_4_of_the_largest(network, exported):
     image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype("float32")
     expected = network(normalize_images(image, network.model_config))
@@ -78,14 +85,14 @@ def test_the_detector_suppresses_softly_what_the_file_leaves(network, exported, 
     assert_same_detections(found, detector_of(network)([picture]))
 
 
-def test_hard_suppression_in_the_file_is_the_detectors(network, picture, tmp_path):
-    parts = parts_of(network, {"nms": "hard", "max_detections": 20}, format="onnx")
-    path = export_onnx(*parts, str(tmp_path / "x.onnx"))
-    assert set(open_exported(path).outputs) == {"boxes", "scores", "classes", "num_detections"}
-    found = load_exported(path)([picture])
+def test_hard_suppression_in_the_file_is_the_detectors(network, picture, detecting):
+    outputs = open_exported(detecting).outputs
+    assert set(outputs) == {"boxes", "scores", "classes", "num_detections"}
+    found = load_exported(detecting)([picture])
     assert found["scores"].shape == (1, 20)
     assert set(np.unique(found["classes"])) <= {0, 3, 7}
-    assert_same_detections(found, Detector(*parts)([picture]))
+    detector = Detector(*parts_of(network, {"nms": "hard", "max_detections": 20}))
+    assert_same_detections(found, detector([picture]))
 
 
 def test_soft_suppression_is_refused_and_the_way_out_named(network, tmp_path):
@@ -111,12 +118,13 @@ def test_every_operation_is_of_the_standard(exported):
     assert {node.domain for node in onnx.load(exported).graph.node} == {""}
 
 
-def test_operations_are_of_the_kind_that_every_runtime_takes_alike(exported):
+@pytest.mark.parametrize("file", ["exported", "detecting"])
+def test_operations_are_of_the_kind_that_every_runtime_takes_alike(file, request):
     """What OpenVINO, MNN, TVM, tract, onnx2tf and others take wrongly: docs/consumers.md."""
-    graph = onnx.load(exported).graph
+    graph = onnx.load(request.getfixturevalue(file)).graph
     values = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
     made_by = {name: node for node in graph.node for name in node.output}
-    resizes = 0
+    resizes = suppressions = 0
     for node in graph.node:
         given = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
         assert given.get("auto_pad", b"NOTSET") == b"NOTSET"  # padding is in numbers
@@ -136,8 +144,9 @@ def test_operations_are_of_the_kind_that_every_runtime_takes_alike(exported):
         assert node.op_type not in ("ReduceL1", "ReduceLogSum", "ReduceLogSumExp", "RoiAlign")
         assert set(given.get("dilations", [1])) == {1}
         if node.op_type == "NonMaxSuppression":
-            assert values[node.input[4]] > 0
-    assert resizes
+            suppressions += 1
+            assert 0 < values[node.input[3]] < 1 and values[node.input[4]] > 0
+    assert resizes and suppressions == (file == "detecting")
 
 
 @pytest.mark.parametrize(
