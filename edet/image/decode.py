@@ -175,57 +175,62 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
       int32 scalar in 1..8; 1 for a file without EXIF, a malformed block and other formats.
     """
 
+    length = tf.strings.length(encoded)
+    is_jpeg, is_png = starts_with(encoded, _JPEG), starts_with(encoded, _PNG)
     # The files without EXIF that nearly all programs write: one JFIF segment and then the tables.
-    after_jfif = tf.strings.substr(encoded, tf.minimum(20, tf.strings.length(encoded)), 2)
+    after_jfif = tf.strings.substr(encoded, tf.minimum(20, length), 2)
     is_plain = starts_with(encoded, _JPEG + b"\xe0\0\x10") & (after_jfif == b"\xff\xdb")
+    # To go from chunk to chunk takes longer than to decode a small picture, and few PNGs have EXIF.
+    head = tf.strings.substr(encoded, 0, tf.where(is_png, _EXIF_SEARCH_BYTES, 0))
+    is_named = tf.strings.regex_replace(head, "eXIf", "", replace_global=False) != head
+    is_extended_webp = tf.strings.substr(encoded, tf.minimum(12, length), 4) == b"VP8X"
+
+    def find_in_jpeg() -> tf.Tensor:
+        data = tf.io.decode_raw(tf.strings.substr(encoded, 0, _EXIF_SEARCH_BYTES), tf.uint8)
+        return _find_exif(data)
 
     def search() -> tf.Tensor:
-        data = tf.io.decode_raw(tf.strings.substr(encoded, 0, _EXIF_SEARCH_BYTES), tf.uint8)
-        return _orientation_of_tiff(_find_exif(data))
+        find_in_chunks = functools.partial(_chunked_exif, encoded, is_png)
+        return _orientation_of_tiff(tf.cond(is_jpeg, find_in_jpeg, find_in_chunks))
 
-    return tf.case(
-        [
-            (starts_with(encoded, _JPEG) & ~is_plain, search),
-            (
-                starts_with(encoded, _PNG),
-                lambda: _orientation_of_tiff(_chunked_exif(encoded, True)),
-            ),
-            (
-                is_webp_with_exif(encoded),
-                lambda: _orientation_of_tiff(_chunked_exif(encoded, False)),
-            ),
-        ],
-        default=lambda: tf.constant(1),
-        exclusive=True,
-    )
+    may_have = (is_jpeg & ~is_plain) | is_named | is_extended_webp
+    return tf.cond(may_have, search, lambda: tf.constant(1))
 
 
-def _chunked_exif(encoded: tf.Tensor, is_png: bool) -> tf.Tensor:
+def _chunked_exif(encoded: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
     """Returns the TIFF part of the EXIF chunk of a PNG, before its pixels, or of a WebP.
+
+    A PNG's chunk is its size, first byte highest, its name, the data and a checksum; a WebP's is
+    its name, its size, first byte lowest, and the data to an even number of bytes.
 
     Returns:
       uint8 [n]; no bytes where there is none.
     """
-    first, order, name = (8, "big", b"eXIf") if is_png else (12, "little", b"EXIF")
     end = tf.cast(tf.strings.length(encoded), tf.int64)
+    first, name_at, size_at = tf.unstack(
+        tf.where(is_png, tf.constant([8, 4, 0], tf.int64), tf.constant([12, 0, 4], tf.int64))
+    )
+    name = tf.where(is_png, b"eXIf", b"EXIF")
 
     def part(at: tf.Tensor, size: tf.Tensor | int) -> tf.Tensor:
         return tf.strings.substr(encoded, tf.minimum(at, end), tf.cast(size, tf.int64))
 
     def name_of(at: tf.Tensor) -> tf.Tensor:
-        return part(at + 4 if is_png else at, 4)
+        return part(at + name_at, 4)
 
     def size_of(at: tf.Tensor) -> tf.Tensor:
-        data = tf.io.decode_raw(part(at if is_png else at + 4, 4), tf.uint8)
-        return number_in(tf.pad(data, [[0, 4 - tf.size(data)]]), 0, 4, order)
+        data = tf.io.decode_raw(part(at + size_at, 4), tf.uint8)
+        data = tf.pad(data, [[0, 4 - tf.size(data)]])
+        return tf.where(is_png, number_in(data, 0, 4, "big"), number_in(data, 0, 4))
 
     at = tf.while_loop(
         lambda at: (at < end) & tf.reduce_all(name_of(at) != [name, b"IDAT"]),
-        lambda at: [at + 8 + size_of(at) + (4 if is_png else size_of(at) % 2)],
-        [tf.constant(first, tf.int64)],
+        lambda at: [at + 8 + size_of(at) + tf.where(~is_png, size_of(at) % 2, 4)],
+        [first],
         maximum_iterations=_MOST_CHUNKS,
     )[0]
-    size = tf.where(name_of(at) == name, tf.minimum(size_of(at), _EXIF_SEARCH_BYTES), 0)
+    is_there = (name_of(at) == name) & (is_png | is_webp_with_exif(encoded))
+    size = tf.where(is_there, tf.minimum(size_of(at), _EXIF_SEARCH_BYTES), 0)
     data = tf.io.decode_raw(part(at + 8, size), tf.uint8)
     has_mark = tf.reduce_all(tf.pad(data, [[0, 6]])[:6] == list(_EXIF_MARK))  # some writers' WebP
     return data[tf.where(has_mark, 6, 0) :]

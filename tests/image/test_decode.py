@@ -88,6 +88,17 @@ def test_chunks_of_a_png_or_webp_that_are_damaged_or_too_many_mean_upright():
     assert int(orientation_of(start + struct.pack(">I", 2**32 - 1) + rest[4:])) in (1, 6)
 
 
+def test_the_name_of_exif_within_another_chunk_or_without_the_flag_of_webp_is_none():
+    png = encode(Image.fromarray(picture()), "PNG", exif=exif_block(6))
+    start, rest = png[:33], png[33:]
+    text = struct.pack(">I", len(rest)) + b"tEXt" + rest + bytes(4)
+    assert int(orientation_of(start + text)) == 1  # a comment that holds all of a chunk
+    assert int(orientation_of(start + text + rest)) == 6
+    webp = bytearray(encode(Image.fromarray(picture()), "WEBP", exif=exif_block(6)))
+    webp[20] &= ~8
+    assert int(orientation_of(bytes(webp))) == 1
+
+
 @pytest.mark.parametrize(
     "exif",
     [
