@@ -117,8 +117,9 @@ def _sentence(cls: type, path: str, error: dict[str, Any], value: Any) -> str:
 
 
 def called(name: str, keys: Iterable[str], prefix: str = "") -> list[str]:
-    """Returns the settings that may be meant by a name: those of that name or a similar one, of
-    these initials (lr) or this ending (threshold, num_epochs).
+    """Returns the settings that may be meant by a name: those of that name; else of these initials
+    (lr); else the most similar one and those that it is a part of or ends in (threshold,
+    num_epochs).
 
     Args:
       name: without a section.
@@ -131,12 +132,13 @@ def called(name: str, keys: Iterable[str], prefix: str = "") -> list[str]:
         near = difflib.get_close_matches(name, {last[key] for key in places}, 1, 0.8)
         for is_meant in (
             lambda word: word == name,
-            lambda word, near=near: word in near,
             lambda word: "_" in word and "".join(part[0] for part in word.split("_")) == name,
-            lambda word: word.endswith(f"_{name}") or name.endswith(f"_{word}"),
+            lambda word, near=near: (
+                word in near or f"_{name}_" in f"_{word}_" or name.endswith(f"_{word}")
+            ),
         ):
             if meant := [key for key in places if is_meant(last[key])]:
-                return meant
+                return sorted(meant, key=lambda key, near=near: last[key] not in near)
     return []
 
 

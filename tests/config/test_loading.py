@@ -94,6 +94,7 @@ def test_what_is_saved_loads_as_the_same(name, tmp_path):
         ("model.name=my.yaml", r"'my.yaml' is no model; .* load_config\(path='my.yaml'\)"),
         ("augment.flip=true", "mean augment.horizontal_flip or augment.vertical_flip"),
         ("train.lr=1", r"no setting train.lr; did you mean train.learning_rate\?"),
+        ("detect.threshold=1", r"iou_threshold or detect.score_threshold or detect.draw_threshold"),
         ("train.decay=1", r"did you mean train.adamw_decay or train.ema_decay\?"),
         ("num_classes", "section.key=value"),
         ("batch_size=8", "section.key=value; did you mean data.batch_size"),
