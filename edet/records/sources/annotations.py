@@ -248,7 +248,8 @@ def joined(parts: Sequence[Annotations]) -> Annotations:
     for part in parts:
         ids = class_ids(part, labels) if has_ids else {}
         classes = {ids.get(label, label) for label in part.used()}
-        own: set[str] = set()
+        own: set[str] = set()  # pictures of this file, which may list one for each object
+        added: dict[str, set[str]] = {}  # {picture: its ids}; an id listed again has all objects
         for image in part.images:
             base = part.base_of(image)
             place = posixpath.normpath(posixpath.join(base, image.name))
@@ -260,7 +261,9 @@ def joined(parts: Sequence[Annotations]) -> Annotations:
                 ]
             if place in files and place not in own:
                 before, things = files[place]  # the classes of the files before, and the objects
-                if classes.isdisjoint(before):
+                keys = added.get(place, set())
+                if image.source_id not in keys and (keys or classes.isdisjoint(before)):
+                    added[place] = keys | {image.source_id}
                     things.extend(objects)
                     files[place] = before | classes, things
                     part.tally.image_problem(image.name, _JOINED, part.where)

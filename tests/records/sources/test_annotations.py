@@ -1,5 +1,7 @@
 """One label map for all splits of a set, whatever each of its files says."""
 
+import dataclasses
+
 import pytest
 
 from edet.errors import UserError
@@ -35,6 +37,15 @@ def test_files_of_a_class_each_have_their_objects_together_and_copies_not_twice(
         "objects of several files, of a class each (joined)": 1,
         "dropped: picture that another file has too": 2,
     }
+
+
+def test_a_file_of_another_class_may_list_a_picture_for_each_object():
+    """Under an id each, or again under one id, which then has the same objects."""
+    ant, bee = part({1: "ant"}, [1]), part({1: "bee"}, [1], "bee.json")
+    (image,) = bee.images
+    images = [image, image._replace(source_id="b", objects=image.objects * 2), image]
+    (image,) = joined([ant, dataclasses.replace(bee, images=images)]).images
+    assert [o.label for o in image.objects] == [1, 2, 2, 2]
 
 
 def test_a_split_that_numbers_anew_is_matched_by_name():
