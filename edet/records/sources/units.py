@@ -57,11 +57,11 @@ def check_units(
     if not len(boxes):
         return
 
-    def refuse(found: str) -> None:
+    def refuse(found: str, advice: str = "convert them") -> None:
         raise UserError(
             f"{where}: the boxes, such as {boxes[0].round(4).tolist()}, look like {found}, where "
             f"this format has {_WORDS[box_format]}"
-            f"{' as shares of the picture, 0-1' if relative else ' in pixels'}; convert them."
+            f"{' as shares of the picture, 0-1' if relative else ' in pixels'}; {advice}."
         )
 
     if relative and np.mean((np.abs(boxes) > 1.5).any(axis=1)) > 0.5:
@@ -72,7 +72,9 @@ def check_units(
     limit, grace = (np.ones_like(sizes), 0.01) if relative else (sizes, _GRACE)
     for other in (*_USUAL, "cxcywh", "yxyx"):
         if other != box_format and _is_rather(boxes, box_format, other, limit, known, grace, areas):
-            refuse(_WORDS[other])
+            # A side is exceeded by as much either way.
+            sides = ", or exchange width and height of the pictures if those are the wrong ones"
+            refuse(_WORDS[other], f"convert them{sides if other == 'yxyx' else ''}")
 
 
 def _is_rather(

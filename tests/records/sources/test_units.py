@@ -26,7 +26,7 @@ def check(boxes, box_format, relative=False, areas=None, known=True):
     [
         (CORNERS, "xywh", False, r"look like corners \[xmin"),
         (XYWH, "xyxy", False, r"look like \[x, y, width, height\], where"),
-        (CORNERS[:, [1, 0, 3, 2]], "xywh", False, r"look like corners \[ymin"),
+        (CORNERS[:, [1, 0, 3, 2]], "xywh", False, r"corners \[ymin.* or exchange width and height"),
         (CENTRES * SIDES, "xywh", False, "look like .* of the centre, where"),
         (CENTRES * SIDES, "xyxy", False, "look like .* of the centre, where"),
         (XYWH / SIDES, "xywh", False, "look like shares of the picture, 0-1, where"),
