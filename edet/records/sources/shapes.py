@@ -22,6 +22,11 @@ T = TypeVar("T")
 # What an entry may raise that is not what its format says.
 WRONG = (AttributeError, KeyError, TypeError, ValueError, OverflowError, IndexError)
 
+# Unspecified is what VOC's own tools write of what nobody has said.
+_WORDS_OF_FLAGS = dict.fromkeys(("true", "yes", "t", "y", "on"), True) | dict.fromkeys(
+    ("", "false", "no", "f", "n", "off", "none", "null", "unspecified"), False
+)
+
 OUTLINE = "outline instead of a box (its bounds taken)"
 JOINED = "shapes of one group (joined into one object)"
 ROTATED = "rotated box (its bounds taken)"
@@ -94,9 +99,9 @@ def flag(value: Any) -> bool:
       ValueError: it is neither.
     """
     word = str("" if value is None else value).strip().lower()
-    if word in ("true", "yes"):
-        return True
-    number = 0.0 if word in ("", "false", "no") else float(word)
+    if word in _WORDS_OF_FLAGS:
+        return _WORDS_OF_FLAGS[word]
+    number = float(word)
     return not math.isnan(number) and number != 0
 
 

@@ -98,6 +98,13 @@ def test_given_labels_decide_the_ids_and_other_names_are_reported(voc):
     }
 
 
+@pytest.mark.parametrize("word", ["Unspecified", "none", ""])
+def test_an_object_of_which_nobody_said_whether_it_is_difficult_stays(voc, word):
+    root = voc({"a": xml(obj("cat", extra=f"<difficult>{word}</difficult>"))})
+    source = read_voc(root, "train", skip_difficult=True)
+    assert len(source.examples[0].boxes) == 1 and not source.tally.boxes
+
+
 def test_difficult_boxes_stay_unless_told_otherwise(voc):
     root = voc({"a": xml(obj("cat", extra="<difficult>1</difficult>"), obj("cat"))})
     assert len(read_voc(root, "train").examples[0].boxes) == 2
