@@ -18,7 +18,9 @@ Weights are random, which does not change the time.
     effdet_*       effdet's model of the same name: PyTorch as it comes, channels last; its ONNX
                    file in onnxruntime and in OpenVINO
     yolo26n_*      Ultralytics' smallest at 640x640, whatever the model here, in the same two; its
-                   detections are those of the network, without suppression
+                   detections are those of the network, without suppression, like those of
+    deimv2_n_*     DEIMv2-N at 640x640, and
+    rf_detr_nano_* RF-DETR nano at 384x384, both as transformers has them
     total          our SavedModel from an encoded 480x640 picture to detections
     nms            of that, from logits and deltas to detections
 """
@@ -214,7 +216,7 @@ def _network_only(config: Config, form: str, precision: str) -> Config:
 
 
 def _peers(config: Config, folder: str) -> list[Contender]:
-    """effdet's model of this name and YOLO26n, as far as they are installed and export."""
+    """effdet's model of this name and others' smallest, as far as they are installed and export."""
     if not os.path.exists(PEERS):
         print("without peers and OpenVINO: `make peers` installs them", file=sys.stderr)
         return []
@@ -223,6 +225,8 @@ def _peers(config: Config, folder: str) -> list[Contender]:
     for library, model, label in (
         ("effdet", effdet, "effdet"),
         ("ultralytics", "yolo26n", "yolo26n"),
+        ("transformers", "deimv2-n", "deimv2_n"),
+        ("transformers", "rf-detr-nano", "rf_detr_nano"),
     ):
         path = os.path.join(folder, f"{label}.onnx")
         command = [PEERS, _WORKER, "export", library, model, path]

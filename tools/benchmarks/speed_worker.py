@@ -6,7 +6,7 @@ stdin how many runs to do, one number a line, and answers each with the times of
 milliseconds as JSON.
 
     python tools/speed_worker.py <engine> <threads> <batch> <path>
-    python tools/speed_worker.py export <effdet or ultralytics> <its model> <ONNX file to write>
+    python tools/speed_worker.py export <library of EXPORTS> <its model> <ONNX file to write>
 """
 
 import json
@@ -143,6 +143,66 @@ def _export_effdet(name: str, path: str) -> None:
     torch.onnx.export(network.eval(), (pixels,), path, opset_version=17, dynamo=False)
 
 
+def _rf_detr_nano():
+    """RF-DETR nano by Roboflow's rfdetr, at 384 x 384, in transformers: 30.5 million weights."""
+    from transformers import RfDetrConfig, RfDetrForObjectDetection
+
+    backbone = {
+        "model_type": "rf_detr_dinov2", "image_size": 384, "patch_size": 16, "hidden_size": 384,
+        "num_attention_heads": 6, "num_windows": 2,
+        "out_features": ["stage3", "stage6", "stage9", "stage12"],
+    }  # fmt: skip
+    config = RfDetrConfig(
+        backbone_config=backbone, decoder_layers=2, decoder_n_points=2, num_labels=91
+    )
+    return RfDetrForObjectDetection(config), 384
+
+
+def _deimv2_n():
+    """DEIMv2-N by its deimv2_hgnetv2_n_coco, at 640 x 640, in transformers: 3.6 million weights."""
+    from transformers import Deimv2Config, Deimv2ForObjectDetection, HGNetV2Config
+
+    backbone = HGNetV2Config(  # B0
+        hidden_sizes=[128, 256, 512, 1024], stem_channels=[3, 16, 16],
+        stage_in_channels=[16, 64, 256, 512], stage_mid_channels=[16, 32, 64, 128],
+        stage_out_channels=[64, 256, 512, 1024], stage_num_blocks=[1, 1, 2, 1],
+        stage_downsample=[False, True, True, True], stage_light_block=[False, False, True, True],
+        stage_kernel_size=[3, 3, 5, 5], stage_numb_of_layers=[3] * 4, depths=[3] * 4,
+        use_learnable_affine_block=True, out_indices=[3, 4],
+    )  # fmt: skip
+    config = Deimv2Config(
+        backbone_config=backbone, encoder_hidden_dim=128, encoder_in_channels=[512, 1024],
+        feat_strides=[16, 32], encode_proj_layers=[1], encoder_ffn_dim=512, hidden_expansion=0.34,
+        depth_mult=0.5, d_model=128, decoder_ffn_dim=512, decoder_layers=3, num_feature_levels=2,
+        decoder_n_points=[6, 6], decoder_in_channels=[128, 128], decoder_activation_function="silu",
+        eval_size=[640, 640], num_labels=80,
+    )  # fmt: skip
+    return Deimv2ForObjectDetection(config), 640
+
+
+def _export_transformers(name: str, path: str) -> None:
+    """Writes a network of transformers with random weights as an ONNX file."""
+    import torch
+
+    network, size = {"rf-detr-nano": _rf_detr_nano, "deimv2-n": _deimv2_n}[name]()
+
+    class Outputs(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, pixels):
+            found = self.network(pixel_values=pixels)
+            return found.logits, found.pred_boxes
+
+    # Each is taken by one of PyTorch's two exporters alone. The older one lacks the bicubic resize
+    # of RF-DETR's positions, which the newer one leaves out, and the newer one a check of DEIMv2's.
+    torch.onnx.export(
+        Outputs().eval(), (torch.zeros(1, 3, size, size),), path, opset_version=18,
+        dynamo=name == "rf-detr-nano",
+    )  # fmt: skip
+
+
 ENGINES = {
     "tensorflow": _tensorflow,
     "tensorflow_c": _tensorflow_c,
@@ -151,6 +211,12 @@ ENGINES = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
     "effdet": _effdet,
+}
+
+EXPORTS = {
+    "effdet": _export_effdet,
+    "transformers": _export_transformers,
+    "ultralytics": _export_ultralytics,
 }
 
 
@@ -164,7 +230,7 @@ def _peak_mib() -> float:
 def main() -> None:
     """Loads, warms up, says what memory that took in MiB, then measures at every number."""
     if sys.argv[1] == "export":
-        {"effdet": _export_effdet, "ultralytics": _export_ultralytics}[sys.argv[2]](*sys.argv[3:])
+        EXPORTS[sys.argv[2]](*sys.argv[3:])
         return
     engine, threads, batch, path = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     answers = os.fdopen(os.dup(1), "w")  # libraries talk on stdout too
