@@ -216,10 +216,20 @@ def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     return {**example, "filename": name[key], "orientation": orientation}
 
 
+def _is_plain(record: dict[str, Any]) -> bool:
+    """Whether a picture is an upright JPEG or PNG of the size that its record says."""
+    recorded = int(record["height"]), int(record["width"])
+    if min(recorded) < 1 or record["orientation"] != 1:
+        return False
+    try:
+        return recorded == tuple(stored_size(tf.constant(record["encoded"])).numpy())
+    except tf.errors.InvalidArgumentError:  # of a damaged JPEG, of which `make_plain` says more
+        return False
+
+
 def _of_record(record: dict[str, Any], found: _Found | None) -> Example:
     encoded, height, width = record["encoded"], int(record["height"]), int(record["width"])
-    is_plain = encoded.startswith((b"\xff\xd8\xff", b"\x89PNG")) and record["orientation"] == 1
-    if not is_plain or (height, width) != tuple(stored_size(tf.constant(encoded)).numpy()):
+    if not _is_plain(record):
         try:
             picture = make_plain(encoded, height, width)
         except BadImage as error:

@@ -224,6 +224,13 @@ def test_other_mistakes_are_a_sentence_too(tool, tmp_path, capsys):
     )
 
 
+def test_a_damaged_picture_of_the_records_is_named(tool, tmp_path, capsys):
+    with tf.io.TFRecordWriter(str(tmp_path / "in.tfrecord")) as writer:
+        writer.write(record(4, b"\xff\xd8\xff and no JPEG"))
+    assert tool() == 2
+    assert re.search("image 4 of the records .*; write it again", capsys.readouterr().err)
+
+
 def test_a_second_conversion_into_the_same_folder_is_refused(tool, tmp_path, capsys):
     out = str(tmp_path / "out")
     with owned(os.path.join(out, "convert.lock"), out, "a conversion", "wait"):
