@@ -46,6 +46,11 @@ class Console(rich.console.Console):
         rich.console.Console.file.fset(self, stream)
 
 
+def say(sentence: str) -> None:
+    """Prints a sentence as it is, whatever signs a path in it has."""
+    Console(soft_wrap=True).print(sentence, markup=False, highlight=False)
+
+
 def warn(why: str, console: Console | None = None) -> None:
     """Prints a sentence that should be seen among the others, as a warning."""
     console = console or Console(soft_wrap=True)

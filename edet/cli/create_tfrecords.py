@@ -24,8 +24,6 @@ A record is a tf.Example; edet/records/schema.py lists its features.
 
 from __future__ import annotations
 
-import functools
-
 import rich
 from absl import flags
 
@@ -41,7 +39,7 @@ from edet.records.sources.synthetic import SyntheticSet
 from edet.records.sources.tfds import read_tfds
 from edet.records.sources.voc import read_voc
 from edet.records.writing import write_records
-from edet.terminal import Console, warn
+from edet.terminal import say, warn
 
 # Format: (flags it needs, flags it may have).
 _FOLDER = (("data",), ("split", "labels", "keep_unused", "val_share", "seed", "exif"))
@@ -196,7 +194,7 @@ def _open_source(options: flags.FlagValues) -> Source:
 def _open_split(options: flags.FlagValues, labels: dict[int, str] | None) -> ExampleSet:
     found = open_folder(
         options.data, options.format, labels, options.keep_unused, options.val_share, options.seed,
-        log=functools.partial(Console().print, markup=False, highlight=False, soft_wrap=True),
+        log=say,
     )  # fmt: skip
     if options.split in found:
         return found[options.split]

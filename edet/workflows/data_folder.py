@@ -16,8 +16,9 @@ from edet.records.sources.example_set import ExampleSet, stamps_of
 from edet.records.sources.folder import Folder
 from edet.records.sources.formats import open_folder
 from edet.records.writing import write_records
+from edet.terminal import say
 from edet.workdir import Workdir
-from edet.workflows.common import console, warn
+from edet.workflows.common import warn
 
 _RECORDS = {"train": "train", "eval": "val"}
 VAL_SHARE = 0.1  # of the pictures, where a set has no split to evaluate on
@@ -55,7 +56,7 @@ def records_of(data: str, workdir: str) -> list[str]:
                 "or evaluate on records of it, made with create_tfrecords and named by --set "
                 "data.eval_records."
             )
-    sets = open_folder(data, val_share=VAL_SHARE, log=_say)
+    sets = open_folder(data, val_share=VAL_SHARE, log=say)
     if run.has_records() and run.checkpoint("last") and "train" in sets:
         _refuse_other_classes(sets["train"].labels, run, data)
     _write(sets, run, data)
@@ -79,10 +80,6 @@ def _refuse_other_classes(labels: dict[int, str], run: Workdir, data: str) -> No
         f"({'; '.join(told) or 'their ids'}); use another --workdir for it, where --set "
         f"train.init={run} keeps what is known of classes of the same name."
     )
-
-
-def _say(sentence: str) -> None:
-    console.print(sentence, highlight=False, markup=False)
 
 
 def _write(sets: dict[str, ExampleSet], run: Workdir, data: str) -> None:
