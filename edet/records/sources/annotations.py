@@ -261,15 +261,12 @@ def joined(parts: Sequence[Annotations]) -> Annotations:
                 ]
             if place in files and place not in own:
                 before, things = files[place]  # the classes of the files before, and the objects
-                keys = added.get(place, set())
+                keys, what = added.get(place, set()), "dropped: picture that another file has too"
                 if image.source_id not in keys and (keys or classes.isdisjoint(before)):
                     added[place] = keys | {image.source_id}
                     things.extend(objects)
-                    files[place] = before | classes, things
-                    part.tally.image_problem(image.name, _JOINED, part.where)
-                else:
-                    what = "dropped: picture that another file has too"
-                    part.tally.image_problem(image.name, what, part.where)
+                    files[place], what = (before | classes, things), _JOINED
+                part.tally.image_problem(image.name, what, part.where)
                 continue
             files.setdefault(place, (classes, objects))
             own.add(place)
