@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from edet.config.schema import Fit
 from edet.image.header import (
+    JPEG,
+    PNG,
     checked,
     is_16_bit_png,
     is_webp_with_exif,
@@ -20,7 +22,6 @@ from edet.image.header import (
 )
 from edet.image.letterbox import fit
 
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG"
 _EXIF_MARK = b"Exif\0\0"
 # An EXIF block is one of the first segments of a JPEG and no segment is longer than 64 KiB.
 _EXIF_SEARCH_BYTES = 3 * 65536
@@ -79,7 +80,7 @@ def decode_stored_pixels(
     encoded = checked(encoded)
     image = tf.case(
         [
-            (starts_with(encoded, _JPEG), lambda: _decode_jpeg(encoded, target, how)),
+            (starts_with(encoded, JPEG), lambda: _decode_jpeg(encoded, target, how)),
             (starts_with(encoded, b"BM"), lambda: _decode_bmp(encoded)),
             # TensorFlow refuses channels=3 for a WebP with alpha, and gives 3 or 4 when not asked.
             (starts_with(encoded, b"RIFF"), lambda: _decode_any(encoded, channels=0)[..., :3]),
@@ -176,10 +177,10 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
     """
 
     length = tf.strings.length(encoded)
-    is_jpeg, is_png = starts_with(encoded, _JPEG), starts_with(encoded, _PNG)
+    is_jpeg, is_png = starts_with(encoded, JPEG), starts_with(encoded, PNG)
     # The files without EXIF that nearly all programs write: one JFIF segment and then the tables.
     after_jfif = tf.strings.substr(encoded, tf.minimum(20, length), 2)
-    is_plain = starts_with(encoded, _JPEG + b"\xe0\0\x10") & (after_jfif == b"\xff\xdb")
+    is_plain = starts_with(encoded, JPEG + b"\xe0\0\x10") & (after_jfif == b"\xff\xdb")
     # To go from chunk to chunk takes longer than to decode a small picture, and few PNGs have EXIF.
     head = tf.strings.substr(encoded, 0, tf.where(is_png, _EXIF_SEARCH_BYTES, 0))
     is_named = tf.strings.regex_replace(head, "eXIf", "", replace_global=False) != head

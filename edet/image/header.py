@@ -12,7 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 MAX_PIXELS = 2**29 // 3  # of RGB in 512 MiB; twice Pillow's limit, which is where Pillow refuses
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG"
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG"
 _BYTES = 32  # that hold what is asked of any format but GIF
 _GIF_EXTENSION, _GIF_FRAME, _GIF_END = 0x21, 0x2C, b"\x3b"
 
@@ -32,10 +32,10 @@ def checked(encoded: tf.Tensor) -> tf.Tensor:
     """
     return tf.case(
         [
-            (starts_with(encoded, _JPEG), lambda: _checked_jpeg(encoded)),
+            (starts_with(encoded, JPEG), lambda: _checked_jpeg(encoded)),
             (starts_with(encoded, b"GIF"), lambda: _first_frame(encoded)),
             (starts_with(encoded, b"RIFF"), lambda: _checked_webp(encoded)),
-            (starts_with(encoded, _PNG), lambda: _checked_png(encoded)),
+            (starts_with(encoded, PNG), lambda: _checked_png(encoded)),
             (starts_with(encoded, b"BM"), lambda: _checked_bmp(encoded)),
         ],
         default=lambda: tf.identity(encoded),
@@ -56,8 +56,8 @@ def stored_size(encoded: tf.Tensor) -> tf.Tensor:
 
     return tf.case(
         [
-            (starts_with(encoded, _JPEG), lambda: tf.image.extract_jpeg_shape(encoded)[:2]),
-            (starts_with(encoded, _PNG), of_png),
+            (starts_with(encoded, JPEG), lambda: tf.image.extract_jpeg_shape(encoded)[:2]),
+            (starts_with(encoded, PNG), of_png),
         ],
         default=lambda: tf.constant([-1, -1]),
         exclusive=True,
@@ -67,8 +67,8 @@ def stored_size(encoded: tf.Tensor) -> tf.Tensor:
 def is_16_bit_png(encoded: tf.Tensor | bytes) -> tf.Tensor | bool:
     """Whether the bytes, a string scalar, are a PNG of 16 bits a channel: bool scalar."""
     if isinstance(encoded, bytes):
-        return encoded.startswith(_PNG) and encoded[24:25] == b"\x10"
-    return starts_with(encoded, _PNG) & (_first_bytes(encoded)[24] == 16)
+        return encoded.startswith(PNG) and encoded[24:25] == b"\x10"
+    return starts_with(encoded, PNG) & (_first_bytes(encoded)[24] == 16)
 
 
 def is_webp_with_exif(encoded: tf.Tensor) -> tf.Tensor:

@@ -27,6 +27,7 @@ from edet.config.yaml_text import parse_yaml
 from edet.errors import UserError
 from edet.files import PICTURE_ENDINGS, read_text, write_bytes, write_json, write_text
 from edet.geometry.boxes import yxyx_to_xywh
+from edet.image.header import PNG
 from edet.records.schema import Example, box_areas
 from edet.records.sources.folder import Folder
 
@@ -283,7 +284,7 @@ def _safe_name(example: Example, taken: dict[str, int]) -> str:
     parts = example.filename.replace("\\", "/").split("/")
     name = "_".join(filter(None, (_UNSAFE.sub("_", part).strip(" .") for part in parts)))
     stem, ending = os.path.splitext(name)
-    kind = ".png" if example.image.startswith(b"\x89PNG") else ".jpg"
+    kind = ".png" if example.image.startswith(PNG) else ".jpg"
     if ending.lower() not in (*PICTURE_ENDINGS, ".tif", ".tiff", ".avif", ".jfif"):
         stem = name
     if ending.lower() in {".jpg": (".jpg", ".jpeg")}.get(kind, (kind,)):

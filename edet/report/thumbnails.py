@@ -21,6 +21,7 @@ from edet.ahead import in_order
 from edet.errors import UserError
 from edet.files import read_bytes
 from edet.image.files import decode_picture
+from edet.image.header import JPEG
 
 SIDE = 320  # pixels of a thumbnail's longer side
 _ROWS = 25  # thumbnails of a strip
@@ -64,7 +65,7 @@ def _opened(picture: bytes | np.ndarray, white_level: int) -> Image.Image:
         return Image.fromarray(picture)
     if picture[4:8] == b"ftyp":  # AVIF, which TensorFlow does not decode
         return Image.open(io.BytesIO(picture), formats=["AVIF"])
-    if not picture.startswith(b"\xff\xd8\xff"):
+    if not picture.startswith(JPEG):
         return Image.fromarray(decode_picture(picture, white_level).numpy())
     image = Image.open(io.BytesIO(picture), formats=["JPEG"])
     # Decodes at 1/2, 1/4 or 1/8, four times as fast, where the longer side stays 240 or more.
