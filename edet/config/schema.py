@@ -392,6 +392,9 @@ class DetectConfig:
     class_agnostic: bool = False  # suppress over classes too
     sigma: Positive = 0.5  # gaussian: a score decays by exp(-IoU^2 / sigma)
     iou_threshold: Share = 0.5  # hard: boxes of a class overlapping more than this are dropped
+    # Move each box to the mean of the candidates about it, weighted by score and overlap
+    # (arXiv 1505.01749).
+    box_voting: bool = False
     score_threshold: Share = 0.001  # detections at or below it are padding (reference)
     draw_threshold: Share = 0.4  # smallest score that predict draws
     # Looking several times, in predict, eval and the Detector; an exported model looks once, and

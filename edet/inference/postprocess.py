@@ -24,10 +24,10 @@ from edet.geometry.nms import (
     Pairs,
     best_pairs,
     best_pairs_on_cpu,
-    fuse_boxes,
     suppress,
     suppress_at_once,
     suppress_by_class,
+    vote,
 )
 from edet.image.letterbox import boxes_to_picture
 
@@ -36,6 +36,7 @@ from edet.image.letterbox import boxes_to_picture
 Target = Literal["any", "cpu", "portable"]
 Candidates = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
+_VOTERS = 10  # candidates that vote on boxes, for each detection that a picture may have
 _MOST_CLASSES = 256  # for which an operation each is faster than a loop over the detections
 
 
@@ -124,21 +125,21 @@ class Postprocess:
     def merge_views(
         self, boxes: Tensor, scores: Tensor, classes: Tensor, scales: Tensor
     ) -> dict[str, tf.Tensor]:
-        """Suppresses the candidates of all views of one picture together, and fuses their boxes.
+        """Suppresses the candidates of all views of one picture together; several views vote.
 
         Args:
           boxes [V, M, 4], scores [V, M], classes [V, M]: of V views, in the frame of the picture.
-            The shapes are static; a single view gives what a call gives.
+            The shapes are static; a single view gives what a call gives, while of several each
+            box becomes the mean of its candidates, whatever `detect.box_voting` says.
           scales: float32 [2], pixels of the frame / pixels of the picture, of y and x.
 
         Returns:
           As a call, B = 1.
         """
-        candidates = [tf.reshape(boxes, [1, -1, 4])]
-        candidates += [tf.reshape(value, [1, -1]) for value in (scores, classes)]
-        found = suppress(*candidates, self._detect)
-        if boxes.shape[0] > 1:
-            found = fuse_boxes(found, *candidates)
+        views = (boxes, scores, classes)
+        found = suppress(*_of_one_picture(views), self._detect)
+        if boxes.shape[0] > 1 or self._detect.box_voting:
+            found = _vote_one_by_one(found, _of_one_picture(self._voters(views)))
         return self.named(found, scales[None])
 
     def named(self, found: Detections, scales: Tensor | None) -> dict[str, tf.Tensor]:
@@ -167,10 +168,12 @@ class Postprocess:
         pairs = best_pairs(values, detect.pre_nms_top_k, self._detectable)
         candidates = complete(pairs, boxes)
         if target == "any":
-            return suppress(*candidates, detect)
-        candidates = (tf.squeeze(value, 0) for value in candidates)
-        found = suppress_at_once(*candidates, detect, values.shape[-1])
-        return Detections(*(tf.expand_dims(value, 0) for value in found))
+            found = suppress(*candidates, detect)
+        else:
+            one = (tf.squeeze(value, 0) for value in candidates)
+            one = suppress_at_once(*one, detect, values.shape[-1])
+            found = Detections(*(tf.expand_dims(value, 0) for value in one))
+        return self._voted(found, candidates)
 
     def _find_on_cpu(
         self, values: tf.Tensor, boxes: tf.Tensor, complete: Callable[[Pairs, Tensor], Candidates]
@@ -179,10 +182,26 @@ class Postprocess:
         detect, num_classes = self._detect, values.shape[-1]
         pairs = best_pairs_on_cpu(values, detect.pre_nms_top_k, self._detectable)
         candidates = complete(pairs, boxes)
+        batch = tuple(value[None] for value in candidates)
         if detect.class_agnostic or num_classes <= _MOST_CLASSES:
-            return suppress_by_class(*candidates, detect, num_classes)
-        found = suppress(*(value[None] for value in candidates), detect)
-        return Detections(*(value[0] for value in found))
+            one = suppress_by_class(*candidates, detect, num_classes)
+            found = Detections(*(value[None] for value in one))
+        else:
+            found = suppress(*batch, detect)
+        return Detections(*(value[0] for value in self._voted(found, batch)))
+
+    def _voted(self, found: Detections, candidates: Candidates) -> Detections:
+        """The detections where the candidates vote them to, or as they are."""
+        return vote(found, *self._voters(candidates)) if self._detect.box_voting else found
+
+    def _voters(self, candidates: Candidates) -> Candidates:
+        """The best candidates; the others would take most of the time and change hardly anything.
+
+        All of them, where they are in the anchors' order.
+        """
+        detect = self._detect
+        count = _VOTERS * detect.max_detections if detect.pre_nms_top_k else None
+        return tuple(value[:, :count] for value in candidates)
 
     def _decoded(self, pairs: Pairs, box_deltas: Tensor) -> Candidates:
         """Completes pairs of logits; only what is selected is decoded."""
@@ -196,6 +215,24 @@ def _as_they_are(pairs: Pairs, boxes: Tensor) -> Candidates:
     batch_dims = pairs.anchors.shape.rank - 1
     boxes = tf.gather(boxes, pairs.anchors, axis=batch_dims, batch_dims=batch_dims)
     return boxes, pairs.values, pairs.classes
+
+
+def _of_one_picture(views: Candidates) -> Candidates:
+    """[V, M, 4], [V, M] and [V, M] -> [1, V * M, 4], [1, V * M] and [1, V * M]."""
+    boxes, *values = views
+    return tf.reshape(boxes, [1, -1, 4]), *(tf.reshape(value, [1, -1]) for value in values)
+
+
+def _vote_one_by_one(found: Detections, candidates: Candidates) -> Detections:
+    """As `vote`: all D x M overlaps of a picture in many tiles would fill the memory."""
+
+    def move(slot: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        box, box_class = (value[:, None] for value in slot)  # [B, 1, 4], [B, 1]
+        return vote(found._replace(boxes=box, classes=box_class), *candidates).boxes[:, 0]
+
+    slots = (tf.transpose(found.boxes, [1, 0, 2]), tf.transpose(found.classes))
+    boxes = tf.map_fn(move, slots, fn_output_signature=tf.float32, parallel_iterations=1)
+    return found._replace(boxes=tf.transpose(boxes, [1, 0, 2]))
 
 
 def _one_image(detect: DetectConfig) -> Detections:

@@ -115,6 +115,7 @@ def test_a_float32_file_detects_what_the_detector_detects(outputs, network, file
 
 def test_suppression_in_the_file_follows_every_setting(network, pictures, tmp_path):
     detect = {"class_agnostic": True, "nms": "hard", "pre_nms_top_k": 0, "max_detections": 20}
+    detect["box_voting"] = True
     detector = detector_of(network, detect)
     path = export_litert(*parts_of(network, detect), str(tmp_path / "x.tflite"))
     found = load_exported(path)(pictures)

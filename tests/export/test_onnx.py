@@ -43,10 +43,13 @@ def exported(network, tmp_path_factory):
     return export_onnx(*parts_of(network, format="onnx", outputs="network"), path)
 
 
+DETECT = {"nms": "hard", "max_detections": 20, "box_voting": True}
+
+
 @pytest.fixture(scope="module")
 def detecting(network, tmp_path_factory):
     """A file that gives detections."""
-    parts = parts_of(network, {"nms": "hard", "max_detections": 20}, format="onnx")
+    parts = parts_of(network, DETECT, format="onnx")
     return export_onnx(*parts, str(tmp_path_factory.mktemp("onnx") / "detecting.onnx"))
 
 
@@ -91,7 +94,7 @@ def test_hard_suppression_in_the_file_is_the_detectors(network, picture, detecti
     found = load_exported(detecting)([picture])
     assert found["scores"].shape == (1, 20)
     assert set(np.unique(found["classes"])) <= {0, 3, 7}
-    detector = Detector(*parts_of(network, {"nms": "hard", "max_detections": 20}))
+    detector = Detector(*parts_of(network, DETECT))
     assert_same_detections(found, detector([picture]))
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from edet.config.schema import DetectConfig
-from edet.geometry.nms import NO_CLASS, Detections, fuse_boxes, suppress, suppress_at_once
+from edet.geometry.nms import NO_CLASS, Detections, suppress, suppress_at_once, vote
 
 
 def slow_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -167,23 +167,35 @@ def test_suppression_at_once_takes_boxes_from_far_outside():
     np.testing.assert_array_equal(found.boxes[1], boxes[1])
 
 
-def test_a_fused_box_is_the_mean_of_its_classs_candidates_weighted_by_score():
-    """Boxes of 20 x 20: moved by 2, two have an IoU of 360 / 440; moved by 4, of 320 / 480.
+def test_a_voted_box_is_the_mean_of_its_classs_candidates_weighted_by_score_and_overlap():
+    """Of boxes of 20 x 20, two that are moved by 2 overlap by 360 / 440.
 
-    (0.75 * 0 + 0.25 * 2) / 1 = 0.5. What is farther or of another class moves nothing, and padding
-    stays padding.
+    A vote then counts exp(-(2/11)^2 / 0.025) = 0.2665, and moved by 4 exp(-(1/3)^2 / 0.025) =
+    0.0117. The mean is moved by
+    (0.25 * 0.2665 * 2 + 0.2 * 0.0117 * 4) / (0.75 + 0.25 * 0.2665 + 0.2 * 0.0117) = 0.1742.
+    Half of a box, which overlaps it by 0.5, and another class have no vote; what has no area
+    stays where it is, and padding stays padding.
     """
     boxes = tf.constant(
-        [[[0, 0, 20, 20], [0, 2, 20, 22], [0, 4, 20, 24], [0, 1, 20, 21]]], tf.float32
-    )
-    scores, classes = tf.constant([[0.75, 0.25, 0.2, 0.7]]), tf.constant([[0, 0, 0, 1]])
+        [
+            [0, 0, 20, 20], [0, 2, 20, 22], [0, 4, 20, 24], [0, 0, 20, 10], [0, 1, 20, 21],
+            [5, 5, 5, 9],
+        ],
+        tf.float32,
+    )  # fmt: skip
+    scores = tf.constant([0.75, 0.25, 0.2, 0.7, 0.7, 0.6])
+    classes = tf.constant([0, 0, 0, 0, 1, 0])
     found = Detections(
-        boxes=tf.constant([[[0, 0, 20, 20], [0, 1, 20, 21], [0, 0, 0, 0]]], tf.float32),
-        scores=tf.constant([[0.75, 0.7, 0.0]]),
-        classes=tf.constant([[0, 1, NO_CLASS]]),
-        num_detections=tf.constant([2]),
+        boxes=tf.constant([[0, 0, 20, 20], [0, 1, 20, 21], [5, 5, 5, 9], [0, 0, 0, 0]], tf.float32),
+        scores=tf.constant([0.75, 0.7, 0.6, 0.0]),
+        classes=tf.constant([0, 1, 0, NO_CLASS]),
+        num_detections=tf.constant(3),
     )
-    fused = fuse_boxes(found, boxes, scores, classes)
-    expected = [[[0, 0.5, 20, 20.5], [0, 1, 20, 21], [0, 0, 0, 0]]]
-    np.testing.assert_allclose(fused.boxes, expected, atol=1e-6)
-    assert fused[1:] == found[1:]
+    voted = vote(found, boxes, scores, classes)
+    expected = [[0, 0.1742, 20, 20.1742], [0, 1, 20, 21], [5, 5, 5, 9], [0, 0, 0, 0]]
+    np.testing.assert_allclose(voted.boxes, expected, atol=1e-4)
+    assert voted[1:] == found[1:]
+    batch = vote(
+        *(tf.nest.map_structure(lambda x: x[None], x) for x in (found, boxes, scores, classes))
+    )
+    np.testing.assert_array_equal(batch.boxes[0], voted.boxes)

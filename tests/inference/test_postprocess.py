@@ -12,7 +12,7 @@ from edet.geometry.anchors import make_anchors
 from edet.geometry.coding import decode_boxes
 from edet.inference import postprocess as module
 from edet.inference.postprocess import Postprocess
-from tests.geometry.test_nms import slow_detections
+from tests.geometry.test_nms import slow_detections, slow_iou
 
 ANCHORS = make_anchors((64, 64), range(3, 8), AnchorConfig())  # 765
 TARGETS = ["any", "cpu", "portable"]
@@ -126,6 +126,14 @@ TABLE = {
     "undetectable leads": (lambda: one_class_leads(20), {"pre_nms_top_k": 100}, NOT_THE_FOURTH),
     "undetectable of all": (lambda: one_class_leads(20), {}, NOT_THE_FOURTH),
     "undetectable best": (lambda: one_class_leads(20), {"pre_nms_top_k": 0}, NOT_THE_FOURTH),
+    "voting": (random_outputs, {"box_voting": True}, None),
+    "voting hard agnostic": (random_outputs, HARD | AGNOSTIC | {"box_voting": True}, None),
+    "voting of each anchor": (random_outputs, {"box_voting": True, "pre_nms_top_k": 0}, None),
+    "voting of few, padding": (
+        random_outputs,
+        HARD | {"box_voting": True, "pre_nms_top_k": 50, "score_threshold": 0.9},
+        None,
+    ),
     "few anchors": (lambda: random_outputs(anchors=9), {}, None),
     "one anchor, one class": (lambda: random_outputs(anchors=1, num_classes=1), {}, None),
     "many classes": (
@@ -146,8 +154,21 @@ def by_definition(case):
         boxes, scores, classes = slow_candidates(*of_image, anchors, config, detectable)
         kept = slow_detections(boxes, scores, classes, config)
         rows = [row for row, _ in kept]
-        found.append((boxes[rows], [score for _, score in kept], classes[rows] + 1))
+        kept_boxes = boxes[rows]
+        if config.box_voting:
+            best = slice(10 * config.max_detections if config.pre_nms_top_k else None)
+            voters = boxes[best], scores[best], classes[best]
+            kept_boxes = [slow_vote(boxes[row], classes[row], *voters) for row in rows]
+        found.append((kept_boxes, [score for _, score in kept], classes[rows] + 1))
     return found
+
+
+def slow_vote(box, box_class, boxes, scores, classes) -> np.ndarray:
+    """The mean of the boxes of a class that overlap one by more than a half, if there are any."""
+    overlap = slow_iou(box, boxes)
+    weights = scores * np.exp(-((1 - overlap) ** 2) / 0.025)
+    weights *= (overlap > 0.5) & (classes == box_class)
+    return weights @ boxes / weights.sum() if weights.any() else box
 
 
 @pytest.mark.parametrize("target", TARGETS)
