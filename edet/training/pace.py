@@ -9,6 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from edet.errors import UserError
+from edet.runtime.interruption import Workers
 
 _MEASURED = 10.0  # seconds of steps behind the first one, or the steps below where they last longer
 _FEWEST = 3
@@ -44,13 +45,15 @@ def measure_pace(
     inner_loop: Callable[[Iterator, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
     batches: Iterator,
     started: float,
+    workers: Workers,
 ) -> Pace:
-    """Trains a few steps and returns how long they took.
+    """Trains a few steps and returns how long they took, the mean of all workers.
 
     Args:
       inner_loop: from `training.loop.make_inner_loop`.
       batches: iterator over the global batches.
       started: `time.monotonic()` before anything of the run was built.
+      workers: which take equally many steps: a step waits for all of them.
     """
 
     def take(count: int) -> float:
@@ -59,9 +62,12 @@ def measure_pace(
             result.numpy()
         return time.monotonic()
 
-    first = now = take(1)
-    done = 0
-    while done < _FEWEST or now - first < _MEASURED:
+    first = take(1)
+    done, seconds = 0, 0.0
+    while done < _FEWEST or seconds < _MEASURED:
         count = max(1, done)  # twice as many each time: on a TPU ten seconds are hundreds
-        now, done = take(count), done + count
-    return Pace(first - started, (now - first) / done)
+        # By a clock of its own, one worker might go on where another has measured long enough.
+        (seconds,) = workers.mean(take(count) - first)
+        done += count
+    (start,) = workers.mean(first - started)
+    return Pace(start, seconds / done)

@@ -234,21 +234,25 @@ def _fit_to_minutes(
     if not steps:
         minutes = config.train.minutes
         console.print(f"measuring how many steps fit into {minutes:g} minutes")
-        pace = _pace(config, strategy, plan)
+        workers = Workers(strategy)
+        pace = _pace(config, strategy, plan, workers)
         gc.collect()  # what was thrown away lies in a device's memory until then
-        start, step, spent = Workers(strategy).mean(*pace, time.monotonic() - started)
-        steps = Pace(start, step).steps_within(60 * minutes - spent, minutes)
-        console.print(f"{step:.3g} s a step and {start:.0f} s to the first: {steps} steps")
+        (spent,) = workers.mean(time.monotonic() - started)
+        steps = pace.steps_within(60 * minutes - spent, minutes)
+        console.print(
+            f"{pace.step:.3g} s a step and {pace.start:.0f} s to the first: {steps} steps"
+        )
     return plan._replace(recipe=_recipe(config, workdir, strategy, plan.records, steps))
 
 
-def _pace(config: Config, strategy: tf.distribute.Strategy, plan: _Plan) -> Pace:
+def _pace(config: Config, strategy: tf.distribute.Strategy, plan: _Plan, workers: Workers) -> Pace:
     started = time.monotonic()
     network, variables = _trained(config, plan.recipe, strategy)
     update = TrainingStep(network, tasks_of(config), plan.recipe)
     with training_graphs(strategy), user_errors(plan.records.files):
         batches = _batches(config, strategy, plan.records)
-        return measure_pace(make_inner_loop(strategy, variables, update), batches, started)
+        inner_loop = make_inner_loop(strategy, variables, update)
+        return measure_pace(inner_loop, batches, started, workers)
 
 
 def _steps_of_first_start(config: Config, workdir: Workdir) -> int:
