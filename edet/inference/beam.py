@@ -19,7 +19,7 @@ from edet.errors import UserError
 from edet.image.files import read_picture
 from edet.inference.files import find_inputs
 from edet.inference.predictor import Predictor
-from edet.inference.results import picture_lines, to_coco
+from edet.inference.results import result_lines, to_coco
 
 
 class DetectorHandler(ModelHandler[str, list[dict], Predictor]):
@@ -56,7 +56,7 @@ class DetectorHandler(ModelHandler[str, list[dict], Predictor]):
             found = model(list(images.values()))
             for row, path in enumerate(images):
                 one = {name: value[row] for name, value in found.items()}
-                answers[path] = picture_lines(path, to_coco(one))
+                answers[path] = result_lines(path, to_coco(one))
         return [answers[path] for path in batch]
 
 

@@ -58,7 +58,7 @@ class DetectionWriter:
         entry.records[self.title] = {"file": entry.file, **_size(image)}
         with entry.noting():
             save_png(self._drawn(image, found), os.path.join(self._folder, entry.name))
-        return picture_lines(entry.file, to_coco(found))
+        return result_lines(entry.file, to_coco(found))
 
     @contextlib.contextmanager
     def video(self, entry: Entry, source: Video) -> Iterator[AddFrame]:
@@ -71,8 +71,7 @@ class DetectionWriter:
                 entry.records[self.title] = {
                     "file": entry.file, **_size(frame.image), "frames": number + 1,
                 }  # fmt: skip
-                line = {"file_name": entry.file, "frame": number}
-                return [{**line, **result} for result in to_coco(found)]
+                return result_lines(entry.file, to_coco(found), number)
 
             yield add_frame
 
@@ -219,14 +218,21 @@ def to_coco(found: Found) -> list[dict]:
     ]
 
 
-def picture_lines(path: str, results: Sequence[dict]) -> list[dict]:
+def result_lines(path: str, results: Sequence[dict], frame: int | None = None) -> list[dict]:
     """Returns what detections.jsonl says of a picture: `to_coco`'s results with its name.
 
-    A number as its name is its image_id, as COCO's are.
+    A number as its name is its image_id, as COCO's are. Not so of a video: all of its frames would
+    be one image.
+
+    Args:
+      path: of the picture or video.
+      results: of the picture, or of one frame.
+      frame: its number from 0, of a video.
     """
     stem = os.path.splitext(os.path.basename(path))[0]
-    image_id = {"image_id": int(stem)} if stem.isdecimal() else {}
-    return [{**image_id, "file_name": path, **result} for result in results]
+    image_id = {"image_id": int(stem)} if stem.isdecimal() and frame is None else {}
+    place = {"file_name": path} | ({} if frame is None else {"frame": frame})
+    return [{**image_id, **place, **result} for result in results]
 
 
 def names_of_outputs(paths: Sequence[str], ending: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from edet.image.letterbox import mask_to_picture
 from edet.inference import video
 from edet.inference.files import find_inputs
 from edet.inference.predictor import Predictor, picture_of
-from edet.inference.results import picture_lines, to_coco
+from edet.inference.results import result_lines, to_coco
 from edet.inference.run import Look
 from edet.records.sources.example_set import stamps_of
 
@@ -110,12 +110,11 @@ class Prediction:
 
     def to_coco(self) -> list[dict[str, Any]]:
         """Returns COCO results: category_id, bbox [x, y, width, height] in pixels, score, and
-        file_name and frame, and image_id where the file's name is a number.
+        file_name, frame of a video, and image_id where a picture's name is a number.
         """
         found = {"boxes": self.boxes, "scores": self.scores, "classes": self.class_ids}
         results = to_coco({**found, "num_detections": len(self)})
-        lines = picture_lines(self.path, results) if self.path else results
-        return lines if self.frame is None else [{**r, "frame": self.frame} for r in lines]
+        return result_lines(self.path, results, self.frame) if self.path else results
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Returns a row for each detection: file, frame, class_id, name, score and the box."""

@@ -284,6 +284,14 @@ def test_a_prediction_becomes_coco_rows_and_a_drawing(model, picture, tmp_path):
     np.testing.assert_array_equal(np.asarray(shown), one.draw(threshold=0.3))
 
 
+def test_the_number_of_a_video_is_no_image_id(model):
+    """Its frames would all be one image to COCO's tools."""
+    (still,) = model.predict(PIXELS)
+    lines = dataclasses.replace(still, path="clips/0042.mp4", frame=3).to_coco()
+    assert lines and all("image_id" not in line for line in lines)
+    assert (lines[0]["file_name"], lines[0]["frame"]) == ("clips/0042.mp4", 3)
+
+
 @pytest.mark.parametrize(
     ("name", "form", "error"),
     [("a.jpg", "JPEG", 3), ("a.JPEG", "JPEG", 3), ("a.webp", "WEBP", 0), ("a.png", "PNG", 0)],
