@@ -12,7 +12,6 @@ import io
 import itertools
 import struct
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO
@@ -49,8 +48,6 @@ class RecordSet:
     counts: list[int]  # records of each file
     fingerprint: str = ""  # of what they hold, whatever the files are called
     num_checked: int = 0  # records that were read
-    num_empty: int = 0  # of them: images without boxes
-    class_boxes: dict[int, int] = field(default_factory=dict)  # {class id: boxes}
     class_names: dict[int, set[str]] = field(default_factory=dict)  # as the records call them
     has_masks: bool = False  # at least one that was read
 
@@ -107,32 +104,25 @@ def check_records(
     if every_record is None:
         every_record = counted.num_records < CHECK_ALL_BELOW
     known = None if label_ids is None else set(label_ids)
-    boxes: Counter[int] = Counter()
     names: dict[int, set[str]] = {}
-    checked = empty = masks = 0
+    checked = masks = 0
     for file in files:
         for index, serialized in enumerate(read_records(file, None if every_record else 1)):
             features = checked_features(serialized, f"{file}, record {index}")
             check_kinds(features, f"{file}, record {index}")
             check_parsed(serialized, f"{file}, record {index}")
             classes = classes_of(features)
-            class_ids = [class_id for class_id, _ in classes]
-            unknown = sorted(set(class_ids) - known) if known is not None else []
+            unknown = sorted({k for k, _ in classes} - known) if known is not None else []
             if unknown:
                 raise UserError(
                     f"{file}, record {index}: class id {unknown[0]} is not in the labels (ids "
                     f"{_listed(known)}); set model.labels to those of the data set."
                 )
-            boxes.update(class_ids)
             for class_id, name in classes:
                 names.setdefault(class_id, set()).add(name)
             checked += 1
-            empty += not class_ids
             masks += mask_of(features) is not None
-    return dataclasses.replace(
-        counted, num_checked=checked, num_empty=empty, class_boxes=dict(sorted(boxes.items())),
-        class_names=names, has_masks=masks > 0,
-    )  # fmt: skip
+    return dataclasses.replace(counted, num_checked=checked, class_names=names, has_masks=masks > 0)
 
 
 def _masks(file: str) -> bool:
