@@ -8,11 +8,8 @@ download of a file pins its own (see `download`).
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from edet.errors import UserError
 
 _BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints"
 
@@ -163,16 +160,3 @@ def _table() -> list[Release]:
 
 
 ZOO: dict[str, Release] = {release.name: release for release in _table()}
-
-
-def released(name: str) -> Release:
-    """Returns the released weights of this name.
-
-    Raises:
-      UserError: there are none; the message gives the nearest name.
-    """
-    if name in ZOO:
-        return ZOO[name]
-    near = difflib.get_close_matches(name, ZOO, n=1, cutoff=0.3)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(ZOO)}."
-    raise UserError(f"there are no released weights {name!r}; {hint}")

@@ -4,9 +4,8 @@ import pytest
 
 from edet.config.loading import load_config
 from edet.config.sizes import list_models
-from edet.errors import UserError
 from edet.models.efficientnet import BACKBONES
-from edet.weights.zoo import ZOO, released
+from edet.weights.zoo import ZOO
 from tests.models.test_efficientdet import RELEASED
 
 DETECTORS = [name for name, release in ZOO.items() if not release.is_backbone]
@@ -44,7 +43,7 @@ def test_no_two_releases_share_a_file():
     ],
 )
 def test_urls_are_those_of_the_readmes(name, path):
-    assert released(name).url == f"https://storage.googleapis.com/cloud-tpu-checkpoints/{path}"
+    assert ZOO[name].url == f"https://storage.googleapis.com/cloud-tpu-checkpoints/{path}"
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -96,39 +95,21 @@ def test_ap_is_published_for_every_detector_and_no_backbone():
         aps = [ap for ap in (release.ap_test, release.ap_val) if ap is not None]
         assert bool(aps) != release.is_backbone
         assert all(26 < ap < 56 for ap in aps)
-    assert (released("efficientdet-d0").ap_test, released("efficientdet-d0").ap_val) == (34.6, 34.3)
-    assert (released("efficientdet-d7x").ap_test, released("efficientdet-d7x").epochs) == (
+    assert (ZOO["efficientdet-d0"].ap_test, ZOO["efficientdet-d0"].ap_val) == (34.6, 34.3)
+    assert (ZOO["efficientdet-d7x"].ap_test, ZOO["efficientdet-d7x"].epochs) == (
         55.1,
         600,
     )
-    lite = released("efficientdet-lite0")
+    lite = ZOO["efficientdet-lite0"]
     assert (lite.ap_val, lite.ap_int8) == (26.41, 26.10)
 
 
 def test_latencies_are_those_of_table_2_and_name_their_machine():
     """Both columns grow from D0 to D7x, and Titan V is the slower one throughout."""
-    table = [released(f"efficientdet-d{phi}").latency for phi in (*range(8), "7x")]
+    table = [ZOO[f"efficientdet-d{phi}"].latency for phi in (*range(8), "7x")]
     titan_v, v100 = zip(*(latency.values() for latency in table), strict=True)
     assert titan_v == (12, 16, 23, 37, 65, 128, 169, 232, 285)
     assert v100 == (10.2, 13.5, 17.7, 29.0, 42.8, 72.5, 92.8, 122, 153)
     assert [machine[:7] for machine in table[0]] == ["Titan V", "V100, f"]
-    assert released("efficientdet-lite0").latency == {"a phone's CPU": 36.0}
-    assert released("efficientdet-d0-advprop").latency == {}
-
-
-@pytest.mark.parametrize(
-    ("wrong", "near"),
-    [
-        ("efficientdet_d0", "efficientdet-d0"),
-        ("efficientdet-d3-adv", "efficientdet-d3-advprop"),
-        ("EfficientNet-B5", "efficientnet-b5"),
-    ],
-)
-def test_a_wrong_name_is_answered_with_the_nearest(wrong, near):
-    with pytest.raises(UserError, match=f"no released weights '{wrong}'; did you mean '{near}'"):
-        released(wrong)
-
-
-def test_a_name_like_no_other_is_answered_with_all():
-    with pytest.raises(UserError, match=r"choose one of efficientdet-d0, .*efficientnet-lite4\."):
-        released("?")
+    assert ZOO["efficientdet-lite0"].latency == {"a phone's CPU": 36.0}
+    assert ZOO["efficientdet-d0-advprop"].latency == {}
