@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import tensorflow as tf
 
-from edet.config.schema import Config
+from edet.config.schema import Config, ModelConfig
 from edet.errors import UserError
 from edet.files import find_files
 from edet.image.files import read_picture
 from edet.image.letterbox import letterbox
 from edet.inference.files import find_inputs
-from edet.input.reading import user_errors
-from edet.input.windows import make_eval_dataset
+from edet.input.reading import read_file, user_errors, without_autograph
+from edet.input.windows import decode_pictures, make_window_dataset
+from edet.records.shards import check_not_empty
 
 _FEW = 10  # different pictures; below, whatever one of them lacks is missing in the ranges
 
@@ -68,17 +69,32 @@ def _all_pixels(config: Config, inputs: Sequence[str]) -> Iterator[np.ndarray]:
 
 def _of_records(config: Config) -> Iterator[np.ndarray]:
     files = find_files(config.data.train_records, "data.train_records")
-    taken, left = dict.fromkeys(files, 0), config.export.calibration_images
-    before = 0
+    check_not_empty(files)
+    taken, left, before = [0] * len(files), config.export.calibration_images, 0
     while left not in (0, before):  # until there are enough, or a round has found no more
         before = left
-        for place, file in enumerate(files):
-            share = math.ceil(left / (len(files) - place))
-            if not share:
-                break
-            records = make_eval_dataset(config.model, [file], 1).skip(taken[file]).take(share)
-            with user_errors([file]):
-                for batch in records:
-                    yield batch["images"][0].numpy()
-                    taken[file] += 1
-                    left -= 1
+        shares = [(left + place) // len(files) for place in reversed(range(len(files)))]
+        with user_errors(files):
+            for batch in _some_of_each(config.model, files, taken, shares):
+                yield batch["images"][0].numpy()
+                taken[int(batch["image_index"][0])] += 1
+                left -= 1
+
+
+@without_autograph
+def _some_of_each(
+    model: ModelConfig, files: Sequence[str], first: Sequence[int], count: Sequence[int]
+) -> tf.data.Dataset:
+    """Returns `count` records of each file from its record `first` on, one a batch.
+
+    One data set of all files, for each takes a second to make; "image_index" is the file's number.
+    """
+
+    def part(number: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
+        records = read_file(files, number).skip(first).take(count)
+        return records.map(lambda record: {**record, "image_index": tf.cast(number, tf.int32)})
+
+    places = tf.range(len(files), dtype=tf.int64)
+    parts = (places, *(tf.constant(numbers, tf.int64) for numbers in (first, count)))
+    records = tf.data.Dataset.from_tensor_slices(parts).flat_map(part)
+    return make_window_dataset(decode_pictures(records, files, model.white_level), model, 1)

@@ -253,7 +253,21 @@ def read_pictures(
 ) -> tf.data.Dataset:  # fmt: skip
     """Reads one host's pictures of records as `make_window_dataset` takes them.
 
-    They are numbered over all files and hosts; of n hosts each decodes every n-th.
+    They are numbered over all files and hosts; of n hosts each decodes every n-th. Raises as
+    `decode_pictures`.
+    """
+    records = tf.data.Dataset.range(len(files)).flat_map(lambda number: read_file(files, number))
+    numbered = records.enumerate().map(
+        lambda index, record: {**record, "image_index": tf.cast(index, tf.int32)}
+    )
+    own = numbered.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
+    return decode_pictures(own, files, white_level)
+
+
+def decode_pictures(
+    records: tf.data.Dataset, files: Sequence[str], white_level: int = WHITE_LEVEL
+) -> tf.data.Dataset:
+    """Decodes records of `read_file` with an "image_index" as `make_window_dataset` takes them.
 
     Raises:
       tf.errors.InvalidArgumentError: while iterating, for an image that cannot be decoded; its
@@ -265,9 +279,4 @@ def read_pictures(
         with tf.control_dependencies([tf.debugging.Assert(example["is_decoded"], [sentence])]):
             return {"image": tf.identity(example["image"]), "image_index": example["image_index"]}
 
-    records = tf.data.Dataset.range(len(files)).flat_map(lambda number: read_file(files, number))
-    numbered = records.enumerate().map(
-        lambda index, record: {**record, "image_index": tf.cast(index, tf.int32)}
-    )
-    own = numbered.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
-    return decode_examples(own, files, False, white_level=white_level).map(checked)
+    return decode_examples(records, files, False, white_level=white_level).map(checked)
