@@ -69,11 +69,12 @@ def export_litert(
       The path. The file appears whole or not at all.
 
     Raises:
-      UserError: the path does not end in .tflite or cannot be written, ai-edge-litert is not
-        installed, or int8 has no pixels.
+      UserError: the path does not end in .tflite or cannot be written, what lies beside it is no
+        description of a model, ai-edge-litert is not installed, or int8 has no pixels.
     """
     if not path.endswith(".tflite"):
         raise UserError(f"a LiteRT file must end in .tflite, and {path} does not.")
+    beside = description_of(path)  # refused before minutes of converting
     tools, schema = _flatbuffer_modules()
     precision = config.export.precision
     graph = _graph(network_of(network, config), [image_spec(config.model)])
@@ -94,7 +95,6 @@ def export_litert(
         files[mediapipe.LABELS] = encoded(mediapipe.label_file(config.model), path)
     _store(model, stored, schema)
     content = bytes(tools.convert_object_to_bytearray(model))
-    beside = description_of(path)
     write_bytes(path, _with_files(content, files))
     write_json(beside, description)
     return path

@@ -64,6 +64,7 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
         import tf2onnx
     except ImportError as error:
         raise UserError(_NOT_INSTALLED) from error
+    beside = description_of(path)  # refused before minutes of converting
     first, postprocess = network_of(network, config), postprocess_of(config)
     names = list(outputs_of(config))
     function = tf.function(
@@ -77,7 +78,6 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
     description = metadata(config, "float32", "float32")
     for key, text in ((METADATA, json.dumps(description)), (SETTINGS, settings(config))):
         model.metadata_props.add(key=key, value=text)
-    beside = description_of(path)
     write_bytes(path, model.SerializeToString())
     write_json(beside, description)
     return path
