@@ -357,7 +357,11 @@ def all_outputs(figures):
 
 
 @pytest.mark.parametrize("mode", REFERENCE_MODES)
-@pytest.mark.parametrize("file", ["post_0.npz", "post_1.npz"])  # 90 classes; 7, not square
+@pytest.mark.parametrize(
+    # 90 classes; 7, not square, whose best anchors are those of post.npz
+    "file",
+    ["post_0.npz", pytest.param("post_1.npz", marks=pytest.mark.thorough)],
+)
 def test_detections_of_all_anchors_of_two_images_equal_the_reference(shared, file, mode):
     figures = np.load(shared / "golden" / file)
     logits, deltas, anchors = all_outputs(figures)
