@@ -11,8 +11,10 @@ import sys
 import pytest
 import tensorflow as tf
 from absl import flags, logging
+from absl.testing import flagsaver
 
-from edet.cli.common import call, check_text, exit_code_of, parsed, spare_imported
+from edet.cli import main
+from edet.cli.common import call, check_text, exit_code_of, parsed, spare_imported, start
 from edet.errors import Interrupted, StorageError, UserError
 from edet.files import written_aside
 
@@ -116,8 +118,6 @@ def test_an_argument_that_is_no_text_is_named():
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--mode=nonsense"], 2, "should be one of <train|eval"),
-        (["--no_such_flag"], 2, "Unknown command line flag"),
         (["create_tfrecord", "--output=x"], 2, "the nearest is create_tfrecords"),
         (["predict", "street.jpg"], 2, "predict is a mode: edet --mode=predict"),
         (["serve_web", "--port=99999"], 2, "99999 is not an integer in the range"),
@@ -129,6 +129,20 @@ def test_a_mistake_in_a_flag_has_the_code_of_mistakes(arguments, code, words):
     """Launchers go by it: what ends with another code is started again."""
     ran = subprocess.run([sys.executable, "-m", "edet", *arguments], capture_output=True, text=True)
     assert ran.returncode == code and words in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--mode=nonsense", "should be one of <train|eval"),
+        ("--no_such_flag", "Unknown command line flag"),
+    ],
+)
+def test_a_mistake_in_a_flag_of_the_modes_has_it_too(argument, words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["edet", argument])
+    with flagsaver.flagsaver(), pytest.raises(SystemExit, match="^2$"):
+        start(main.main)
+    assert words in capsys.readouterr().err
 
 
 def test_what_is_logged_has_no_prefix_of_absl(capsys):
