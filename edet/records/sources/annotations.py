@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from absl import logging
 
 from edet.config.labels import tidy_name
 from edet.errors import UserError
@@ -23,8 +22,6 @@ from edet.records.schema import Example, box_areas
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder
 from edet.records.sources.units import BoxFormat, check_units, to_yxyx
-
-_JOINED = "objects of several files, of a class each (joined)"
 
 
 class AnnotatedObject(NamedTuple):
@@ -45,6 +42,7 @@ class AnnotatedImage(NamedTuple):
     height: int = -1  # pixels, as annotated; -1 where the file does not say
     width: int = -1
     base: str | None = None  # the folder that the name starts from; None: `Annotations.base`
+    file: str = ""  # that tells of it; the folder of files of a picture each; "": it has no other
 
 
 @dataclass
@@ -143,10 +141,17 @@ class Annotations:
             return folder.path(image.name)
         return folder.find(image.name, self.base_of(image), self.split)
 
+    def place(self, image: AnnotatedImage, folder: Folder) -> str:
+        """Returns the path of a picture, or what it would be where the picture is not there."""
+        try:
+            return self.picture(image, folder)
+        except (LookupError, OSError, ValueError):
+            return folder.path(posixpath.normpath(posixpath.join(self.base_of(image), image.name)))
+
     def settle(self, folder: Folder) -> None:
         """Makes names of classes one line, and keeps pictures that are named as they are written.
 
-        To be done with all splits, before anything is matched by name or found by likeness.
+        Of all splits before anything is matched by name or found by likeness: `joining.settle`.
         """
         self.labels = {class_id: tidy_name(name) for class_id, name in self.labels.items()}
         for image in self.images:
@@ -195,85 +200,6 @@ class Annotations:
             areas=np.where(areas > 0, areas, box_areas(boxes)),
             relative=self.relative,
         )
-
-
-def examples_of(
-    parts: Sequence[Annotations], folder: Folder, labels: dict[int, str] | None = None,
-    keep_unused: bool = False,
-) -> list[ExampleSet]:  # fmt: skip
-    """Returns the splits of a set with one label map, see `common_labels` and `examples`.
-
-    Args:
-      parts: the splits, the training split first.
-      folder: where the pictures are.
-      labels: {id: name}; None takes the files' own.
-      keep_unused: keeps classes that no box has.
-    """
-    for part in parts:
-        part.settle(folder)
-    _name_the_nameless(parts)
-    if labels is None:
-        labels, notes = common_labels(parts, keep_unused)
-        for note in notes:
-            logging.warning("%s", note)
-    return [part.examples(labels, folder) for part in parts]
-
-
-def _name_the_nameless(parts: Sequence[Annotations]) -> None:
-    """Calls classes that have boxes and no name by their numbers; else they are never detected."""
-
-    def has_none(part: Annotations, class_id: int | str) -> bool:
-        return not part.labels.get(class_id, "-").strip()
-
-    ids = {i for part in parts for i in part.used() if has_none(part, i)}
-    for i in sorted(ids):
-        logging.warning("class %d has boxes and no name; it is called 'class %d'.", i, i)
-    for part in parts:
-        part.labels |= {i: f"class {i}" for i in ids if has_none(part, i)}
-
-
-def joined(parts: Sequence[Annotations]) -> Annotations:
-    """Returns the annotations of several files of one split as one, classes matched by name.
-
-    Where a later file has a picture, too, its objects are added if they are of other classes than
-    all before, as of files for a class each; otherwise it is another version of the same.
-    """
-    first, *others = parts
-    if not others:
-        return first
-    has_ids = any(part.labels for part in parts)
-    labels = common_labels(parts, keep_unused=True)[0] if has_ids else {}
-    images: list[AnnotatedImage] = []
-    files: dict[str, tuple[set[int | str], list[AnnotatedObject]]] = {}  # by picture
-    for part in parts:
-        ids = class_ids(part, labels) if has_ids else {}
-        classes = {ids.get(label, label) for label in part.used()}
-        own: set[str] = set()  # pictures of this file, which may list one for each object
-        added: dict[str, set[str]] = {}  # {picture: its ids}; an id listed again has all objects
-        for image in part.images:
-            base = part.base_of(image)
-            place = posixpath.normpath(posixpath.join(base, image.name))
-            objects = image.objects
-            if has_ids:  # a number that its own file does not name is no class of another file
-                objects = [
-                    o._replace(label=ids.get(o.label, o.label if isinstance(o.label, str) else -1))
-                    for o in objects
-                ]
-            if place in files and place not in own:
-                before, things = files[place]  # the classes of the files before, and the objects
-                keys, what = added.get(place, set()), "dropped: picture that another file has too"
-                if image.source_id not in keys and (keys or classes.isdisjoint(before)):
-                    added[place] = keys | {image.source_id}
-                    things.extend(objects)
-                    files[place], what = (before | classes, things), _JOINED
-                part.tally.image_problem(image.name, what, part.where)
-                continue
-            files.setdefault(place, (classes, objects))
-            own.add(place)
-            images.append(image._replace(objects=objects, base=base))
-    for part in others:
-        first.tally.add(part.tally)
-    return dataclasses.replace(first, images=images, labels=labels)
 
 
 def _check_names(labels: dict[int, str], where: str) -> None:

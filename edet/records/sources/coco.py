@@ -20,11 +20,10 @@ from edet.records.sources.annotations import (
     AnnotatedImage,
     AnnotatedObject,
     Annotations,
-    examples_of,
-    joined,
 )  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder, by_split
+from edet.records.sources.joining import examples_of, joined
 from edet.records.sources.shapes import BAD_IMAGE, WRONG, flag, in_words, pixels
 
 _UNREADABLE = "dropped: bbox of four numbers, class or iscrowd missing or unreadable"

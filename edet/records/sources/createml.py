@@ -54,7 +54,7 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
                 continue
             objects = read_objects(name, things, _seen, found.tally)
             base = posixpath.dirname(file)
-            found.images.append(AnnotatedImage(name, name, objects, base=base))
+            found.images.append(AnnotatedImage(name, name, objects, base=base, file=file))
     return found
 
 

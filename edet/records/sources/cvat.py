@@ -93,7 +93,8 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
             objects = read_objects(name, shapes, _seen, found.tally)
             size = pixels(image.get("height")), pixels(image.get("width"))
             base = posixpath.dirname(file)
-            found.images.append(AnnotatedImage(name, name, objects, *size, base=base))
+            image = AnnotatedImage(name, name, objects, *size, base=base, file=file)
+            found.images.append(image)
         if root.find("track") is not None:
             _read_video(root, file, folder, found)
     return found
@@ -120,7 +121,7 @@ def _read_video(root: Element, file: str, folder: Folder, found: Annotations) ->
             continue
         name = pictures[frame]
         objects = read_objects(name, shapes, _seen, found.tally)
-        found.images.append(AnnotatedImage(name, name, objects, *size, base=""))
+        found.images.append(AnnotatedImage(name, name, objects, *size, base="", file=file))
 
 
 def _frames(root: Element, file: str, folder: Folder) -> dict[int, str]:

@@ -12,9 +12,10 @@ from typing import Any
 
 from edet.errors import UserError
 from edet.files import read_json
-from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations, joined
+from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.coco import outline_bounds
 from edet.records.sources.folder import Folder, by_split
+from edet.records.sources.joining import joined
 from edet.records.sources.shapes import (
     BAD_IMAGE,
     JOINED,

@@ -162,6 +162,12 @@ class Folder:
         other._meant = {}
         return other
 
+    def quiet(self) -> Folder:
+        """Returns the same folder, which names no nearest file where a picture is missing."""
+        other = copy.copy(self)
+        other._misses = _TRIED
+        return other
+
     def claim(self, names: Iterable[tuple[str, str]]) -> None:
         """Keeps the pictures that some names mean as they are written from being found by likeness.
 
@@ -180,7 +186,8 @@ class Folder:
     def _alike(self, name: str, base: str) -> list[str]:
         """The files of the same last part that share the most folders before it, then the root's.
 
-        So "day1/labels/0" means day1/pictures/0.jpg, not day2/pictures/0.jpg.
+        So "day1/labels/0" means day1/pictures/0.jpg, not day2/pictures/0.jpg. Where these numbers
+        are alike, the base's folders count as the name's own.
         """
         for reading in readings(name):
             *folders, last = key_of(reading).strip("/").split("/")
@@ -191,7 +198,11 @@ class Folder:
                     whole = [part for part in key_of(base).split("/") if part] + folders
                     others = [key_of(file).split("/")[:-1] for file in found]
                     ranks = [
-                        (shared(folders[::-1], other[::-1]), shared(whole, other))
+                        (
+                            shared(folders[::-1], other[::-1]),
+                            shared(whole, other),
+                            shared(whole[::-1], other[::-1]),
+                        )
                         for other in others
                     ]
                     return [f for f, n in zip(found, ranks, strict=True) if n == max(ranks)]

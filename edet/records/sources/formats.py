@@ -33,9 +33,10 @@ from edet.records.sources import (
     vott,
     yolo,
 )
-from edet.records.sources.annotations import AnnotatedImage, Annotations, common_labels
+from edet.records.sources.annotations import Annotations, common_labels
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder, stem_of
+from edet.records.sources.joining import settle
 from edet.records.sources.shapes import NO_FILE
 from edet.records.sources.split import divide
 
@@ -121,8 +122,7 @@ def open_folder(
         )
     if "" in parts and len(parts) > 1:
         _name_rest(parts, log)
-    for part in parts.values():
-        part.settle(folder)
+    settle(list(parts.values()), folder)
     if "val" in parts and _same_pictures(parts["val"], parts.get("train"), folder):
         log(f"{parts['val'].where}: the split val is the split train; AP of it would mean nothing.")
         if val_share:
@@ -187,7 +187,7 @@ def _labelled_by(other: Format, folder: Folder, wanted: set[str], done: set[str]
         if files := tuple(f for f in files if stem_of(posixpath.splitext(f)[0]) not in done):
             part = other.read(folder, split, files)
             for image in part.images:
-                if image.objects and _path_of(part, image, folder) in wanted:
+                if image.objects and part.place(image, folder) in wanted:
                     yield image.name
 
 
@@ -220,16 +220,8 @@ def _same_pictures(first: Annotations, second: Annotations | None, folder: Folde
     if not second or {i.name for i in first.images} != {i.name for i in second.images}:
         return False
 
-    paths = [{_path_of(part, image, folder) for image in part.images} for part in (first, second)]
+    paths = [{part.place(image, folder) for image in part.images} for part in (first, second)]
     return paths[0] == paths[1]
-
-
-def _path_of(part: Annotations, image: AnnotatedImage, folder: Folder) -> str:
-    """The path of a picture, or its name where it is not there."""
-    try:
-        return part.picture(image, folder)
-    except (LookupError, OSError, ValueError):
-        return image.name
 
 
 def recognise(data: str, format_name: str = "auto") -> tuple[Folder, str, Splits]:

@@ -55,27 +55,31 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     parsed = read_files(folder, files, _parse, found.tally)
     pictures = set(folder.pictures)
     beside = {posixpath.splitext(name)[0]: name for name in reversed(folder.pictures)}
-    entries: dict[str, tuple[list[AnnotatedObject], int, int]] = {}
+    entries: dict[tuple[str, str], AnnotatedImage] = {}  # by path, and folder of the file
     for file, (image_path, shapes, height, width) in parsed.items():
-        name = posixpath.join(posixpath.dirname(file), image_path.replace("\\", "/"))
-        name = posixpath.normpath(name)
+        room = posixpath.dirname(file)
+        name = posixpath.normpath(posixpath.join(room, image_path.replace("\\", "/")))
         if name not in pictures:  # both were renamed after they were saved
             name = beside.get(posixpath.splitext(file)[0], name)
-        if name in entries:
+        if (name, room) in entries:
             found.tally.image_problem(file, "dropped: second annotation file of a picture", name)
             continue
         objects = read_objects(file, _joined(shapes, file, found.tally), _seen, found.tally)
-        entries[name] = objects, height, width
+        as_told, base = (name, "") if name in pictures else (image_path, room)
+        image = AnnotatedImage(as_told, name, objects, height, width, base=base, file=room)
+        entries[name, room] = image
     stems = {posixpath.splitext(file)[0] for file in files}
-    own = {posixpath.dirname(name) for name in entries if name in pictures}
+    told = {name for name, _ in entries}
+    own = {posixpath.dirname(name) for name in told & pictures}
     for name in folder.pictures:
-        without = name not in entries and posixpath.splitext(name)[0] not in stems
+        without = name not in told and posixpath.splitext(name)[0] not in stems
         without = without and not folder.only
         if without and posixpath.dirname(name) in own:
             found.tally.image_problem(name, NO_FILE)
-            entries[name] = [], -1, -1
-    for source_id, (name, entry) in zip(source_ids(list(entries)), entries.items(), strict=True):
-        found.images.append(AnnotatedImage(name, source_id, *entry))
+            entries[name, ""] = AnnotatedImage(name, name, [])
+    paths = list(dict.fromkeys(name for name, _ in entries))
+    ids = dict(zip(paths, source_ids(paths), strict=True))
+    found.images = [one._replace(source_id=ids[one.source_id]) for one in entries.values()]
     return found
 
 

@@ -86,14 +86,15 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     for file, one in zip(files, sets, strict=True):
         base, kind = posixpath.dirname(file), _kind(folder.head(file))
         new = [item for item in one.pictures if kinds.setdefault((base, item[0]), kind) == kind]
-        kept += [(base, name, regions) for name, regions in new]
+        kept += [(file, name, regions) for name, regions in new]
     key = _class_attribute([region for *_, regions in kept for region in regions], where)
     for one in sets:
         found.labels |= _ids(one.options.get(key, {}))
     see = functools.partial(_seen, key=key, labels=found.labels)
-    for base, name, regions in kept:
+    for file, name, regions in kept:
         objects = read_objects(name, regions, see, found.tally)
-        found.images.append(AnnotatedImage(name, name, objects, base=base))
+        base = posixpath.dirname(file)
+        found.images.append(AnnotatedImage(name, name, objects, base=base, file=file))
     return found
 
 

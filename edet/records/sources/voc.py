@@ -27,10 +27,10 @@ from edet.records.sources.annotations import (
     AnnotatedObject,
     Annotations,
     common_labels,
-    examples_of,
 )  # fmt: skip
 from edet.records.sources.example_set import ExampleSet, Tally
 from edet.records.sources.folder import Folder, by_split, is_picture, split_of_list
+from edet.records.sources.joining import examples_of
 from edet.records.sources.shapes import (
     BAD_FILE,
     NO_FILE,
@@ -171,7 +171,8 @@ def read(
         see = functools.partial(_seen, skip_difficult=skip_difficult)
         objects = read_objects(f"{key}.xml", annotation.objects, see, found.tally)
         size = annotation.height, annotation.width
-        found.images.append(AnnotatedImage(name, key, objects, *size))
+        room = posixpath.dirname(xmls.get(key, ""))
+        found.images.append(AnnotatedImage(name, key, objects, *size, file=room))
     return found
 
 
@@ -183,9 +184,10 @@ def _picture(
     if key in pictures:
         return pictures[key]
     within = annotation.filename if isinstance(annotation, _Annotation) else ""
-    for name in filter(None, (key, within)):
+    base, last = posixpath.split(key)
+    for name in filter(None, (last, within)):
         try:
-            return folder.locate(name, split=split)
+            return folder.locate(name, base, split)
         except LookupError:
             continue
     return f"{key}.jpg"

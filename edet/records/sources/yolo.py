@@ -25,10 +25,10 @@ from edet.records.sources.annotations import (
     AnnotatedImage,
     AnnotatedObject,
     Annotations,
-    joined,
 )  # fmt: skip
 from edet.records.sources.example_set import Tally
 from edet.records.sources.folder import Folder, by_split, shared, source_ids, usual_split
+from edet.records.sources.joining import joined
 from edet.records.sources.shapes import BAD_FILE, NO_FILE, OUTLINE
 
 _KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}

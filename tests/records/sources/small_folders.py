@@ -2,10 +2,10 @@
 
 import pathlib
 
-from edet.records.sources.annotations import examples_of
 from edet.records.sources.example_set import ExampleSet
 from edet.records.sources.folder import Folder
 from edet.records.sources.formats import FORMATS, recognise
+from edet.records.sources.joining import examples_of
 
 
 def make(root: pathlib.Path, files: dict[str, str | bytes], pictures: str = "") -> Folder:

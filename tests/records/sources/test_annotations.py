@@ -1,7 +1,5 @@
 """One label map for all splits of a set, whatever each of its files says."""
 
-import dataclasses
-
 import pytest
 
 from edet.errors import UserError
@@ -11,10 +9,9 @@ from edet.records.sources.annotations import (
     Annotations,
     class_ids,
     common_labels,
-    examples_of,
-    joined,
 )
 from edet.records.sources.folder import Folder
+from edet.records.sources.joining import examples_of
 
 
 def part(labels, used, where="train"):
@@ -25,27 +22,6 @@ def part(labels, used, where="train"):
 def test_splits_that_agree_keep_the_ids_of_their_files():
     train, val = part({0: "ant", 5: "bee"}, [0, 5]), part({5: "bee", 7: "cat"}, [5, 7], "val")
     assert common_labels([train, val]) == ({0: "ant", 5: "bee", 7: "cat"}, [])
-
-
-def test_files_of_a_class_each_have_their_objects_together_and_copies_not_twice():
-    ant, bee = part({1: "ant"}, [1]), part({1: "bee"}, [1], "bee.json")
-    copies = part({1: "ant", 2: "bee"}, [1, 2], "copy.json"), part({1: "bee"}, [1], "bee2.json")
-    found = joined([ant, bee, *copies])
-    assert found.labels == {1: "ant", 2: "bee"}
-    assert [[o.label for o in image.objects] for image in found.images] == [[1, 2]]
-    assert found.tally.images == {
-        "objects of several files, of a class each (joined)": 1,
-        "dropped: picture that another file has too": 2,
-    }
-
-
-def test_a_file_of_another_class_may_list_a_picture_for_each_object():
-    """Under an id each, or again under one id, which then has the same objects."""
-    ant, bee = part({1: "ant"}, [1]), part({1: "bee"}, [1], "bee.json")
-    (image,) = bee.images
-    images = [image, image._replace(source_id="b", objects=image.objects * 2), image]
-    (image,) = joined([ant, dataclasses.replace(bee, images=images)]).images
-    assert [o.label for o in image.objects] == [1, 2, 2, 2]
 
 
 def test_a_split_that_numbers_anew_is_matched_by_name():
