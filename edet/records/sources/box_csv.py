@@ -1,10 +1,11 @@
-"""Reads boxes as CSV: RetinaNet's and makesense.ai's columns without a header, others by theirs.
+"""Reads boxes as CSV: RetinaNet's, SKU-110K's and makesense.ai's columns, others by their header.
 
 RetinaNet's are path, x1, y1, x2, y2, class, all but the path empty for a picture without objects;
-a second CSV may number the classes. makesense.ai's are class, x, y, width, height of the box, name,
-width and height of the picture. With a header the columns may have any order, and one of the
-usual names; a picture without objects has empty fields. Commas, semicolons, tabs and bars divide;
-where no comma does, one may stand for the point of a number.
+a second CSV may number the classes. SKU-110K has the picture's width and height behind these.
+makesense.ai's are class, x, y, width, height of the box, name, width and height of the picture.
+With a header the columns may have any order, and one of the usual names; a picture without objects
+has empty fields. Commas, semicolons, tabs and bars divide; where no comma does, one may stand for
+the point of a number.
 A column `bbox` is "[x, y, width, height]" as in Kaggle's sets, which leave out the class where
 there is one only, and the rows of pictures without objects.
 """
@@ -20,31 +21,38 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from absl import logging
+
 from edet.errors import UserError
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
 from edet.records.sources.folder import Folder, by_split, is_picture, readings, stem_of, usual_split
+from edet.records.sources.open_images import is_open_images
 from edet.records.sources.shapes import BAD_IMAGE, Seen, pixels, read_objects, text
 
 _DELIMITERS = ",;\t|"
+# Cells of a header, of which letters and digits count alone: Image_Name, "image name".
 _NAMES = {
     "name": (
-        "filename", "file_name", "file", "filepath", "path", "image", "image_path", "image_name",
-        "img", "img_path", "image_id",
+        "filename", "file", "filepath", "path", "image", "imagepath", "imagename", "imagefile",
+        "imagefilename", "img", "imgpath", "imgname", "imageid",
     ),
-    "class": ("class", "label", "class_name", "label_name", "category", "category_name", "name"),
-    "box": ("bbox", "bounding_box"),
-    "x": ("bbox_x",),
-    "y": ("bbox_y",),
-    "w": ("bbox_width",),
-    "h": ("bbox_height",),
-    "xmin": ("xmin", "x_min", "x1", "left"),
-    "ymin": ("ymin", "y_min", "y1", "top"),
-    "xmax": ("xmax", "x_max", "x2", "right"),
-    "ymax": ("ymax", "y_max", "y2", "bottom"),
-    "width": ("width", "image_width", "img_width"),
-    "height": ("height", "image_height", "img_height"),
+    "class": (
+        "class", "label", "classname", "labelname", "category", "categoryname", "name", "labels",
+        "classid", "categoryid", "labelid",
+    ),
+    "box": ("bbox", "boundingbox"),
+    "x": ("bboxx", "x", "xmin", "x1", "left"),
+    "y": ("bboxy", "y", "ymin", "y1", "top"),
+    "w": ("bboxwidth", "bboxw", "boxwidth", "w"),
+    "h": ("bboxheight", "bboxh", "boxheight", "h"),
+    "xmin": ("xmin", "x1", "left", "roix1"),
+    "ymin": ("ymin", "y1", "top", "roiy1"),
+    "xmax": ("xmax", "x2", "right", "roix2"),
+    "ymax": ("ymax", "y2", "bottom", "roiy2"),
+    "width": ("width", "imagewidth", "imgwidth"),
+    "height": ("height", "imageheight", "imgheight"),
 }  # fmt: skip
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _CORNER_AND_SIDES = ("x", "y", "w", "h")
@@ -55,8 +63,9 @@ _ONLY_CLASS = "object"  # of a table of one column for boxes and none for classe
 # A number of a class, of a column in which other rows are empty: pandas writes 3 as 3.0 there.
 _AS_FLOAT = re.compile(r"^(\d+)\.0+$")
 _TRIED = 20  # rows, all of which must be of the layout
-_NEEDED = ({"name", "box"}, {"name", "class", *_CORNERS}, {"name", "class", *_CORNER_AND_SIDES})
+_BOXES = (set(_CORNERS), set(_CORNER_AND_SIDES), {"box"})
 _RETINANET = {key: k for k, key in enumerate(("name", *_CORNERS, "class"))}
+_SKU = _RETINANET | {"width": 6, "height": 7}
 _MAKESENSE = {
     key: k for k, key in enumerate(("class", *_CORNER_AND_SIDES, "name", "width", "height"))
 }
@@ -88,7 +97,8 @@ class _Layout(NamedTuple):
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its files} of a folder; {} where there is none."""
     names = folder.matching("*.csv", "*.tsv")
-    return by_split(name for name in names if _layout(folder.head(name)))
+    heads = ((name, folder.head(name)) for name in names)
+    return by_split(name for name, head in heads if _layout(head) and not is_open_images(head))
 
 
 def _layout(head: str) -> _Layout | None:
@@ -101,21 +111,32 @@ def _layout(head: str) -> _Layout | None:
             continue
         if not rows:
             continue
-        header = [cell.strip().lower() for cell in rows[0]]
-        columns = {
-            what: header.index(next(name for name in names if name in header))
-            for what, names in _NAMES.items()
-            if set(names) & set(header)
-        }
-        if columns.keys() >= set(_CORNERS):
-            columns.pop("box", None)
-        if any(columns.keys() >= needed for needed in _NEEDED):
+        columns = _columns(rows[0])
+        if "name" in columns and any(columns.keys() >= box for box in _BOXES):
             return _Layout(delimiter, columns, True)
-        for known in (_RETINANET, _MAKESENSE):
+        for known in (_RETINANET, _SKU, _MAKESENSE):
             layout = _Layout(delimiter, known, False)
             if all(_is_written_so(row, layout) for row in rows):
                 return layout
     return None
+
+
+def _columns(header: Sequence[str]) -> dict[str, int]:
+    """Returns {what: number of the column} of a header."""
+    cells = ["".join(filter(str.isalnum, cell.lower())) for cell in header]
+    columns = {
+        what: cells.index(next(name for name in names if name in cells))
+        for what, names in _NAMES.items()
+        if set(names) & set(cells)
+    }
+    is_corner_alone = columns.keys() >= {"x", "y", *_SIDES} and not columns.keys() & {
+        "w", "h", "xmax", "ymax",
+    }  # fmt: skip
+    if is_corner_alone and {"width", "height"} <= set(cells):  # then these are the box's
+        columns |= {"w": columns.pop("width"), "h": columns.pop("height")}
+    if any(columns.keys() >= box for box in _BOXES[:2]):
+        columns.pop("box", None)
+    return columns
 
 
 def _reader(content: io.StringIO, delimiter: str) -> Iterator[list[str]]:
@@ -162,6 +183,11 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
                 f"{where} and {folder.path(file)} are of one split, and their boxes are written in "
                 "two ways; give each a folder of its own."
             )
+        if "class" not in layout.columns:
+            logging.warning(
+                "%s has no column that edet knows as one of classes (class, label, ...); all boxes "
+                "are of one class, %r.", folder.path(file), _ONLY_CLASS,
+            )  # fmt: skip
         found.labels |= {} if layout.has_header else _class_ids(folder)
         ids = {name: class_id for class_id, name in found.labels.items()}
         see = functools.partial(_seen, layout=layout, ids=ids)

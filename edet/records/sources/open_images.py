@@ -28,12 +28,16 @@ Row = dict[str, str]
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its files of boxes} of a folder; {} where there is none."""
     names = folder.matching("*.csv")
-    return by_split(name for name in names if set(_COLUMNS) <= set(_header(folder, name)))
+    return by_split(name for name in names if is_open_images(folder.head(name)))
 
 
-def _header(folder: Folder, name: str) -> list[str]:
-    lines = folder.head(name).splitlines()[:1]
-    return next(csv.reader(lines), [])
+def is_open_images(head: str) -> bool:
+    """Whether a CSV begins with the columns of Open Images' boxes."""
+    return set(_COLUMNS) <= set(_header(head))
+
+
+def _header(head: str) -> list[str]:
+    return next(csv.reader(head.splitlines()[:1]), [])
 
 
 def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
@@ -88,7 +92,7 @@ def _image_lists(folder: Folder, split: str) -> tuple[str, ...]:
     """Returns the CSVs that name the pictures of a split and hold no boxes or labels."""
     csvs = folder.matching("*.csv", beside=True)
     names = [name for name in csvs if usual_split(name) == split]
-    headers = {name: _header(folder, name) for name in names}
+    headers = {name: _header(folder.head(name)) for name in names}
     return tuple(n for n, h in headers.items() if "ImageID" in h and "LabelName" not in h)
 
 

@@ -20,17 +20,22 @@ _CAT = ("cat", 20, 10, 30, 40.5)
         'image|class|xmin|ymin|xmax|ymax\n"a.jpg"|cat|10|20|40.5|30\n\nb.jpg|||||\n',
         "image\tclass\txmin\tymin\txmax\tymax\na.jpg\tcat\t10\t20\t40,5\t30\nb.jpg\t\t\t\t\t\n",
         'image, class, xmin, ymin, xmax, ymax\n"a.jpg", "cat", 10, 20, 40.5, 30\nb.jpg, , , , , \n',
+        "ImageName,x,y,w,h,ClassName\na.jpg,10,20,30.5,10,cat\nb.jpg,,,,,\n",
+        "filename,x,y,width,height,label\na.jpg,10,20,30.5,10,cat\nb.jpg,,,,,\n",
+        "Path;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId\na.jpg;10;20;40.5;30;cat\nb.jpg;;;;;\n",
+        "a.jpg,10,20,40.5,30,cat,60,50\nb.jpg,,,,,,60,50\n",
     ],
     ids=[
         "retinanet", "semicolons", "tensorflow", "any order", "tabs", "bars", "tabs and commas",
-        "quotes behind spaces",
+        "quotes behind spaces", "corner and sides", "sides called as a picture's", "gtsrb",
+        "sku-110k",
     ],
 )  # fmt: skip
 def test_columns_are_found_and_rows_without_a_box_are_pictures_without_objects(tmp_path, text):
     source = read(make(tmp_path, {"boxes.csv": text}, "images/a.jpg images/b.jpg"), "csv")[""]
     assert [*objects(source).values()] == [[_CAT], []]
     sizes = {(example.height, example.width) for example in source.examples}
-    assert sizes == ({(50, 60)} if "height" in text else {(-1, -1)})
+    assert sizes == ({(50, 60)} if "60,50" in text else {(-1, -1)})
     assert not source.tally.problems
 
 
@@ -81,6 +86,13 @@ def test_shares_and_widths_in_place_of_corners_are_refused(tmp_path):
     ):
         with pytest.raises(UserError, match=words):
             read(make(tmp_path / str(k), {"a.csv": header + row}, "a.jpg"), "csv")
+
+
+def test_boxes_without_a_column_of_classes_are_of_one_and_it_is_said(tmp_path, caplog):
+    text = "image,xmin,ymin,xmax,ymax\na.jpg,10,20,40.5,30\n"
+    source = read(make(tmp_path, {"boxes.csv": text}, "a.jpg"), "csv")[""]
+    assert objects(source) == {"a.jpg": [("object", *_CAT[1:])]}
+    assert "boxes.csv has no column that edet knows as one of classes" in caplog.text
 
 
 _KAGGLE = "image_id,width,height,bbox,source\n"
