@@ -27,7 +27,7 @@ from edet.records.sources.annotations import (
     Annotations,
 )  # fmt: skip
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, by_split, shared, source_ids, usual_split
+from edet.records.sources.folder import Folder, by_split, shared, source_ids, stem_of, usual_split
 from edet.records.sources.joining import joined
 from edet.records.sources.shapes import BAD_FILE, NO_FILE, OUTLINE
 
@@ -36,6 +36,7 @@ _KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("t
 _NAMES = re.compile(r"""\bnames["']?\s*:""")
 _OTHERS = re.compile(r"""\b(train|val|valid|validation|test|nc)["']?\s*:""")
 _NO_PICTURE = "dropped: labels of a picture that is not there"
+_COPY = "dropped: picture without labels, of the name of one that has them (a copy?)"
 _NAME_LISTS = ("*classes.txt", "*obj.names", "*_darknet.labels", "*labels/labels.txt")
 
 
@@ -86,6 +87,7 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
             for picture, text in texts.items()
             if text
         }
+    copies = _copies(texts) if not _data_yaml(folder) else set()
     names = _names(folder)
     key_points = _key_points(folder)
     parts: dict[str, Annotations] = {}  # {list of names: the pictures that it counts for}
@@ -94,6 +96,9 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
         part = parts.setdefault(
             place, Annotations(folder.root, [], "cxcywh", True, labels, Tally(), split=split)
         )
+        if picture in copies:
+            tally.image_problem(picture, _COPY)
+            continue
         try:
             text = futures[picture].result() if picture in futures else ""
         except UserError as error:
@@ -107,6 +112,20 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
     found = joined(list(parts.values()))
     found.tally.add(tally)
     return found
+
+
+def _copies(texts: Mapping[str, str]) -> set[str]:
+    """Returns the pictures, of {picture: its text file}, that are thumbnails or drawings of others.
+
+    They have no labels, and none of their folder has; they are called as pictures that have some.
+    """
+    labelled = [picture for picture, text in texts.items() if text]
+    rooms, stems = set(map(posixpath.dirname, labelled)), set(map(stem_of, labelled))
+    return {
+        picture
+        for picture in texts
+        if posixpath.dirname(picture) not in rooms and stem_of(picture) in stems
+    }
 
 
 @functools.lru_cache(maxsize=1)
@@ -248,15 +267,17 @@ def _label_files(
     folder: Folder, pictures: Sequence[str], split: str, tally: Tally
 ) -> dict[str, str]:
     """Returns {picture: its text file, "" if none}: in labels/ for images/, beside it, or alike."""
-    texts = {name: name for name in folder.matching("*.txt", beside=True)}
+    texts = dict.fromkeys(folder.matching("*.txt", beside=True))
     found = {}
     for picture in pictures:
         stem = posixpath.splitext(picture)[0]
         before, _, after = f"/{stem}".rpartition("/images/")
-        moved = f"{before}/labels/{after}.txt".lstrip("/")
-        found[picture] = texts.pop(moved, "") or texts.pop(f"{stem}.txt", "")
+        places = f"{before}/labels/{after}.txt".lstrip("/"), f"{stem}.txt"
+        # One that is saved with two endings has its labels twice, as in Ultralytics.
+        found[picture] = next((place for place in places if place in texts), "")
     without = {picture for picture, text in found.items() if not text}
-    for text in texts:  # whose names tools have changed
+    taken = set(found.values())
+    for text in (text for text in texts if text not in taken):  # whose names tools have changed
         of_split = usual_split(posixpath.dirname(text))
         if of_split not in ("", split) or (not without and of_split != split):
             continue

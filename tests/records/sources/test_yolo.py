@@ -5,6 +5,7 @@ import pytest
 from edet.errors import UserError
 from edet.records.sources.folder import Folder
 from edet.records.sources.yolo import read, splits
+from tests.records.sources.small_folders import make
 
 ROBOFLOW = "train: ../train/images\nval: ../valid/images\nnc: 2\nnames: ['zebra', 'apple']\n"
 ULTRALYTICS = (
@@ -81,3 +82,24 @@ def test_names_that_are_no_names_are_refused(tmp_path):
     with pytest.raises(UserError, match="data.yaml: names must be a list, or a map of whole"):
         read_split(Folder(str(tmp_path)))
     assert splits(Folder(str(tmp_path / "images"))) == {}
+
+
+def test_a_photo_saved_with_two_endings_has_its_labels_twice(tmp_path):
+    """As Ultralytics reads it; without them the second would be one without objects."""
+    files = {"data.yaml": ROBOFLOW, "train/labels/a.txt": "1 0.5 0.25 0.5 0.5\n"}
+    found = read_split(make(tmp_path, files, "train/images/a.jpg train/images/a.png"))
+    assert [len(image.objects) for image in found.images] == [1, 1]
+
+
+def test_thumbnails_and_drawings_are_no_pictures_without_objects(tmp_path):
+    """They are called as pictures with labels, and none of their folder has any."""
+    label = "1 0.5 0.25 0.5 0.5\n"
+    files = {"classes.txt": "zebra\napple\n", "labels/c1/0.txt": label, "labels/c2/1.txt": label}
+    pictures = "images/c1/0.jpg images/c2/0.jpg images/c2/1.jpg thumbs/0.jpg empty/7.jpg"
+    found = read_split(make(tmp_path, files, pictures), "")
+    assert {image.name: len(image.objects) for image in found.images} == {
+        "empty/7.jpg": 0, "images/c1/0.jpg": 1, "images/c2/0.jpg": 0, "images/c2/1.jpg": 1,
+    }  # fmt: skip
+    assert [p["file"] for p in found.tally.problems if p["what"].startswith("dropped")] == [
+        "thumbs/0.jpg"
+    ]
