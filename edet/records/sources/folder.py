@@ -144,6 +144,7 @@ class Folder:
         if own:  # test's pictures are not those of the annotations in train's folder
             found = [f for f in found if usual_split(posixpath.dirname(f)) in ("", own, split)]
         if len(found) > 1:
+            found = [f for f in found if "thumb" not in posixpath.dirname(f).lower()] or found
             of_split = [file for file in found if usual_split(posixpath.dirname(file)) == split]
             beside = [f for f in of_split or found if posixpath.dirname(f) == base]
             within = [f for f in of_split if base and f.startswith(f"{base}/")]
@@ -210,7 +211,10 @@ class Folder:
 
     def _missing(self, name: str, found: list[str]) -> str:
         if found:
-            return f"{name} may be {found[0]} or {found[1]} in {self.root}"
+            return (
+                f"{name} may be {found[0]} or {found[1]} in {self.root}; move one of the two "
+                "elsewhere, or write the folder into the name"
+            )
         self._misses += 1  # looking for the nearest takes seconds where there are many
         last: dict[str, str] = {}
         if self._misses <= _TRIED:
@@ -243,7 +247,7 @@ def source_ids(names: Sequence[str]) -> list[str]:
     short = []
     for name in names:
         *folders, last = name.split("/")
-        kept = [part for part in folders if part not in _ROOMS and not usual_split(part)]
+        kept = [part for part in folders if part.lower() not in _ROOMS and not usual_split(part)]
         short.append("/".join([*kept, last]))
     for ids in ([posixpath.splitext(name)[0] for name in short], short):
         if len(set(ids)) == len(ids):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -138,7 +139,23 @@ def open_folder(
     if format_name == "auto":
         for note in _labels_of_others(folder, name, list(sets.values())):
             log(note)
+    if name != "tfrecord" and not folder.only:
+        for note in _left_out(folder, list(sets.values())):
+            log(note)
     return sets
+
+
+def _left_out(folder: Folder, sets: Sequence[ExampleSet]) -> Iterator[str]:
+    """Says where pictures are that nothing which was read names, a sentence or none."""
+    named = {example.image for source in sets for example in source.examples}
+    named |= {folder.path(one["file"]) for source in sets for one in source.tally.problems}
+    rooms = Counter(
+        posixpath.dirname(name) for name in folder.pictures if folder.path(name) not in named
+    )
+    if rooms:
+        listed = [f"{count:,} in {room or folder.root}" for room, count in rooms.most_common(3)]
+        others = [f"{len(rooms) - 3} other folders"] if len(rooms) > 3 else []
+        yield f"pictures that no annotation names are left out: {', '.join(listed + others)}."
 
 
 def _labels_of_others(folder: Folder, name: str, sets: Sequence[ExampleSet]) -> Iterator[str]:

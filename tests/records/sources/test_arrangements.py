@@ -405,6 +405,17 @@ def test_labels_and_places_without_pictures_are_named(tmp_path, caplog):
     assert "no picture is at val: images/val" in caplog.text
 
 
+def test_pictures_that_nothing_names_are_counted_by_folder(tmp_path):
+    """Such as those of a split whose file is empty."""
+    files = {"train/a.json": coco({"0.jpg": 10}), "val/a.json": ""}
+    sentences = []
+    root = make(tmp_path, files, "train/0.jpg val/0.jpg val/1.jpg 7.jpg").root
+    open_folder(root, log=sentences.append)
+    assert sentences[-1] == (
+        f"pictures that no annotation names are left out: 2 in val, 1 in {root}."
+    )
+
+
 def boxes_by_picture(source) -> dict[str, list[float]]:
     return {
         os.path.basename(example.image): example.boxes[:, 1].tolist() for example in source.examples

@@ -7,6 +7,7 @@ import pytest
 from edet.errors import UserError
 from edet.records.sources.folder import Folder, usual_split
 from edet.records.sources.formats import recognise
+from tests.records.sources.small_folders import make
 
 FILES = ("train/street 1.jpg", "train/a.PNG", "val/b.jpg", "cam1/0.jpg", "cam2/0.jpg", "c.jpg")
 
@@ -49,6 +50,12 @@ def test_a_name_without_one_candidate_is_refused_and_the_nearest_named(folder):
     # Two names cannot both be the one file that is like them.
     with pytest.raises(LookupError, match="c.jpg is the only candidate, and that of x/c.jpg too"):
         folder.find("y/c.jpg")
+
+
+def test_a_thumbnail_is_not_meant_where_the_photo_is_there(tmp_path):
+    folder = make(tmp_path, {}, "images/0.jpg images/thumbs/0.jpg Thumbnails/1.jpg")
+    assert folder.find("0.jpg") == folder.path("images/0.jpg")
+    assert folder.find("1.jpg") == folder.path("Thumbnails/1.jpg")
 
 
 def test_of_equal_names_that_of_the_split_is_meant(tmp_path):
