@@ -43,6 +43,7 @@ from edet.records.sources.split import divide
 
 Splits = dict[str, tuple[str, ...]]
 _REST = "rest"
+_TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".txt")
 _ROOMS = ("annotations", "labels", "ann")  # of annotations alone
 _ORDER = {"train": 0, "": 1, "trainval": 2, "val": 3, "test": 4}
 
@@ -140,12 +141,12 @@ def open_folder(
         for note in _labels_of_others(folder, name, list(sets.values())):
             log(note)
     if name != "tfrecord" and not folder.only:
-        for note in _left_out(folder, list(sets.values())):
+        for note in _left_out(folder, name, list(sets.values())):
             log(note)
     return sets
 
 
-def _left_out(folder: Folder, sets: Sequence[ExampleSet]) -> Iterator[str]:
+def _left_out(folder: Folder, name: str, sets: Sequence[ExampleSet]) -> Iterator[str]:
     """Says where pictures are that nothing which was read names, a sentence or none."""
     named = {example.image for source in sets for example in source.examples}
     named |= {folder.path(one["file"]) for source in sets for one in source.tally.problems}
@@ -155,7 +156,8 @@ def _left_out(folder: Folder, sets: Sequence[ExampleSet]) -> Iterator[str]:
     if rooms:
         listed = [f"{count:,} in {room or folder.root}" for room, count in rooms.most_common(3)]
         others = [f"{len(rooms) - 3} other folders"] if len(rooms) > 3 else []
-        yield f"pictures that no annotation names are left out: {', '.join(listed + others)}."
+        where = ", ".join(listed + others)
+        yield f"pictures that no annotation of the format {name} names are left out: {where}."
 
 
 def _labels_of_others(folder: Folder, name: str, sets: Sequence[ExampleSet]) -> Iterator[str]:
@@ -260,10 +262,20 @@ def recognise(data: str, format_name: str = "auto") -> tuple[Folder, str, Splits
             return folder, name, found
     raise UserError(
         imagefolder.parquet_refusal(folder)
+        or yolo.refusal(folder)
         or f"{data} holds no annotations of {' or '.join(names)} that edet knows "
-        f"({len(folder.pictures)} pictures of {len(folder.files)} files); see docs/data.md for how "
-        "each format lies in its folder."
+        f"({len(folder.pictures)} pictures of {len(folder.files)} files{_beginning(folder)}); see "
+        "docs/data.md for how each format lies in its folder."
     )
+
+
+def _beginning(folder: Folder) -> str:
+    """Names a file that may hold annotations, with what it begins with; "" where none is text."""
+    for name in folder.matching(*(f"*{ending}" for ending in _TEXTS))[:20]:
+        line = folder.head(name, 1000).strip().partition("\n")[0].strip()
+        if line and "readme" not in name.lower():
+            return f"; {name} begins with {line[:80]!r}"
+    return ""
 
 
 def _home(file: str) -> Folder:

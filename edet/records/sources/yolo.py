@@ -65,6 +65,17 @@ def _has_labels(folder: Folder) -> bool:
     return bool(lists) and bool(folder.alike(sorted(set(texts) - set(lists)), _is_label))
 
 
+def refusal(folder: Folder) -> str:
+    """Says that labels lie there and no names of their classes; "" where there are none."""
+    labels = folder.alike(folder.matching("*.txt"), _is_label)
+    if not labels or _data_yaml(folder):
+        return ""
+    return (
+        f"{folder.path(labels[0])} is a label of YOLO's, and no file has names of the classes; add "
+        "a classes.txt of a name a line, that of class 0 first, or names: [...] in data.yaml."
+    )
+
+
 def _is_label(head: str) -> bool:
     try:
         values = [float(word) for word in head.strip().partition("\n")[0].split()]

@@ -390,6 +390,14 @@ def test_one_annotation_file_is_read_with_its_pictures_alone(tmp_path, name, fil
         (
             {"a.json": coco({"0.jpg": 10}, ())}, "0.jpg", "has annotations but no categories",
         ),
+        (
+            {"readme.txt": "a set", "b.csv": "ant,bee\n1,2\n"}, "0.jpg",
+            r"\(1 pictures of 3 files; b\.csv begins with 'ant,bee'\)",
+        ),
+        (
+            {"data.yaml": "train: images\nval: images\nnc: 2\n", "labels/0.txt": yolo(10)},
+            "images/0.jpg", r"0\.txt is a label of YOLO's, and no file has names of the classes",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_known_is_refused_in_a_sentence(tmp_path, files, pictures, words):
@@ -412,7 +420,7 @@ def test_pictures_that_nothing_names_are_counted_by_folder(tmp_path):
     root = make(tmp_path, files, "train/0.jpg val/0.jpg val/1.jpg 7.jpg").root
     open_folder(root, log=sentences.append)
     assert sentences[-1] == (
-        f"pictures that no annotation names are left out: 2 in val, 1 in {root}."
+        f"pictures that no annotation of the format coco names are left out: 2 in val, 1 in {root}."
     )
 
 
