@@ -85,7 +85,7 @@ def read_voc(
       UserError: a folder or the split is missing or empty, or not one picture is there.
     """
     folder = Folder(root)
-    xmls = folder.matching("*.xml")
+    xmls = _xmls(folder)
     if not xmls:
         raise UserError(
             f"{root}/Annotations is missing or has no .xml file, and no picture has one beside it; "
@@ -99,7 +99,7 @@ def read_voc(
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its xml files} of a folder; {} where it has none of VOC's."""
-    xmls = folder.matching("*.xml")
+    xmls = _xmls(folder)
     if not folder.alike(xmls, is_voc):
         return {}
     listed = dict.fromkeys(split for name in _lists(folder) if (split := _split_of(name)))
@@ -107,6 +107,13 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
         whole = {"trainval"} if "train" in listed else set()
         return {split: tuple(xmls) for split in listed if split not in whole}
     return by_split(xmls, posixpath.dirname)
+
+
+def _xmls(folder: Folder) -> list[str]:
+    """The xml files; Stanford Dogs' have no ending."""
+    return folder.matching("*.xml") or [
+        name for name in folder.matching("*annotation*/*") if "." not in posixpath.basename(name)
+    ]
 
 
 def _lists(folder: Folder) -> list[str]:
@@ -140,7 +147,10 @@ def read(
       files: the xml files, of all splits or of this one.
       skip_difficult: leaves out the boxes that are marked as difficult.
     """
-    xmls = {_key(name): name for name in files}
+    xmls: dict[str, str] = {}
+    for name in files:  # one in Annotations, and one beside the picture
+        key = _key(name)
+        xmls[posixpath.splitext(name)[0] if key in xmls else key] = name
     every = _lists(folder) if split else []
     lists = [n for n in every if _is_named(n, split)] or [n for n in every if _split_of(n) == split]
     if every and not lists:
@@ -181,13 +191,14 @@ def _picture(
     split: str,
 ) -> str:  # fmt: skip
     """Returns the picture of an xml: that of its stem, or the one that a renamed xml names."""
-    if key in pictures:
-        return pictures[key]
+    for own in (key, _key(key)):
+        if own in pictures:
+            return pictures[own]
     within = annotation.filename if isinstance(annotation, _Annotation) else ""
     base, last = posixpath.split(key)
     for name in filter(None, (last, within)):
-        try:
-            return folder.locate(name, base, split)
+        try:  # what is called so without ending may be the annotation
+            return folder.locate(name if "." in name else f"{name}.jpg", base, split)
         except LookupError:
             continue
     return f"{key}.jpg"

@@ -7,6 +7,7 @@ import pytest
 from edet.errors import UserError
 from edet.records.sources.folder import Folder
 from edet.records.sources.voc import read_voc, splits
+from tests.records.sources.small_folders import make, read
 
 
 def obj(name="cat", box=(1, 2, 30, 40), extra="") -> str:
@@ -232,6 +233,21 @@ def test_a_picture_whose_name_no_text_can_hold_is_said_with_its_folder(voc, tmp_
     open(os.fsencode(root) + b"/JPEGImages/bad\xff.jpg", "w").close()
     with pytest.raises(UserError, match=r"JPEGImages is not UTF-8 \(.*xff"):
         read_voc(root, "train")
+
+
+def test_annotations_without_an_ending_are_read(tmp_path):
+    """As Stanford Dogs has them, in a folder for each class."""
+    files = {"Annotation/n1-cat/n1_1": xml(obj("cat"), filename="n1_1")}
+    (source,) = read(make(tmp_path, files, "Images/n1-cat/n1_1.jpg"), "voc").values()
+    assert [e.image for e in source.examples] == [f"{tmp_path}/Images/n1-cat/n1_1.jpg"]
+    assert source.examples[0].boxes.tolist() == [[2, 1, 40, 30]]
+
+
+def test_of_two_xmls_of_a_picture_both_are_seen(tmp_path):
+    files = {"Annotations/a.xml": xml(obj("cat")), "images/a.xml": xml(obj("cat"), obj("dog"))}
+    (source,) = read(make(tmp_path, files, "images/a.jpg"), "voc").values()
+    assert [len(example.boxes) for example in source.examples] == [1]
+    assert source.tally.images == {"dropped: picture that another file has too": 1}
 
 
 def test_missing_parts_of_the_folder_are_named(voc, tmp_path):
