@@ -1,7 +1,8 @@
-"""Reads VGG Image Annotator (VIA 1 and 2): a project or its annotations as JSON, or as CSV.
+"""Reads VGG Image Annotator (VIA 1 to 3): a project or its annotations as JSON, or as CSV.
 
 A region's class is the region attribute that all regions have. Where it is a drop-down with whole
-numbers as ids, these are the classes' ids; otherwise the text in the region is the class.
+numbers as ids, these are the classes' ids; otherwise the text in the region is the class. Regions
+without any attribute, one and all, are of one class.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import posixpath
 from collections import Counter
 from typing import Any, NamedTuple
 
+from absl import logging
+
 from edet.errors import UserError
 from edet.files import read_json, read_text
+from edet.records.sources import via3
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
 from edet.records.sources.folder import Folder, by_split
@@ -34,6 +38,7 @@ from edet.records.sources.shapes import (
 )  # fmt: skip
 
 _USUAL = ("class", "label", "category", "class_name", "label_id", "type", "object")
+_ONLY_CLASS = "object"  # of regions that have no attribute
 _KINDS = ("project", "json", "csv")  # one set may be saved in several ways: the first is taken
 _COLUMNS = ("filename", "region_shape_attributes", "region_attributes")
 
@@ -47,7 +52,7 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
 def _kind(head: str) -> str:
     start = head.lstrip()
     if start.startswith("{"):
-        if '"_via_' in head:
+        if '"_via_' in head or via3.is_head(head):
             return "project"
         return "json" if '"filename"' in head and _has_regions(head) else ""
     header = (start.splitlines() or [""])[0]
@@ -100,6 +105,8 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
 
 def _read_json(path: str, tally: Tally) -> _Set:
     data = read_json(path, "VIA annotations")
+    if via3.is_project(data):
+        return _Set(via3.pictures_of(data, posixpath.basename(path), tally), {})
     try:
         entries = data.get("_via_img_metadata", data)
         attributes = (data.get("_via_attributes") or {}).get("region") or {}
@@ -145,10 +152,10 @@ def _attributes(region: Any, key: str) -> dict[str, Any]:
 
 
 def _class_attribute(regions: list[Any], where: str) -> str:
-    """Returns the region attribute that is the class; "" where there is no region.
+    """Returns the region attribute that is the class; "" where no region has any.
 
     Raises:
-      UserError: there is none, or more than one may be it.
+      UserError: more than one may be it.
     """
     given: Counter[str] = Counter()
     total = 0
@@ -164,14 +171,16 @@ def _class_attribute(regions: list[Any], where: str) -> str:
     found = set(usual) | set(on_all) or set(given)
     if len(found) > 1:
         found = set(usual) & set(on_all) or found
-    if len(found) == 1 or not total:
-        return next(iter(found), "")
-    raise UserError(
-        f"{where}: the class may be any of the region attributes {', '.join(sorted(found))}; call "
-        "the one that is 'class', in all regions."
-        if found
-        else f"{where}: no region has an attribute that could be its class; add one, 'class'."
-    )
+    if len(found) > 1:
+        raise UserError(
+            f"{where}: the class may be any of the region attributes {', '.join(sorted(found))}; "
+            "call the one that is 'class', in all regions."
+        )
+    if total and not found:
+        logging.warning(
+            "%s: no region has an attribute; all are of one class, %r.", where, _ONLY_CLASS
+        )
+    return next(iter(found), "")
 
 
 def _ids(options: dict[str, str]) -> dict[int, str]:
@@ -186,7 +195,7 @@ def _seen(region: Any, key: str, labels: dict[int, str]) -> Seen:
     kind = shape["name"]
     if kind == "point":
         return Seen(None, NO_BOX)
-    value = _attributes(region, "region_attributes").get(key)
+    value = _attributes(region, "region_attributes").get(key) if key else _ONLY_CLASS
     if isinstance(value, dict):  # of checkboxes
         chosen = [name for name, is_chosen in value.items() if is_chosen]
         if len(chosen) != 1:

@@ -102,10 +102,51 @@ def test_the_class_is_the_attribute_of_all_regions(tmp_path, attributes, classes
             [{"class": "cat", "note": "x"}, {"note": "y"}],
             "any of the region attributes class, note",
         ),
-        ([{}, {}], "no region has an attribute"),
     ],
 )
 def test_where_no_one_attribute_can_be_the_class_the_set_is_refused(tmp_path, attributes, words):
     text = json.dumps(entries(*map(region, attributes)))
     with pytest.raises(UserError, match=rf"via\.json: .*{words}"):
         read(make(tmp_path, {"via.json": text}, "a.jpg"), "via")
+
+
+def test_regions_without_an_attribute_are_of_one_class_and_it_is_said(tmp_path, caplog):
+    text = json.dumps(entries(region({}), region({})))
+    source = read(make(tmp_path, {"via.json": text}, "a.jpg"), "via")[""]
+    assert objects(source) == {"a.jpg": [("object", 20, 10, 30, 40)] * 2}
+    assert "no region has an attribute; all are of one class, 'object'" in caplog.text
+
+
+def via_3(*drawn, options=None, value="1") -> str:
+    """A project of two pictures, of which the second has no regions, and a film."""
+    files = {
+        str(k): {"fid": k, "fname": name, "type": kind, "loc": 1, "src": source}
+        for k, (name, kind, source) in enumerate(
+            [
+                ("a.jpg", 2, "photos/a.jpg"),
+                ("b.jpg", 2, "data:image/jpeg;base64,x"),
+                ("c.mp4", 4, ""),
+            ]
+        )
+    }
+    kinds = {"1": {"aname": "kind", "type": 4, "options": options or {"0": "dog", "1": "cat"}}}
+    regions = {f"0_{k}": {"vid": "0", "z": [], "xy": xy, "av": {"1": value}}
+               for k, xy in enumerate(drawn)}  # fmt: skip
+    project = {"pid": "x", "rev": "1", "data_format_version": "3.1.1", "vid_list": list(files)}
+    views = {key: {"fid_list": [key]} for key in files}
+    return json.dumps({
+        "project": project, "attribute": kinds, "file": files, "view": views, "metadata": regions,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["1", "cat"])
+def test_a_project_of_via_3_is_read(tmp_path, value):
+    """The option 1 is cat, as is that text; the circle's radius is 5; a film is no picture."""
+    text = via_3([2, 10, 20, 30, 10], [3, 20, 20, 5], [7, 1, 2, 9, 2, 5, 8], [1, 4, 4], [9, 1],
+                 value=value)  # fmt: skip
+    source = read(make(tmp_path, {"p.json": text}, "photos/a.jpg b.jpg"), "via")[""]
+    cat = [("cat", *box) for box in ((20, 10, 30, 40), (15, 15, 25, 25), (2, 1, 8, 9))]
+    assert objects(source) == {"photos/a.jpg": cat, "b.jpg": []}
+    assert source.tally.boxes == {OUTLINE: 2, NO_BOX: 1, DAMAGED: 1}
+    (problem,) = (one for one in source.tally.problems if one["what"] == BAD_IMAGE)
+    assert (problem["file"], problem["detail"]) == ("view 2 of p.json", "it is no picture")
