@@ -1,4 +1,4 @@
-"""Reads Label Studio's exports JSON and JSON-MIN.
+"""Reads Label Studio's exports JSON, JSON-MIN and CSV, which is JSON-MIN with JSON in its cells.
 
 Sides are in percent of the picture as it is displayed, and a box is turned about its upper left
 corner, in pixels: without the picture's size nothing can be turned. Predictions are no annotations.
@@ -6,14 +6,18 @@ corner, in pixels: without the picture's size nothing can be turned. Predictions
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import functools
+import io
+import json
 import posixpath
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from edet.errors import UserError
-from edet.files import read_json
+from edet.files import read_json, read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.folder import PREFIX, Folder, by_split, is_picture, readings
 from edet.records.sources.shapes import (
@@ -35,17 +39,20 @@ from edet.records.sources.shapes import (
 
 _OF_A_TASK = ("annotations", "completions")  # the second before version 1.0
 _DATA = re.compile(r'"data"\s*:\s*\{')  # not a class of that name
+_HEADER = ("annotator", "annotation_id", "lead_time")  # of a CSV, beside the fields of the data
 _OTHERS = "other annotations of the same picture (the last one taken)"
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its exports} of a folder; {} where there is none."""
-    names = folder.matching("*.json")
+    names = folder.matching("*.json", "*.csv", "*.tsv")
     return by_split(name for name in names if _is_export(folder.head(name)))
 
 
 def _is_export(head: str) -> bool:
     """Whether a head is an export's: of a task, or of regions that are longer than a head."""
+    if set(_HEADER) <= set(re.split(r"[,\t\r\n]", head.partition("\n")[0])):
+        return True
     own = ("annotator", "annotation_id", "original_width", "original_height")
     has = {key: f'"{key}"' in head for key in (*_OF_A_TASK, *own)}
     return head.lstrip().startswith("[") and bool(
@@ -66,10 +73,7 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
     # {(id, picture): folder of its file, name, regions}; two projects may have equal ids
     tasks: dict[tuple[str, str], tuple[str, str, list[dict[str, Any]]]] = {}
     for file in files:
-        data = read_json(folder.path(file), "Label Studio export")
-        if not isinstance(data, list):
-            raise UserError(f"{folder.path(file)} is not a list of tasks; export JSON or JSON-MIN.")
-        for number, task in enumerate(data, start=1):
+        for number, task in enumerate(_tasks(folder.path(file)), start=1):
             try:
                 name, regions, others = _task(task)
                 source_id = str(task.get("id", name))
@@ -94,6 +98,27 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
         size = next((_size(region) for region in regions if _size(region)[0] > 0), (-1, -1))
         found.images.append(AnnotatedImage(name, source_id, objects, *size, base=base))
     return found
+
+
+def _tasks(path: str) -> list[Any]:
+    """Returns the tasks of an export; of a CSV its rows, as JSON-MIN would have them."""
+    if path.lower().endswith(".json"):
+        return read_json(path, "Label Studio export", kind=list)
+    csv.field_size_limit(2**31 - 1)  # of a cell, which has all regions of a picture
+    content = io.StringIO(read_text(path, "Label Studio export"), newline="")
+    try:
+        rows = csv.DictReader(content, delimiter="\t" if path.lower().endswith(".tsv") else ",")
+        return [{key: _cell(cell) for key, cell in row.items()} for row in rows]
+    except csv.Error as error:
+        raise UserError(f"{path} is not a CSV to its end: {error}.") from error
+
+
+def _cell(cell: Any) -> Any:
+    """Returns the regions of a cell, which are JSON, or its text."""
+    if isinstance(cell, str) and cell.startswith("["):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(cell)
+    return cell
 
 
 def _task(task: dict[str, Any]) -> tuple[str, list[dict[str, Any]] | None, int]:

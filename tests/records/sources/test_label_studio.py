@@ -1,5 +1,7 @@
 """Label Studio's JSON and JSON-MIN: percent, turns in pixels, and several annotations of a task."""
 
+import csv
+import io
 import json
 
 import pytest
@@ -117,3 +119,19 @@ def test_another_json_is_refused(tmp_path):
     folder = make(tmp_path, {"a.json": '[{"data": {"image": 1}, "annotations"'})
     with pytest.raises(UserError, match=r"a\.json is not JSON"):
         read(folder, "label_studio")
+
+
+@pytest.mark.parametrize(("ending", "delimiter"), [("csv", ","), ("tsv", "\t")])
+def test_a_csv_is_json_within_cells(tmp_path, ending, delimiter):
+    """A cell of 200,000 characters is read; a picture without regions has an empty one."""
+    flat = result()["value"] | _SIZE
+    names = ["image", "id", "label", "annotator", "annotation_id", "lead_time"]
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter)
+    writer.writerow(names)
+    for number, regions in enumerate([json.dumps([flat | {"note": "x" * 200_000}]), ""]):
+        name = f"/data/upload/1/1a2b3c4d-{'ab'[number]}.jpg"
+        writer.writerow([name, number, regions, 1, number, 5.3])
+    folder = make(tmp_path, {f"project-1.{ending}": text.getvalue()}, "a.jpg b.jpg")
+    (source,) = read(folder, "label_studio").values()
+    assert objects(source) == {"0": [("cat", 20, 40, 40, 120)], "1": []}
