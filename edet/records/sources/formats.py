@@ -40,6 +40,7 @@ from edet.records.sources.folder import Folder, stem_of
 from edet.records.sources.joining import settle
 from edet.records.sources.shapes import NO_FILE
 from edet.records.sources.split import divide
+from edet.records.sources.split_lists import by_lists
 
 Splits = dict[str, tuple[str, ...]]
 _REST = "rest"
@@ -122,9 +123,11 @@ def open_folder(
             f"{data} is a set of the format {name}, but not one of its pictures has labels; are "
             "their files there? (One that is empty makes its picture one without objects.)"
         )
+    settle(list(parts.values()), folder)
+    if list(parts) == [""]:
+        parts = by_lists(parts[""], folder, log)
     if "" in parts and len(parts) > 1:
         _name_rest(parts, log)
-    settle(list(parts.values()), folder)
     if "val" in parts and _same_pictures(parts["val"], parts.get("train"), folder):
         log(f"{parts['val'].where}: the split val is the split train; AP of it would mean nothing.")
         if val_share:

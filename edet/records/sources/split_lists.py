@@ -1,0 +1,79 @@
+"""Lists of names, train.txt and val.txt, that divide a set whose annotations do not."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from collections import defaultdict
+from collections.abc import Callable
+
+from edet.files import read_text
+from edet.records.sources.annotations import AnnotatedImage, Annotations
+from edet.records.sources.example_set import Tally
+from edet.records.sources.folder import Folder, is_picture, stem_of, usual_split
+
+_MOST = 20  # lists of a set
+
+
+def by_lists(
+    whole: Annotations, folder: Folder, log: Callable[[str], None]
+) -> dict[str, Annotations]:
+    """Returns the splits of a set without splits, as lists in its folder name them.
+
+    A list is a text file whose name says a split and half of whose lines, or more, name pictures of
+    the set: by their names or paths, with an ending or without, alone or before something else.
+    Pictures that no list names are the split "".
+
+    Args:
+      whole: the set.
+      folder: where it lies.
+      log: told which lists there are.
+    """
+    by_stem: dict[str, list[AnnotatedImage]] = defaultdict(list)
+    for image in whole.images:
+        by_stem[stem_of(image.name)].append(image)
+    texts = (name for name in folder.matching("*.txt") if usual_split(posixpath.basename(name)))
+    lists = [name for name in texts if stem_of(posixpath.splitext(name)[0]) not in by_stem]
+    found: dict[str, dict[int, AnnotatedImage]] = {}  # {split: {number of the picture: it}}
+    number = {id(image): k for k, image in enumerate(whole.images)}
+    for name in lists[:_MOST]:
+        lines = [line.strip() for line in read_text(folder.path(name), "a list").splitlines()]
+        lines = [line for line in lines if line]
+        named = [image for line in lines if (image := _named(line, by_stem))]
+        if named and 2 * len(named) >= len(lines):
+            split = usual_split(posixpath.basename(name))
+            found.setdefault(split, {}).update({number[id(image)]: image for image in named})
+            rest = f", and {len(lines) - len(named):,} others" * (len(named) < len(lines))
+            log(f"{folder.path(name)} names {len(named):,} pictures of the split {split}{rest}.")
+    if not found:
+        return {"": whole}
+    parts = {split: [images[k] for k in sorted(images)] for split, images in found.items()}
+    listed = {k for images in found.values() for k in images}
+    rest = [image for k, image in enumerate(whole.images) if k not in listed]
+    parts = ({"": rest} if rest else {}) | parts
+    tallies = [whole.tally, *(Tally() for _ in parts)]
+    return {
+        split: dataclasses.replace(whole, images=images, tally=tally)
+        for (split, images), tally in zip(parts.items(), tallies, strict=False)
+    }
+
+
+def _named(line: str, by_stem: dict[str, list[AnnotatedImage]]) -> AnnotatedImage | None:
+    """Returns the picture that a line names; None where it names none, or may mean several."""
+    path = line.replace("\\", "/")
+    first = path.split()[0]
+    for way in (path, first) if is_picture(first) or "/" in first else (path,):
+        found = by_stem.get(stem_of(way), [])
+        if len(found) > 1:
+            end = _path(way)
+            paths = [(one, _path(one.name)) for one in found]
+            found = [one for one, own in paths if own.endswith(end) or end.endswith(own)]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _path(name: str) -> str:
+    """A path from the root, without the ending; that of a list may be of another machine."""
+    stem = posixpath.splitext(name)[0] if is_picture(name) else name
+    return posixpath.normpath(f"/{stem.lstrip('/')}")
