@@ -39,9 +39,11 @@ NAMED_LABELS: dict[str, dict[int, str]] = {
 
 
 def tidy_name(name: str) -> str:
-    """Returns a name on one line: a line break in it is drawn, listed and counted as two."""
-    lines = name.splitlines()
-    return name if lines == [name] else " ".join(line.strip() for line in lines)
+    """Returns a name on one line: a line break in it is drawn, listed and counted as two.
+
+    Spaces around it are no part of it.
+    """
+    return " ".join(line.strip() for line in name.splitlines())
 
 
 def distinct_names(labels: dict[int, str]) -> dict[int, str]:

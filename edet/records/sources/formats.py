@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import posixpath
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -139,6 +140,8 @@ def open_folder(
         labels, notes = common_labels([parts[split] for split in ordered], keep_unused)
         for note in notes:
             log(note)
+    for note in _almost_alike(labels.values()):
+        log(note)
     sets = {split: parts[split].examples(labels, folder) for split in ordered}
     if format_name == "auto":
         for note in _labels_of_others(folder, name, list(sets.values())):
@@ -147,6 +150,19 @@ def open_folder(
         for note in _left_out(folder, name, list(sets.values())):
             log(note)
     return sets
+
+
+def _almost_alike(names: Iterable[str]) -> Iterator[str]:
+    """Says which names differ in capital letters, spaces and dashes alone."""
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for name in dict.fromkeys(names):
+        by_key[re.sub(r"[\s_-]+", " ", name.casefold())].append(name)
+    for alike in by_key.values():
+        if len(alike) > 1:
+            yield (
+                f"the classes {' and '.join(map(repr, alike))} are called almost alike, and are "
+                "classes of their own; if they are one, give them one name in the annotations."
+            )
 
 
 def _left_out(folder: Folder, name: str, sets: Sequence[ExampleSet]) -> Iterator[str]:

@@ -37,7 +37,10 @@ _NAMES = re.compile(r"""\bnames["']?\s*:""")
 _OTHERS = re.compile(r"""\b(train|val|valid|validation|test|nc)["']?\s*:""")
 _NO_PICTURE = "dropped: labels of a picture that is not there"
 _COPY = "dropped: picture without labels, of the name of one that has them (a copy?)"
-_NAME_LISTS = ("*classes.txt", "*obj.names", "*_darknet.labels", "*labels/labels.txt")
+_NAME_LISTS = (
+    "*classes.txt", "*class.txt", "*class_names.txt", "names.txt", "*/names.txt", "*.names",
+    "*_darknet.labels", "*labels/labels.txt",
+)  # fmt: skip
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:

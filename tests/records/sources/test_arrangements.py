@@ -413,6 +413,16 @@ def test_labels_and_places_without_pictures_are_named(tmp_path, caplog):
     assert "no picture is at val: images/val" in caplog.text
 
 
+def test_names_that_differ_in_letters_size_are_said(tmp_path):
+    files = {"0.xml": voc(10), "1.xml": voc(50).replace("cat", "Cat")}
+    sentences = []
+    (source,) = open_folder(
+        make(tmp_path, files, "0.jpg 1.jpg").root, log=sentences.append
+    ).values()
+    assert source.labels == {1: "Cat", 2: "cat"}
+    assert any("the classes 'Cat' and 'cat' are called almost alike" in one for one in sentences)
+
+
 def test_pictures_that_nothing_names_are_counted_by_folder(tmp_path):
     """Such as those of a split whose file is empty."""
     files = {"train/a.json": coco({"0.jpg": 10}), "val/a.json": ""}

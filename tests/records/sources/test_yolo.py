@@ -84,6 +84,14 @@ def test_names_that_are_no_names_are_refused(tmp_path):
     assert splits(Folder(str(tmp_path / "images"))) == {}
 
 
+@pytest.mark.parametrize("name", ["coco.names", "names.txt", "labels/classes.txt", "class.txt"])
+def test_lists_of_names_are_known_by_their_usual_names(tmp_path, name):
+    """Spaces around a class are no part of it."""
+    files = {name: " zebra\napple \n", "labels/a.txt": "1 0.5 0.25 0.5 0.5\n"}
+    found = read_split(make(tmp_path, files, "images/a.jpg"), "")
+    assert found.labels == {0: "zebra", 1: "apple"}
+
+
 def test_a_photo_saved_with_two_endings_has_its_labels_twice(tmp_path):
     """As Ultralytics reads it; without them the second would be one without objects."""
     files = {"data.yaml": ROBOFLOW, "train/labels/a.txt": "1 0.5 0.25 0.5 0.5\n"}
