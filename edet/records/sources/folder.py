@@ -26,6 +26,7 @@ _SPLITS = {
     "test": ("test", "testing"),
     "val": ("val", "valid", "validation", "validate", "eval", "evaluation", "dev"),
 }
+_OF_WHAT = re.compile(r"(?<=.)(sets?|data|images?|imgs?|labels?|annotations?|split)$")  # trainset
 _LEFT_OUT = ("__MACOSX",)
 _TRIED = 20  # files of a folder with one for each picture, by which it is recognised
 _ROOMS = ("images", "image_2", "data")  # of pictures, beside that of their annotations
@@ -230,7 +231,10 @@ def usual_split(path: str) -> str:
     The last part that is such a word counts, as in "training_data/val2017/test_01.jpg"; without one
     the last that has one.
     """
-    parts = [re.findall(r"[a-z]+", part) for part in reversed(path.lower().split("/"))]
+    parts = [
+        [_OF_WHAT.sub("", word) for word in re.findall(r"[a-z]+", part)]
+        for part in reversed(path.lower().split("/"))
+    ]
     for words in [*(part for part in parts if len(part) == 1), *parts]:
         for split, names in _SPLITS.items():
             if set(words).intersection(names):

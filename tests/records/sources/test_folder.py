@@ -91,6 +91,8 @@ def test_a_name_that_is_not_utf_8_is_refused_with_its_folder(tmp_path):
     [
         ("instances_train2017.json", "train"), ("valid", "val"), ("images/validation", "val"),
         ("Testing", "test"), ("constraints", ""), ("latest/photos", ""),
+        ("TrainSet/a.jpg", "train"), ("testdata.json", "test"), ("valImages", "val"),
+        ("traindeer", ""), ("dataset/images", ""),
     ],
 )  # fmt: skip
 def test_splits_go_by_their_usual_words(path, split):
