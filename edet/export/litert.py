@@ -74,7 +74,7 @@ def export_litert(
     """
     if not path.endswith(".tflite"):
         raise UserError(f"a LiteRT file must end in .tflite, and {path} does not.")
-    beside = description_of(path)  # refused before minutes of converting
+    description_of(path)  # refused before minutes of work; the name itself may change until then
     tools, schema = _flatbuffer_modules()
     precision = config.export.precision
     graph = _graph(network_of(network, config), [image_spec(config.model)])
@@ -95,6 +95,7 @@ def export_litert(
         files[mediapipe.LABELS] = encoded(mediapipe.label_file(config.model), path)
     _store(model, stored, schema)
     content = bytes(tools.convert_object_to_bytearray(model))
+    beside = description_of(path)
     write_bytes(path, _with_files(content, files))
     write_json(beside, description)
     return path

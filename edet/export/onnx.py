@@ -52,9 +52,10 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
       UserError: the path does not end in .onnx or cannot be written, tf2onnx is not installed, or
         soft-NMS is asked for, which ONNX has not.
     """
-    outputs = config.export.outputs
     if not path.endswith(".onnx"):
         raise UserError(f"an ONNX file must end in .onnx, and {path} does not.")
+    description_of(path)  # refused before minutes of work; the name itself may change until then
+    outputs = config.export.outputs
     if config.model.detects and outputs == "detections" and config.detect.nms != "hard":
         raise UserError(
             f"ONNX has hard suppression only, and detect.nms is {config.detect.nms}; set "
@@ -64,7 +65,6 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
         import tf2onnx
     except ImportError as error:
         raise UserError(_NOT_INSTALLED) from error
-    beside = description_of(path)  # refused before minutes of converting
     first, postprocess = network_of(network, config), postprocess_of(config)
     names = list(outputs_of(config))
     function = tf.function(
@@ -78,6 +78,7 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
     description = metadata(config, "float32", "float32")
     for key, text in ((METADATA, json.dumps(description)), (SETTINGS, settings(config))):
         model.metadata_props.add(key=key, value=text)
+    beside = description_of(path)
     write_bytes(path, model.SerializeToString())
     write_json(beside, description)
     return path

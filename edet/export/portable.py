@@ -174,8 +174,10 @@ def description_of(path: str) -> str:
     It is <stem>.json, or <file>.json where another model has that stem already.
 
     Raises:
-      UserError: a file of that name is no description of a model.
+      UserError: a file of that name is no description of a model, or the model's is a folder.
     """
+    if tf.io.gfile.isdir(path):
+        raise UserError(f"{path} is a folder; name a file for the model.")
     stem, exists = path.removesuffix(".tflite").removesuffix(".onnx"), tf.io.gfile.exists
     others = (stem + other for other in (".tflite", ".onnx") if stem + other != path)
     is_second = exists(f"{path}.json") or (not exists(path) and any(map(exists, others)))

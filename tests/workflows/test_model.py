@@ -362,9 +362,7 @@ def test_results_of_an_exported_file_depend_on_its_content(saved_model, tmp_path
     assert changed["settings"] == first["settings"]
 
 
-def test_a_workdir_predicts_as_its_network_evaluates_and_exports(
-    network, tmp_path, picture, monkeypatch
-):
+def test_a_workdir_predicts_as_its_network_evaluates_and_exports(network, tmp_path, picture):
     save_config(CONFIG, str(tmp_path / "config.yaml"))
     Checkpoints(Workdir(str(tmp_path)), TrainingVariables(network), 1).save()
     write_records(SyntheticSet(3, 64), str(tmp_path / "val"), num_shards=1)
@@ -378,13 +376,6 @@ def test_a_workdir_predicts_as_its_network_evaluates_and_exports(
     assert json.loads((tmp_path / "eval.json").read_text())["metrics"] == result["metrics"]
     with pytest.raises(UserError, match="is the workdir itself"):
         model.export(str(tmp_path))
-    (tmp_path / "notes.json").write_text("[1]")
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            "edet.export.litert._convert", None
-        )  # it is refused before that takes minutes
-        with pytest.raises(UserError, match=r"notes\.json describes no model file"):
-            model.export(tmp_path / "notes.tflite", format="litert", outputs="network")
     path = str(tmp_path / "efficientdet-d0-boxes-float32.tflite")
     with (
         owned(f"{path}.lock", path, "an export", "wait"),
