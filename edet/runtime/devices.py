@@ -125,6 +125,10 @@ def _check_tf_config(text: str) -> None:
         raise refuse(f"has the index {index!r}, but there are {len(workers)} workers")
 
 
+# What TensorFlow says of an operation of TPUs that it was built without.
+_NO_KERNEL = "No OpKernel was registered"
+
+
 def _tpu(address: str, zone: str, project: str) -> tf.distribute.Strategy:
     try:
         # Empty ones it asks the machine's metadata for.
@@ -136,11 +140,12 @@ def _tpu(address: str, zone: str, project: str) -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, RuntimeError, OSError, ImportError, tf.errors.OpError) as error:
+        why = "the installed TensorFlow knows none" if _NO_KERNEL in str(error) else reason(error)
         where = "".join(
             f", {what} {value}" for what, value in (("zone", zone), ("project", project)) if value
         )
         raise UserError(
-            f"--strategy=tpu found no TPU at {address!r}{where} ({reason(error)}); on a TPU VM "
+            f"--strategy=tpu found no TPU at {address!r}{where} ({why}); on a TPU VM "
             "install the extra 'tpu' and use --tpu=local, elsewhere give --tpu its name or "
             "grpc://host:8470, and --zone and --project if they are not this machine's."
         ) from error

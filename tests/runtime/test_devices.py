@@ -37,6 +37,11 @@ def test_a_setting_of_another_strategy_is_refused(settings, message):
         make_strategy(**settings)
 
 
+def test_a_tensorflow_without_tpus_is_told_in_words():
+    with pytest.raises(UserError, match=r"at 'local' \(the installed TensorFlow knows none\);"):
+        make_strategy("tpu")
+
+
 def test_what_was_tried_for_a_tpu_is_told():
     with pytest.raises(UserError) as caught:
         make_strategy("tpu", tpu="node-1", zone="europe-west4-a", project="pictures")
