@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import BeforeValidator, Field
 
+from edet.config.other_names import called_elsewhere
 from edet.errors import UserError
 
 
@@ -100,9 +101,11 @@ def _sentence(cls: type, path: str, error: dict[str, Any], value: Any) -> str:
         fields, prefix = cls.__pydantic_fields__, f"{path}." if path else ""
         path, value = f"{prefix}{part}", value[part]
         if part not in fields:
-            near = difflib.get_close_matches(str(part), fields, n=1, cutoff=0.0)[0]
-            meant = called(str(part), keys, prefix) or [prefix + near]
-            return f"there is no setting {path}; did you mean {' or '.join(meant)}?"
+            near = difflib.get_close_matches(str(part), fields, n=1, cutoff=0.5)
+            if meant := called(str(part), keys, prefix) or [prefix + key for key in near]:
+                return f"there is no setting {path}; did you mean {' or '.join(meant)}?"
+            section = prefix.rstrip(".") or "a configuration"
+            return f"there is no setting {path}; {section} has {', '.join(fields)}."
         field = fields[part]
         cls = field.annotation
     if kind == "dataclass_type":
@@ -117,27 +120,28 @@ def _sentence(cls: type, path: str, error: dict[str, Any], value: Any) -> str:
 
 
 def called(name: str, keys: Iterable[str], prefix: str = "") -> list[str]:
-    """Returns the settings that may be meant by a name: those of that name; else of these initials
-    (lr); else the most similar one and those that it is a part of or ends in (threshold,
-    num_epochs).
+    """Returns the settings that may be meant by a name: those of that name; else those that other
+    detectors call so; else of these initials (lr); else the most similar one and those that it is a
+    part of or ends in (threshold, num_epochs).
 
     Args:
       name: without a section.
       keys: "section.key" of all settings.
       prefix: the section in which the name was given, whose settings are likelier; "" or "train.".
     """
-    last = {key: key.rpartition(".")[2] for key in keys}
+    last, theirs = {key: key.rpartition(".")[2] for key in keys}, called_elsewhere(name)
     here = [key for key in last if key.startswith(prefix)]
     for places in ([key for key in here if key == prefix + last[key]], here, [*last]):
         near = difflib.get_close_matches(name, {last[key] for key in places}, 1, 0.8)
         for is_meant in (
-            lambda word: word == name,
-            lambda word: "_" in word and "".join(part[0] for part in word.split("_")) == name,
-            lambda word, near=near: (
+            lambda key, word: word == name,
+            lambda key, word: key in theirs,
+            lambda key, word: "_" in word and "".join(part[0] for part in word.split("_")) == name,
+            lambda key, word, near=near: (
                 word in near or f"_{name}_" in f"_{word}_" or name.endswith(f"_{word}")
             ),
         ):
-            if meant := [key for key in places if is_meant(last[key])]:
+            if meant := [key for key in places if is_meant(key, last[key])]:
                 return sorted(meant, key=lambda key, near=near: last[key] not in near)
     return []
 
