@@ -17,7 +17,7 @@ import math
 import os
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from edet.errors import StorageError, UserError
 from edet.files import reason
-from edet.models.complexity import count_kept
+from edet.models.complexity import Kept, count_kept
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 # Values of the focal loss that its gradient reads, float32 for each of [B, A, K]: logits, signed
@@ -37,6 +37,10 @@ _PIXEL_LOSS_COPIES = 3
 # Of the largest feature map, while the gradient passes it: the gradients on both sides of a layer,
 # and the convolution's own space.
 _GRADIENT_COPIES = 3
+# Of control groups, versions 2 and 1: where a container reads how much it may take.
+_CONTAINER_LIMITS = (
+    "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)  # fmt: skip
 # The system's words where TensorFlow's error is the same as for a device's memory.
 _FULL_DISK = tuple(os.strerror(n) for n in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE))
 
@@ -76,6 +80,7 @@ class ExpectedMemory:
 def expected_memory(
     network: keras.Model, images: int, precision: str = "float32", micro_batches: int = 1,
     remat: bool = False, evaluate_too: bool = False, optimizer: str = "sgd",
+    kept: Mapping[str, Kept] | None = None,
 ) -> ExpectedMemory:  # fmt: skip
     """Returns what training a network is expected to need on each of its devices.
 
@@ -87,13 +92,14 @@ def expected_memory(
       remat: whether blocks are computed again for their gradient.
       evaluate_too: whether a second network evaluates while training.
       optimizer: "sgd", or "adamw", which keeps two values of each weight.
+      kept: `count_kept(network)`, where it is counted already.
     """
     trainable, others = (
         4 * sum(math.prod(variable.shape) for variable in variables)
         for variables in (network.trainable_variables, network.non_trainable_variables)
     )
     at_once = images // micro_batches
-    blocks = count_kept(network).values()
+    blocks = (kept or count_kept(network)).values()
     value = at_once * _BYTES[precision]
     targets = loss = 0  # bytes of an image
     if "class_logits" in network.output:
@@ -126,6 +132,52 @@ def expected_memory(
         gradients=trainable + new_values,
         activations=activations,
         temporary=temporary,
+    )
+
+
+def free_memory() -> int:
+    """Returns how many bytes of this machine's memory are free, as far as the system tells."""
+    found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError), open("/proc/meminfo") as file:  # Linux
+        lines = dict(line.split(":", 1) for line in file)
+        found = 1024 * int(lines["MemAvailable"].split()[0])
+    for path in _CONTAINER_LIMITS:
+        with contextlib.suppress(OSError, ValueError), open(path) as file:  # "max": there is none
+            found = min(found, int(file.read()))
+    return found
+
+
+def shortage(
+    foresee: Callable[..., ExpectedMemory], free: int, devices: int, images: int,
+    micro_batches: int = 1, remat: bool = False,
+) -> str:  # fmt: skip
+    """Says that a run needs more memory than is free, and what would fit; "" if it does not.
+
+    Args:
+      foresee: `expected_memory` but for its `micro_batches` and `remat`.
+      free: bytes.
+      devices: that share them.
+      images, micro_batches, remat: as of `expected_memory`.
+    """
+
+    def needed(parts: int, again: bool) -> int:
+        return devices * foresee(micro_batches=parts, remat=again).total
+
+    def least_parts(again: bool) -> int:
+        more = (n for n in range(micro_batches + 1, images + 1) if images % n == 0)
+        return next((n for n in more if needed(n, again) <= free), 0)
+
+    if (wanted := needed(micro_batches, remat)) <= free:
+        return ""
+    ways = ["train.remat=true"] if not remat and needed(micro_batches, True) <= free else []
+    if parts := least_parts(remat):
+        ways.append(f"train.micro_batches={parts}")
+    if not ways and not remat and (parts := least_parts(True)):
+        ways.append(f"train.remat=true with train.micro_batches={parts}")
+    advice = " or ".join(ways or ["data.batch_size or model.image_size smaller"])
+    return (
+        f"this run is expected to need {wanted / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are "
+        f"free on this machine, which would end it without a word; set {advice} (docs/memory.md)."
     )
 
 

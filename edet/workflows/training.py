@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import gc
 import os
 import time
@@ -26,12 +27,19 @@ from edet.inference.predictor import of_pixels
 from edet.input.ground_truth import describe_images
 from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
+from edet.models.complexity import count_kept
 from edet.models.efficientdet import build_network, freeze
 from edet.records.shards import RecordSet
 from edet.runtime.devices import check_batch_size, is_tpu
 from edet.runtime.graphs import only_cpus, training_graphs
 from edet.runtime.interruption import Workers
-from edet.runtime.memory import ExpectedMemory, enough_memory, expected_memory
+from edet.runtime.memory import (
+    ExpectedMemory,
+    enough_memory,
+    expected_memory,
+    free_memory,
+    shortage,
+)
 from edet.training.checkpoints import Checkpoints
 from edet.training.fusion_log import FusionLog
 from edet.training.log import Reporter
@@ -109,12 +117,7 @@ def _run(
     is_chief = strategy.extended.should_checkpoint
     keras.utils.set_random_seed(config.train.seed)
     network, variables = _trained(config, recipe, strategy)
-    images = config.data.batch_size // strategy.num_replicas_in_sync
-    memory = expected_memory(
-        network, images, recipe.precision, recipe.micro_batches, recipe.remat, bool(eval_records),
-        recipe.optimizer,
-    )  # fmt: skip
-    console.print(memory.table())
+    memory = _foresee_memory(config, recipe, strategy, network, bool(eval_records))
     checkpoints = Checkpoints(workdir, variables, config.train.keep, is_chief)
     goes_on = checkpoints.restore_last(log=warn)
     done = int(variables.step.numpy())
@@ -168,6 +171,31 @@ def _trained(
         )
         freeze(network, config.train.freeze)
         return network, TrainingVariables(network, recipe.optimizer)
+
+
+def _foresee_memory(
+    config: Config, recipe: Recipe, strategy: tf.distribute.Strategy, network: keras.Model,
+    evaluate_too: bool,
+) -> ExpectedMemory:  # fmt: skip
+    """Prints the memory that the run is expected to need, and whether this machine has as much.
+
+    An accelerator whose memory is used up says so; a process on CPUs is killed.
+    """
+    images = config.data.batch_size // strategy.num_replicas_in_sync
+    foresee = functools.partial(
+        expected_memory, network, images, recipe.precision, evaluate_too=evaluate_too,
+        optimizer=recipe.optimizer, kept=count_kept(network),
+    )  # fmt: skip
+    memory = foresee(micro_batches=recipe.micro_batches, remat=recipe.remat)
+    console.print(memory.table())
+    if only_cpus(strategy):
+        is_mirrored = isinstance(strategy, tf.distribute.MirroredStrategy)
+        devices = strategy.num_replicas_in_sync if is_mirrored else 1  # of this machine
+        if why := shortage(
+            foresee, free_memory(), devices, images, recipe.micro_batches, recipe.remat
+        ):
+            warn(why)
+    return memory
 
 
 def _loggers(config: Config, workdir: Workdir) -> list[Logger]:

@@ -1,6 +1,7 @@
 """What a run is expected to need, counted by hand where it can be."""
 
 import mmap
+import os
 import pathlib
 import sys
 
@@ -8,7 +9,14 @@ import pytest
 import tensorflow as tf
 
 from edet.models.complexity import count_kept
-from edet.runtime.memory import expected_memory, peak_memory, peaks_so_far
+from edet.runtime.memory import (
+    ExpectedMemory,
+    expected_memory,
+    free_memory,
+    peak_memory,
+    peaks_so_far,
+    shortage,
+)
 from tests.training.small import seeded_network, small_config
 
 MIB = 2**20
@@ -62,6 +70,49 @@ def test_the_table_shows_every_part_and_the_total(network):
         "weights", "velocities", "averages", "evaluation", "gradients", "activations", "temporary",
         "total",
     ]  # fmt: skip
+
+
+def foreseen(micro_batches, remat):
+    """1 GiB of weights, and 8 of activations, of which a part holds its share and remat half."""
+    activations = 2**33 // micro_batches // (2 if remat else 1)
+    return ExpectedMemory(2**30, 0, 0, 0, 0, activations, 0)
+
+
+@pytest.mark.parametrize(
+    ("gib", "advice"),
+    [
+        (5, "set train.remat=true or train.micro_batches=2 ("),  # 1 + 4 either way
+        (3, "set train.micro_batches=4 ("),  # 1 + 2
+        (1.7, "set train.remat=true with train.micro_batches=8 ("),  # 1 + 0.5
+        (1.2, "set data.batch_size or model.image_size smaller ("),
+    ],
+)
+def test_a_run_that_will_not_fit_is_told_what_would(gib, advice):
+    why = shortage(foreseen, int(gib * 2**30), devices=1, images=8)
+    assert f"to need 9.0 GiB, and {gib:.1f} GiB are free" in why
+    assert advice in why
+    assert shortage(foreseen, 9 * 2**30, devices=1, images=8) == ""
+
+
+def test_replicas_on_one_machine_share_its_memory():
+    assert shortage(foreseen, 17 * 2**30, devices=2, images=8).startswith(
+        "this run is expected to need 18.0 GiB"
+    )
+
+
+def test_a_part_is_at_least_one_image_and_what_is_set_is_not_advised():
+    why = shortage(foreseen, 2**30, devices=1, images=2, micro_batches=2, remat=True)
+    assert "to need 3.0 GiB" in why
+    assert "set data.batch_size or model.image_size smaller" in why
+
+
+def test_free_memory_is_some_of_what_the_machine_has(monkeypatch, tmp_path):
+    assert 2**26 < free_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit, none = tmp_path / "limit", tmp_path / "none"
+    limit.write_text("1000\n")
+    none.write_text("max\n")
+    monkeypatch.setattr("edet.runtime.memory._CONTAINER_LIMITS", (str(none), str(limit)))
+    assert free_memory() == 1000
 
 
 def test_what_was_taken_at_most_until_now_is_told(monkeypatch):
