@@ -25,8 +25,8 @@ AVERAGE = "/ExponentialMovingAverage"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 KERAS_3 = (
-    "a file of Keras 3; read it by keras.models.load_model, or by load_weights of the network that "
-    "wrote it, and give the network to edet.Detector"
+    "a file of Keras 3; read it by keras.models.load_model after import edet.models, or by "
+    "load_weights of the network that wrote it, and give the network to edet.Detector"
 )
 
 
