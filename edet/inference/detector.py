@@ -32,6 +32,15 @@ def make_predictor(network: Network, config: Config) -> Predictor:
     return AugmentedPredictor(predictor, config.detect, config.data.eval_batch_size)
 
 
+def _model_of(config: Config) -> ModelConfig:
+    if not isinstance(config, Config):
+        raise UserError(
+            "a network is used with the whole configuration, of edet.load_config, and not with a "
+            f"{type(config).__name__}."
+        )
+    return config.model
+
+
 def _check(network: keras.Model, model: ModelConfig, output: str, num_classes: int) -> None:
     """Refuses a network of another model: its numbers would pass for other classes.
 
@@ -73,13 +82,14 @@ class Detector(Predictor):
         `detect` how detections are chosen.
 
     Raises:
-      UserError: the network is of another configuration.
+      UserError: the network is of another configuration, or `config` is none.
     """
 
     def __init__(self, network: keras.Model, config: Config):
-        _check(network, config.model, "class_logits", config.model.num_classes)
-        head = DetectionHead(config.model, config.detect)
-        super().__init__(of_pixels(network, config.model), {"detection": head}, config.model)
+        model = _model_of(config)
+        _check(network, model, "class_logits", model.num_classes)
+        head = DetectionHead(model, config.detect)
+        super().__init__(of_pixels(network, model), {"detection": head}, model)
         self.labels, self.postprocess = head.labels, head.postprocess
         self._call = super().__call__
         if not config.detect.looks_once:
@@ -102,13 +112,14 @@ class Segmenter(Predictor):
       config: its `model` says how images are prepared and what the classes are called.
 
     Raises:
-      UserError: the network is of another configuration.
+      UserError: the network is of another configuration, or `config` is none.
     """
 
     def __init__(self, network: keras.Model, config: Config):
-        _check(network, config.model, "segmentation_logits", config.model.segmentation.num_classes)
-        head = SegmentationHead(config.model)
-        super().__init__(of_pixels(network, config.model), {"segmentation": head}, config.model)
+        model = _model_of(config)
+        _check(network, model, "segmentation_logits", model.segmentation.num_classes)
+        head = SegmentationHead(model)
+        super().__init__(of_pixels(network, model), {"segmentation": head}, model)
         self.labels = head.labels
 
     def __call__(self, images: Images) -> list[np.ndarray]:

@@ -160,6 +160,12 @@ def test_a_network_of_another_configuration_is_refused(changes, why):
         Detector(network, replace(Config(), model=vars(small_model()) | changes))
 
 
+@pytest.mark.parametrize("use", [Detector, Segmenter])
+def test_a_part_of_the_configuration_is_refused(use):
+    with pytest.raises(UserError, match="the whole configuration, .* and not with a ModelConfig"):
+        use(outline(small_model()), small_model())
+
+
 def test_a_network_without_the_head_is_refused():
     with pytest.raises(UserError, match="class_logits, box_deltas, but no segmentation_logits"):
         Segmenter(outline(small_model()), replace(Config(), model=vars(small_model())))
