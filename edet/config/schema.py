@@ -376,7 +376,11 @@ class TrainConfig:
 
 
 _TileSide = Annotated[WholeNumber, Field(lt=2**31)]  # places in a picture are 32 bits
-_TILE_ADVICE = "give [height, width] in pixels of the picture, or [0, 0] for no tiles"
+_SMALLEST_TILE = 8  # a stride of the finest level: a smaller side is meant as a number of tiles
+_TILE_ADVICE = (
+    f"give [height, width] in pixels of the picture, each {_SMALLEST_TILE} or more, or [0, 0] for "
+    "no tiles"
+)
 
 
 @section("detect")
@@ -414,7 +418,7 @@ class DetectConfig:
 
     def __post_init__(self):
         require(
-            self.tile == (0, 0) or min(self.tile) >= 1,
+            self.tile == (0, 0) or min(self.tile) >= _SMALLEST_TILE,
             f"detect.tile is {list(self.tile)}; {_TILE_ADVICE}.",
         )
 

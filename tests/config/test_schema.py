@@ -67,6 +67,7 @@ def test_aspect_pairs_replace_the_ratios():
         (lambda: TrainConfig(learning_rate=0), "learning_rate is 0"),
         (lambda: TrainConfig(step=3), "no setting train.step; did you mean train.steps"),
         (lambda: replace(Config(), train={"steps": "3"}), "train.steps is '3'; it must be a whole"),
+        (lambda: DetectConfig(tile=(2, 2)), r"detect.tile is \[2, 2\]; .*, each 8 or more, or"),
         (lambda: DetectConfig(tile=(512, 0)), r"detect.tile is \[512, 0\]; give \[height, width\]"),
         (lambda: DetectConfig(tile_overlap=1.0), "detect.tile_overlap is 1.0"),
         (lambda: TrainConfig(ema_decay=1.0), "ema_decay is 1.0"),

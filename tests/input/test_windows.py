@@ -49,7 +49,7 @@ def test_flip_looks_at_every_window_once_more_mirrored():
 
 
 @settings(deadline=None, max_examples=100)
-@given(SIDES, SIDES, st.integers(1, 200), st.integers(1, 200), st.floats(0, 0.9))
+@given(SIDES, SIDES, st.integers(8, 200), st.integers(8, 200), st.floats(0, 0.9))
 def test_tiles_cover_every_pixel_and_overlap_as_much_as_asked(height, width, rows, columns, share):
     if height * width / ((rows * columns) * (1 - share) ** 2) > 5000:
         return  # thousands of tiny tiles prove no more
