@@ -51,7 +51,10 @@ def start(main: Callable[[list[str]], int]) -> None:
             print(error, file=sys.stderr)
             raise SystemExit(2) from error
         except flags.Error as error:
-            print(f"{str(error).rstrip('.')}{meant_setting(error)}. See --help.", file=sys.stderr)
+            meant, sentence = meant_setting(error), str(error)
+            if meant:  # absl's own guess is of the flags' letters
+                sentence = sentence.partition(". Did you mean")[0]
+            print(f"{sentence.rstrip('.')}{meant}. See --help.", file=sys.stderr)
             raise SystemExit(2) from error
         except SystemExit as error:
             raise SystemExit(0) from error
@@ -75,10 +78,25 @@ def check_text(arguments: Sequence[str]) -> None:
             ) from error
 
 
+_PICTURES = "the pictures after all flags"
+# What google/automl and others call the flags of the modes.
+_OTHER_FLAGS = {
+    "model_dir": "--workdir", "runmode": "--mode", "hparams": "--config, or --set for each",
+    "cfg": "--config", "config_file": "--config", "device": "--strategy",
+    "use_tpu": "--strategy=tpu", "tpu_name": "--tpu", "output_dir": "--output",
+    "output_image_dir": "--output", "ckpt_path": "--weights", "checkpoint": "--weights",
+    "source": _PICTURES, "input_image": _PICTURES, "input_video": _PICTURES,
+}  # fmt: skip
+
+
 def meant_setting(error: flags.Error) -> str:
-    """Says how a setting is given that was taken for a flag, such as --epochs."""
+    """Says what is given instead of a flag that there is not: a setting, or a flag named so by
+    others.
+    """
     if not isinstance(error, flags.UnrecognizedFlagError) or "set" not in flags.FLAGS:
         return ""
+    if other := _OTHER_FLAGS.get(error.flagname.replace("-", "_")):
+        return f"; give {other}"
     meant = [f"--set {key}=VALUE" for key in settings_called(error.flagname)]
     return f"; settings are given as {' or '.join(meant)}" if meant else ""
 

@@ -29,12 +29,13 @@ def edet(capsys):
     return call
 
 
-def test_a_setting_that_is_taken_for_a_flag_is_named():
+def test_a_setting_or_anothers_flag_that_is_taken_for_a_flag_is_named():
     said = {name: meant_setting(flags.UnrecognizedFlagError(name)) for name in ("lr", "batch-size")}
     assert said == {
         "lr": "; settings are given as --set train.learning_rate=VALUE",
         "batch-size": "; settings are given as --set data.batch_size=VALUE",
     }
+    assert meant_setting(flags.UnrecognizedFlagError("model_dir")) == "; give --workdir"
     assert not meant_setting(flags.UnrecognizedFlagError("no_such_thing"))
     assert not meant_setting(flags.Error("another mistake"))
 
