@@ -37,6 +37,7 @@ from edet.models.efficientdet import build_network
 from edet.signals import running
 
 _SECONDS, _LEAST_RUNS = 3.0, 5  # of one measurement
+_PARTS = 4  # prepare, network, suppress, total
 _PEAK_SIDE = 2048  # of the square matrices whose product shows what the machine can do
 
 Call = Callable[[], object]
@@ -90,6 +91,11 @@ def machine_peak(seconds: float = _SECONDS) -> float:
     matrix = tf.random.stateless_normal([_PEAK_SIDE, _PEAK_SIDE], [0, 0])
     product = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
     return _PEAK_SIDE**3 / (measure(lambda: product().numpy(), seconds) / 1000)
+
+
+def least_seconds(subjects: int, batches: int, seconds: float = _SECONDS) -> float:
+    """Returns how long `run_subjects` measures at least; starting each comes on top."""
+    return subjects * batches * _PARTS * seconds
 
 
 def run_subjects(

@@ -22,6 +22,7 @@ from edet.evaluation.plots import draw_boxes
 from edet.export.benchmark import (
     Subject,
     benchmark_table,
+    least_seconds,
     machine_peak,
     run_subjects,
     subject_of,
@@ -266,6 +267,10 @@ def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] 
             subjects = [subject_of(weights)]
         else:
             subjects = _export_all(network, config, folder)
+        names = ", ".join(subject.name for subject in subjects)
+        seconds = least_seconds(len(subjects), len(_BENCHMARK_BATCHES))
+        told = f"measuring {names}, one after another, for {seconds:.0f} s or more"
+        console.print(told, highlight=False, markup=False)
         rows = run_subjects(subjects, path, picture, _BENCHMARK_BATCHES)
     cost, peak = count_cost(network)["total"], machine_peak()
     summary = {

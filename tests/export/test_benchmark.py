@@ -17,6 +17,7 @@ from edet.export.benchmark import (
     Row,
     Subject,
     benchmark_table,
+    least_seconds,
     machine_peak,
     measure,
     run_subjects,
@@ -29,6 +30,10 @@ from edet.models.efficientdet import build_network
 
 def test_a_call_of_20_ms_is_measured_as_such():
     assert measure(lambda: time.sleep(0.02), seconds=0.1) == pytest.approx(20, rel=0.5)
+
+
+def test_it_is_told_how_long_four_parts_of_each_format_and_batch_are_measured():
+    assert least_seconds(subjects=3, batches=2, seconds=5.0) == 3 * 2 * 4 * 5
 
 
 def test_the_peak_is_that_of_a_processor():
