@@ -383,7 +383,8 @@ def test_a_device_with_too_little_memory_says_what_to_set(
     def fail(*_, **__):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating [512,64,64,8]")
 
-    match = r"too little memory \(OOM when allocating \[512,.*train\.micro_batches=2"
+    advice = {"train": "train.micro_batches=2", "eval": "data.eval_batch_size"}[mode]
+    match = rf"too little memory \(OOM when allocating \[512,.*{advice}"
     with pytest.raises(UserError, match=match):
         if mode == "train":
             monkeypatch.setattr("edet.workflows.training.run_training", fail)

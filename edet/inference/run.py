@@ -15,6 +15,7 @@ import tensorflow as tf
 from edet.ahead import in_order
 from edet.inference.predictor import Predictor
 from edet.input.windows import make_window_dataset
+from edet.runtime.memory import TO_LOOK, enough_memory
 
 _COUNTED = ("image_index", "image_scales", "num_views")
 _READ_AHEAD = 16  # pictures that are read while the network works
@@ -59,8 +60,10 @@ def prediction_on(
 
     def steps(batches: tf.distribute.DistributedDataset) -> Iterator[dict[str, tf.Tensor]]:
         for batch in batches:
-            found = step(batch)
-            if (found["image_index"].numpy() < 0).all():
+            with enough_memory(TO_LOOK):
+                found = step(batch)
+                is_end = (found["image_index"].numpy() < 0).all()
+            if is_end:
                 return
             yield found
 

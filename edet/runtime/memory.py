@@ -230,9 +230,23 @@ def _resident(peak: bool = False) -> int:
         return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+# What to do when a device's memory is used up.
+TO_TRAIN = (
+    "set data.batch_size smaller, train.micro_batches=2 or more, train.remat=true, or "
+    "train.precision=bfloat16: docs/memory.md"
+)
+TO_LOOK = (
+    "look at fewer pictures at once: set data.eval_batch_size smaller (batch_size of predict in "
+    "Python)"
+)
+
+
 @contextlib.contextmanager
-def enough_memory() -> Iterator[None]:
+def enough_memory(advice: str) -> Iterator[None]:
     """Turns what a device raises whose memory is used up into a sentence.
+
+    Args:
+      advice: what to do, `TO_TRAIN` or `TO_LOOK`.
 
     Raises:
       UserError: says what to set; StorageError: it is a disk that is full.
@@ -243,7 +257,5 @@ def enough_memory() -> Iterator[None]:
         if any(words in error.message for words in _FULL_DISK):
             raise StorageError(f"cannot write a file: {reason(error)}") from error
         raise UserError(
-            f"a device has too little memory ({reason(error)[:200]}); set data.batch_size (in an "
-            "evaluation data.eval_batch_size) smaller, train.micro_batches=2 or more, or "
-            "train.remat=true: docs/memory.md."
+            f"a device has too little memory ({reason(error)[:200]}); {advice}."
         ) from error

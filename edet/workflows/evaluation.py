@@ -45,7 +45,7 @@ from edet.report.evaluation import evaluation_data, lowest_listed, numbers
 from edet.report.page import pictures_of, save_section, write_page
 from edet.runtime.devices import check_batch_size
 from edet.runtime.interruption import Workers
-from edet.runtime.memory import enough_memory
+from edet.runtime.memory import TO_LOOK, enough_memory
 from edet.workdir import Workdir
 from edet.workflows.common import checked_records, console, keep, keep_figures, load_predictor
 
@@ -67,7 +67,8 @@ def evaluate(config: Config, workdir: str, strategy: tf.distribute.Strategy, wei
       StorageError: a file cannot be read or written now.
     """
     run, is_chief = Workdir(workdir), strategy.extended.should_checkpoint
-    with Workers(strategy).watched(), enough_memory(), run.owned("an evaluation", is_chief):
+    memory = enough_memory(TO_LOOK)
+    with Workers(strategy).watched(), memory, run.owned("an evaluation", is_chief):
         return _evaluate(config, run, strategy, weights)
 
 

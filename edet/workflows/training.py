@@ -34,6 +34,7 @@ from edet.runtime.devices import check_batch_size, is_tpu
 from edet.runtime.graphs import only_cpus, training_graphs
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import (
+    TO_TRAIN,
     ExpectedMemory,
     enough_memory,
     expected_memory,
@@ -83,7 +84,7 @@ def train(
         device has too little memory.
       StorageError: a file cannot be read or written now; the same call goes on.
     """
-    with Workers(strategy).watched(), enough_memory():
+    with Workers(strategy).watched(), enough_memory(TO_TRAIN):
         return _train(config, Workdir(workdir), strategy, evaluate_too)
 
 
