@@ -141,8 +141,8 @@ def create(options: flags.FlagValues) -> None:
     )
     for table in report.tables():
         rich.print(table)
-    if advice := report.advice():
-        warn(advice)
+    for sentence in filter(None, (report.advice(), report.emptiness(bool(source.mask_labels)))):
+        warn(sentence)
     kept = f", {report.kept} of them kept from an earlier run" if report.kept else ""
     print(f"{len(report.shards)} shards{kept}; {options.output}.report.json has the details.")
 

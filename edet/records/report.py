@@ -45,6 +45,15 @@ class Report:
                 brightest += [int(what.removeprefix(SIXTEEN_BITS)) - 1] * count
         return white_level_advice(brightest)
 
+    def emptiness(self, has_masks: bool) -> str:
+        """Says that there is no object in any picture; "" if there is one, or masks to learn."""
+        if has_masks or self.tally.boxes["written"]:
+            return ""
+        return (
+            f"not one of the {self.tally.images['written']:,} pictures has an object: what learns "
+            "from them finds nothing. If they should have some, look where their annotations are."
+        )
+
     def tables(self) -> list[Table]:
         """Returns the figures as tables for rich."""
         counts = Table("", "images", "boxes", title="What became of the data")

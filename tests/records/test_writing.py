@@ -207,6 +207,14 @@ def test_a_set_that_has_no_boxes_or_has_masks_is_written_without_boxes(tmp_path)
     assert write_records(masked, str(tmp_path / "masks")).tally.images["written"] == 1
 
 
+def test_pictures_without_any_object_are_told_unless_they_have_masks(tmp_path):
+    """As of a COCO file that a converter has lost all labels of, beside its classes."""
+    empty = write_records(ExampleSet([example([])], LABELS), str(tmp_path / "empty"))
+    assert empty.emptiness(has_masks=False).startswith("not one of the 1 pictures has an object")
+    assert empty.emptiness(has_masks=True) == ""
+    assert write_records(example_set(1), str(tmp_path / "some")).emptiness(has_masks=False) == ""
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/train\.lock"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import math
+import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -48,15 +49,23 @@ def bounds(points: Iterable[Sequence[Any]]) -> Box:
     """Returns the box around points [x, y].
 
     Raises:
-      ValueError: there are fewer than two, or a number is not finite.
+      ValueError: there are fewer than two, one is no pair, or a number is not finite.
     """
-    pairs = [(float(x), float(y)) for x, y in points]
+    pairs = [_pair(point) for point in points]
     if len(pairs) < 2:
         raise ValueError("fewer than two points")
     if not all(math.isfinite(value) for pair in pairs for value in pair):
         raise ValueError("a coordinate is not finite")
     xs, ys = zip(*pairs, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def _pair(point: Sequence[Any]) -> tuple[float, float]:
+    try:
+        x, y = point
+        return float(x), float(y)
+    except (TypeError, ValueError):
+        raise ValueError(f"{reprlib.repr(point)} is no point [x, y]") from None
 
 
 def rotated_bounds(box: Box, degrees: float, pivot: tuple[float, float] | None = None) -> Box:

@@ -50,6 +50,13 @@ def test_a_shape_is_its_bounds_or_named(tmp_path, drawn, box, note):
     assert (source.examples[0].height, source.examples[0].width) == (50, 60)
 
 
+def test_a_point_that_is_no_pair_is_shown(tmp_path):
+    """yolo-to-labelme writes the outline of every YOLO file as one point of zeros."""
+    folder = make(tmp_path, {"a.json": labelme(shape([[0] * 8], "polygon"))}, "a.jpg")
+    (problem,) = read(folder, "labelme")[""].tally.problems
+    assert problem["detail"] == "object 1: [0, 0, 0, 0, 0, 0, ...] is no point [x, y]"
+
+
 def test_parts_of_one_group_and_label_are_one_object(tmp_path):
     """As labelme's own conversion to COCO joins them; a person in the same group stays apart."""
     parts = [
