@@ -10,15 +10,12 @@ ids; where folders have lists of names that differ, classes are matched by name.
 from __future__ import annotations
 
 import concurrent.futures
-import functools
 import posixpath
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
 
-from edet.config.yaml_text import parse_yaml
 from edet.errors import UserError
 from edet.files import read_text
 from edet.records.sources.annotations import (
@@ -27,25 +24,19 @@ from edet.records.sources.annotations import (
     Annotations,
 )  # fmt: skip
 from edet.records.sources.example_set import Tally
-from edet.records.sources.folder import Folder, by_split, shared, source_ids, stem_of, usual_split
+from edet.records.sources.folder import Folder, by_split, source_ids, stem_of, usual_split
 from edet.records.sources.joining import joined
 from edet.records.sources.shapes import BAD_FILE, NO_FILE, OUTLINE
+from edet.records.sources.yolo_names import NAME_LISTS, data_yaml, key_points, names_of, nearest
 
 _KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-# A key of YAML may be in quotes, in braces, and before a space.
-_NAMES = re.compile(r"""\bnames["']?\s*:""")
-_OTHERS = re.compile(r"""\b(train|val|valid|validation|test|nc)["']?\s*:""")
 _NO_PICTURE = "dropped: labels of a picture that is not there"
 _COPY = "dropped: picture without labels, of the name of one that has them (a copy?)"
-_NAME_LISTS = (
-    "*classes.txt", "*class.txt", "*class_names.txt", "names.txt", "*/names.txt", "*.names",
-    "*_darknet.labels", "*labels/labels.txt",
-)  # fmt: skip
 
 
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its pictures} of a folder; {} where it is no YOLO set."""
-    name, data = _data_yaml(folder) or ("", {})
+    name, data = data_yaml(folder) or ("", {})
     named, missing = {}, []
     for split, keys in _KEYS.items():
         for key in keys:
@@ -63,7 +54,7 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
 
 def _has_labels(folder: Folder) -> bool:
     """Whether there are names of classes and a label; other formats come with such names too."""
-    lists = folder.matching(*_NAME_LISTS, beside=True)
+    lists = folder.matching(*NAME_LISTS, beside=True)
     texts = folder.matching("*.txt", beside=True)
     return bool(lists) and bool(folder.alike(sorted(set(texts) - set(lists)), _is_label))
 
@@ -71,7 +62,7 @@ def _has_labels(folder: Folder) -> bool:
 def refusal(folder: Folder) -> str:
     """Says that labels lie there and no names of their classes; "" where there are none."""
     labels = folder.alike(folder.matching("*.txt"), _is_label)
-    if not labels or _data_yaml(folder):
+    if not labels or data_yaml(folder):
         return ""
     return (
         f"{folder.path(labels[0])} is a label of YOLO's, and no file has names of the classes; add "
@@ -91,7 +82,7 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
     """Returns the annotations of the pictures in `files`.
 
     Raises:
-      UserError: data.yaml does not say what the classes are called.
+      UserError: data.yaml does not say what the classes are called, or lines count them from 1.
     """
     tally = Tally()
     texts = _label_files(folder, files, split, tally)
@@ -101,12 +92,12 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
             for picture, text in texts.items()
             if text
         }
-    copies = _copies(texts) if not _data_yaml(folder) else set()
-    names = _names(folder)
-    key_points = _key_points(folder)
+    copies = _copies(texts) if not data_yaml(folder) else set()
+    names = names_of(folder)
+    numbers = key_points(folder)
     parts: dict[str, Annotations] = {}  # {list of names: the pictures that it counts for}
     for picture, source_id in zip(files, source_ids(files), strict=True):
-        place, labels = _nearest(names, texts[picture] or picture)
+        place, labels = nearest(names, texts[picture] or picture)
         part = parts.setdefault(
             place, Annotations(folder.root, [], "cxcywh", True, labels, Tally(), split=split)
         )
@@ -121,11 +112,26 @@ def read(folder: Folder, split: str, files: Sequence[str]) -> Annotations:
         if picture not in futures:
             tally.image_problem(picture, NO_FILE)
         lines = (line for line in text.splitlines() if line.strip())
-        objects = [_object(line, picture, tally, key_points) for line in lines]
+        objects = [_object(line, picture, tally, numbers) for line in lines]
         part.images.append(AnnotatedImage(picture, source_id, [o for o in objects if o]))
+    for place, part in parts.items():
+        _refuse_ids_from_1(part, folder.path(place))
     found = joined(list(parts.values()))
     found.tally.add(tally)
     return found
+
+
+def _refuse_ids_from_1(part: Annotations, place: str) -> None:
+    """Refuses lines that count classes from 1: each would get the name of the next one."""
+    used, last = part.used(), len(part.labels)
+    is_from_0 = set(part.labels) == set(range(last))
+    if not used or not is_from_0 or min(used) == 0 or max(used) != last:
+        return
+    raise UserError(
+        f"{place} has the classes 0 to {last - 1}, and the lines of {part.where} have those from "
+        f"{min(used)} to {last}; if these count from 1, put a name that means nothing, such as _, "
+        f"before the others; otherwise mend the lines of class {last}."
+    )
 
 
 def _copies(texts: Mapping[str, str]) -> set[str]:
@@ -140,103 +146,6 @@ def _copies(texts: Mapping[str, str]) -> set[str]:
         for picture in texts
         if posixpath.dirname(picture) not in rooms and stem_of(picture) in stems
     }
-
-
-@functools.lru_cache(maxsize=1)
-def _data_yaml(folder: Folder) -> tuple[str, dict[str, Any]] | None:
-    """Returns the name and the values of the file that describes the set; None without one."""
-    found: list[tuple[str, dict[str, Any]]] = []
-    names = folder.matching("data.yaml", "*.yaml", "*.yml")
-    for name in sorted(names, key=lambda name: (name.count("/"), not name.endswith("data.yaml"))):
-        head = folder.head(name, 2**20)  # thousands of names may come first
-        if all(key.search(head) for key in (_NAMES, _OTHERS)):
-            data = parse_yaml(read_text(folder.path(name), "the YOLO set"), folder.path(name))
-            if isinstance(data, dict) and isinstance(data.get("names"), (list, dict)):
-                found.append((name, data))
-    beside = [other for other in found[1:] if other[0].count("/") == found[0][0].count("/")]
-    for name, data in beside:
-        if posixpath.basename(name) != "data.yaml":
-            continue
-        logging.warning("%s is another set and left out.", folder.path(name))
-        if _pairs(data) != _pairs(found[0][1]):
-            raise UserError(
-                f"{folder.path(found[0][0])} and {folder.path(name)} are two sets of different "
-                "classes; give one of their folders."
-            )
-    return found[0] if found else _darknet(folder)
-
-
-def _darknet(folder: Folder) -> tuple[str, dict[str, Any]] | None:
-    """Returns Darknet's description of a set, obj.data, as if it were a data.yaml without names."""
-    for name in folder.matching("*.data", beside=True):
-        lines = (line.partition("=") for line in folder.head(name).splitlines())
-        values = {key.strip(): value.strip() for key, _, value in lines}
-        if {"train", "names"} <= values.keys():
-            return name, {key: values[key] for key in ("train", "valid", "test") if key in values}
-    return None
-
-
-def _pairs(data: dict[str, Any]) -> list[tuple[Any, Any]]:
-    """The ids and names of a data.yaml, which has a list or a map of them."""
-    names = data["names"]
-    return list(names.items() if isinstance(names, Mapping) else enumerate(names))
-
-
-def _names(folder: Folder) -> dict[str, dict[int, str]]:
-    """Returns {file: the names of its classes}: of data.yaml, or of each list of names."""
-    found = _data_yaml(folder)
-    if found and "names" in found[1]:
-        pairs = _pairs(found[1])
-        if wrong := [name for _, name in pairs if type(name) not in (str, int)]:
-            raise UserError(
-                f"{folder.path(found[0])}: among the names is {wrong[0]!r}, which YAML takes for "
-                "something else than text; put it in quotes."
-            )
-        try:
-            return {found[0]: {int(class_id): str(name) for class_id, name in pairs}}
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f"{folder.path(found[0])}: names must be a list, or a map of whole numbers to "
-                f"text ({error})."
-            ) from error
-    lists = folder.matching(*_NAME_LISTS, beside=True)
-    if names := {file: listed for file in lists if (listed := _listed(folder.path(file)))}:
-        return names
-    raise UserError(f"{folder.root} has no data.yaml with the names of the classes; add one.")
-
-
-def _listed(path: str) -> dict[int, str]:
-    """Returns the names of a list, numbered by their lines."""
-    lines = [line.strip() for line in read_text(path, "the classes").rstrip().splitlines()]
-    if "" in lines:
-        raise UserError(
-            f"{path}: line {lines.index('') + 1} is empty, and classes are counted by lines; "
-            "delete it, or name the class."
-        )
-    return dict(enumerate(lines))
-
-
-def _nearest(names: dict[str, dict[int, str]], file: str) -> tuple[str, dict[int, str]]:
-    """Returns the list that shares most folders with a file, and its names."""
-    if len(names) == 1:
-        return next(iter(names.items()))
-    folders = posixpath.dirname(file).split("/")
-
-    def rank(place: str) -> tuple[int, int]:
-        own = [part for part in posixpath.dirname(place).split("/") if part]
-        return shared(own, folders), -len(own)
-
-    return max(names.items(), key=lambda item: rank(item[0]))
-
-
-def _key_points(folder: Folder) -> int:
-    """The numbers that follow a box of a set for poses; 0 for any other."""
-    _, data = _data_yaml(folder) or ("", {})
-    try:
-        count, numbers = map(int, data.get("kpt_shape") or (0, 0))
-    except (TypeError, ValueError):
-        return 0
-    return count * numbers
 
 
 def _pictures(folder: Folder, name: str, data: dict[str, Any], value: Any) -> tuple[str, ...]:
@@ -292,13 +201,12 @@ def _label_files(
     without = {picture for picture, text in found.items() if not text}
     taken = set(found.values())
     for text in (text for text in texts if text not in taken):  # whose names tools have changed
-        of_split = usual_split(posixpath.dirname(text))
-        if of_split not in ("", split) or (not without and of_split != split):
+        if usual_split(posixpath.dirname(text)) not in ("", split):
             continue
         try:
             picture = folder.locate(posixpath.splitext(text)[0], split=split)
         except LookupError as error:
-            if of_split == split and _is_label(folder.head(text)):
+            if _is_label(folder.head(text)):
                 tally.image_problem(text, _NO_PICTURE, str(error))
             continue
         if picture in without:

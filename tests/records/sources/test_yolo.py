@@ -111,3 +111,23 @@ def test_thumbnails_and_drawings_are_no_pictures_without_objects(tmp_path):
     assert [p["file"] for p in found.tally.problems if p["what"].startswith("dropped")] == [
         "thumbs/0.jpg"
     ]
+
+
+def test_lines_that_count_from_1_are_refused(tmp_path):
+    """Class 1 would be called apple, which is the second name; 2 would be no class."""
+    line = "{} 0.5 0.25 0.5 0.5\n"
+    files = {"data.yaml": ROBOFLOW, "train/labels/a.txt": line.format(1) + line.format(2)}
+    with pytest.raises(UserError, match=r"classes 0 to 1, and the lines .* from 1 to 2; if these"):
+        read_split(make(tmp_path, files, "train/images/a.jpg"))
+
+
+def test_labels_without_a_picture_are_named_where_no_folder_tells_the_split(tmp_path):
+    """As of a photo whose ending is none of a picture."""
+    label = "1 0.5 0.25 0.5 0.5\n"
+    files = {
+        "data.yaml": "train: images\nnames: [zebra, apple]\n", "images/b.heic": "",
+        "labels/a.txt": label, "labels/b.txt": label,
+    }  # fmt: skip
+    found = read_split(make(tmp_path, files, "images/a.jpg"))
+    (problem,) = found.tally.problems
+    assert problem["file"] == "labels/b.txt" and "picture that is not there" in problem["what"]
