@@ -73,7 +73,14 @@ def section(path: str = "") -> Callable[[type], type]:
                 given = dict(zip(cls.__pydantic_fields__, values, strict=False)) | settings
                 raise ConfigError(_sentence(cls, path, error.errors()[0], given)) from error
 
-        cls.__init__ = __init__
+        def __setattr__(self: Any, name: str, value: Any) -> None:
+            setting = f"{path}.{name}" if path else f"{name}.KEY"
+            raise ConfigError(
+                "a configuration is read, never edited; make another, as by edet.load_config(..., "
+                f"overrides=['{setting}=VALUE'])."
+            )
+
+        cls.__init__, cls.__setattr__ = __init__, __setattr__
         return cls
 
     return decorate

@@ -1,5 +1,7 @@
 """Settings that cannot work are refused in a sentence; see also test_loading."""
 
+import pickle
+
 import pytest
 
 from edet.config.schema import (
@@ -21,6 +23,18 @@ from edet.config.schema import (
 def test_an_image_size_is_kept_as_height_and_width():
     assert ModelConfig(image_size=512).image_size == (512, 512)
     assert ModelConfig(image_size=[320, 256]).image_size == (320, 256)
+
+
+def test_who_edits_a_configuration_is_told_how_to_make_another():
+    config = Config()
+    with pytest.raises(ConfigError, match=r"never edited; .* overrides=\['train.steps=VALUE'\]"):
+        config.train.steps = 3
+    with pytest.raises(ConfigError, match=r"overrides=\['model.anchors.scale=VALUE'\]"):
+        config.model.anchors.scale = 3
+    with pytest.raises(ConfigError, match=r"overrides=\['train.KEY=VALUE'\]"):
+        config.train = TrainConfig(steps=3)
+    assert config == Config()
+    assert pickle.loads(pickle.dumps(config)) == config
 
 
 @pytest.mark.parametrize("size", [0, -1, True, 1.5, "512", [512], [512, 0], [1, 2, 3], None])
