@@ -7,6 +7,7 @@ one (the constructor, `dataclasses.replace`, `load_config`) checks them.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import functools
 import typing
@@ -22,6 +23,10 @@ from edet.errors import UserError
 
 class ConfigError(UserError):
     """A setting that cannot work."""
+
+
+class FrozenConfigError(ConfigError, dataclasses.FrozenInstanceError):
+    """A setting of a configuration that is made already; an AttributeError, as of any dataclass."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -75,7 +80,7 @@ def section(path: str = "") -> Callable[[type], type]:
 
         def __setattr__(self: Any, name: str, value: Any) -> None:
             setting = f"{path}.{name}" if path else f"{name}.KEY"
-            raise ConfigError(
+            raise FrozenConfigError(
                 "a configuration is read, never edited; make another, as by edet.load_config(..., "
                 f"overrides=['{setting}=VALUE'])."
             )
