@@ -119,6 +119,7 @@ def _run(
     keras.utils.set_random_seed(config.train.seed)
     network, variables = _trained(config, recipe, strategy)
     memory = _foresee_memory(config, recipe, strategy, network, bool(eval_records))
+    console.print(memory.table())
     checkpoints = Checkpoints(workdir, variables, config.train.keep, is_chief)
     goes_on = checkpoints.restore_last(log=warn)
     done = int(variables.step.numpy())
@@ -178,7 +179,7 @@ def _foresee_memory(
     config: Config, recipe: Recipe, strategy: tf.distribute.Strategy, network: keras.Model,
     evaluate_too: bool,
 ) -> ExpectedMemory:  # fmt: skip
-    """Prints the memory that the run is expected to need, and whether this machine has as much.
+    """Returns what the run is expected to need; warns where this machine has not as much.
 
     An accelerator whose memory is used up says so; a process on CPUs is killed.
     """
@@ -187,16 +188,13 @@ def _foresee_memory(
         expected_memory, network, images, recipe.precision, evaluate_too=evaluate_too,
         optimizer=recipe.optimizer, kept=count_kept(network),
     )  # fmt: skip
-    memory = foresee(micro_batches=recipe.micro_batches, remat=recipe.remat)
-    console.print(memory.table())
+    parts = {"micro_batches": recipe.micro_batches, "remat": recipe.remat}
     if only_cpus(strategy):
         is_mirrored = isinstance(strategy, tf.distribute.MirroredStrategy)
         devices = strategy.num_replicas_in_sync if is_mirrored else 1  # of this machine
-        if why := shortage(
-            foresee, free_memory(), devices, images, recipe.micro_batches, recipe.remat
-        ):
+        if why := shortage(foresee, free_memory(), devices, images, **parts):
             warn(why)
-    return memory
+    return foresee(**parts)
 
 
 def _loggers(config: Config, workdir: Workdir) -> list[Logger]:
@@ -277,6 +275,7 @@ def _fit_to_minutes(
 def _pace(config: Config, strategy: tf.distribute.Strategy, plan: _Plan, workers: Workers) -> Pace:
     started = time.monotonic()
     network, variables = _trained(config, plan.recipe, strategy)
+    _foresee_memory(config, plan.recipe, strategy, network, bool(plan.eval_records))
     update = TrainingStep(network, tasks_of(config), plan.recipe)
     with training_graphs(strategy), user_errors(plan.records.files):
         batches = _batches(config, strategy, plan.records)
