@@ -138,6 +138,7 @@ def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
     figures = {name: value for name, value in summary.metrics.items() if name[:2] in ("AP", "mI")}
     keep_figures(workdir, path, figures)
     keep(workdir, "eval", kept)
+    console.print(f"beside it, the network of {workdir}:", markup=False)
     beside.show()
     for name in (n for n in ("AP", "AP50", "AP75", "mIOU") if n in summary.metrics):
         of_file, of_network = summary.metrics[name], beside.metrics[name]
