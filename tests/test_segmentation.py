@@ -141,6 +141,8 @@ def test_an_exported_file_has_the_networks_miou(workdir, strategy, tmp_path, cap
     assert found["network"]["mIOU"] >= 0.9
 
 
+# tests/inference/test_segmenter.py shows one pass for both heads, tests/training their losses.
+@pytest.mark.thorough
 def test_boxes_and_pixels_are_trained_evaluated_and_predicted_together(
     records, strategy, tmp_path, eagerly
 ):

@@ -75,6 +75,8 @@ def test_a_name_alone_means_a_tpu(calls):
     assert isinstance(make_strategy("auto", tpu="pod"), Cores)
 
 
+# tests/training/test_replicas.py shows replicas, tests/training/test_step.py bfloat16.
+@pytest.mark.thorough
 def test_training_and_evaluation_run_on_the_cores_in_bfloat16(calls, tmp_path, undrawn):
     """Two steps, then five images in steps of three: every one counted once."""
     write_records(SyntheticSet(8, size=64, seed=0), str(tmp_path / "train"))

@@ -29,6 +29,8 @@ def write(path, kind: str) -> str:
     return str(path)
 
 
+# It measures, which takes its time.
+@pytest.mark.thorough
 def test_every_pipeline_is_measured_beside_decoding(tmp_path, capsys):
     records, output = write(tmp_path / "a.tfrecord", "jpeg"), tmp_path / "figures.json"
     arguments = [f"--records={records}", f"--output={output}", "--sizes=32", "--rounds=1"]

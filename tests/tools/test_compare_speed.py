@@ -23,6 +23,8 @@ def saved_model(tmp_path_factory):
     return folder
 
 
+# It measures, which takes its time.
+@pytest.mark.thorough
 def test_every_contender_runs_as_often_in_every_round(saved_model):
     options = parsed(define_flags, ["--rounds=3", "--runs=2"])
     calls = []

@@ -30,6 +30,8 @@ def test_a_stacked_network_has_only_stacked_fusions_and_the_same_function():
         np.testing.assert_allclose(stacked(images)[name], value, rtol=1e-4, atol=1e-5)
 
 
+# It measures, which takes its time.
+@pytest.mark.thorough
 def test_a_contender_trains_infers_and_is_folded(eagerly):
     model = vars(small_model(image_size=(32, 48)))
     config = replace(Config(), model=model, data={"batch_size": 1})

@@ -14,6 +14,8 @@ from tests.training.small import small_config
 from tools.benchmarks import measure_memory
 
 
+# It measures, which takes its time.
+@pytest.mark.thorough
 def test_a_step_needs_about_what_was_expected_and_parts_need_less(monkeypatch, tmp_path, capsys):
     """A batch of 16, whole and in four parts."""
     seen = []

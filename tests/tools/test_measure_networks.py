@@ -43,6 +43,8 @@ def kept(tmp_path, monkeypatch):
     return path
 
 
+# It measures, which takes its time.
+@pytest.mark.thorough
 def test_a_network_is_counted_once_and_timed_beside_the_load(kept, capsys):
     assert tool("--count", "--time", "--seconds=0") == 0
     found = json.loads(kept.read_text())
