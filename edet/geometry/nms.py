@@ -1,4 +1,4 @@
-"""Which anchors and classes are candidates, and which candidates suppression keeps.
+"""Which pairs of anchor and class are candidates, which suppression keeps, and how these vote.
 
 `inference.postprocess` puts these together. Each is there in fixed shapes for any device, and in
 shapes and operations that only CPUs have, in half of the time. **The rule for ties** is the same in
