@@ -315,7 +315,7 @@ def vote(found: Detections, boxes: Tensor, scores: Tensor, classes: Tensor) -> D
     coordinates in it.
 
     Args:
-        found: what a suppression returned.
+        found: what a suppression returned; all shapes with B or, of one image, without.
         boxes: [B, M, 4], float32, the candidates that it was given.
         scores: [B, M], float32.
         classes: [B, M], int32; only those of a detection's class have a vote.

@@ -168,12 +168,10 @@ class Postprocess:
         pairs = best_pairs(values, detect.pre_nms_top_k, self._detectable)
         candidates = complete(pairs, boxes)
         if target == "any":
-            found = suppress(*candidates, detect)
-        else:
-            one = (tf.squeeze(value, 0) for value in candidates)
-            one = suppress_at_once(*one, detect, values.shape[-1])
-            found = Detections(*(tf.expand_dims(value, 0) for value in one))
-        return self._voted(found, candidates)
+            return self._voted(suppress(*candidates, detect), candidates)
+        candidates = tuple(tf.squeeze(value, 0) for value in candidates)
+        found = suppress_at_once(*candidates, detect, values.shape[-1])
+        return Detections(*(tf.expand_dims(v, 0) for v in self._voted(found, candidates)))
 
     def _find_on_cpu(
         self, values: tf.Tensor, boxes: tf.Tensor, complete: Callable[[Pairs, Tensor], Candidates]
@@ -182,13 +180,12 @@ class Postprocess:
         detect, num_classes = self._detect, values.shape[-1]
         pairs = best_pairs_on_cpu(values, detect.pre_nms_top_k, self._detectable)
         candidates = complete(pairs, boxes)
-        batch = tuple(value[None] for value in candidates)
         if detect.class_agnostic or num_classes <= _MOST_CLASSES:
-            one = suppress_by_class(*candidates, detect, num_classes)
-            found = Detections(*(value[None] for value in one))
+            found = suppress_by_class(*candidates, detect, num_classes)
         else:
-            found = suppress(*batch, detect)
-        return Detections(*(value[0] for value in self._voted(found, batch)))
+            found = suppress(*(value[None] for value in candidates), detect)
+            found = Detections(*(value[0] for value in found))
+        return self._voted(found, candidates)
 
     def _voted(self, found: Detections, candidates: Candidates) -> Detections:
         """The detections where the candidates vote them to, or as they are."""
@@ -199,9 +196,9 @@ class Postprocess:
 
         All of them, where they are in the anchors' order.
         """
-        detect = self._detect
+        detect, (boxes, scores, classes) = self._detect, candidates
         count = _VOTERS * detect.max_detections if detect.pre_nms_top_k else None
-        return tuple(value[:, :count] for value in candidates)
+        return boxes[..., :count, :], scores[..., :count], classes[..., :count]
 
     def _decoded(self, pairs: Pairs, box_deltas: Tensor) -> Candidates:
         """Completes pairs of logits; only what is selected is decoded."""
