@@ -29,7 +29,7 @@ from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, An
 from edet.records.sources.example_set import Tally
 from edet.records.sources.folder import Folder, by_split, is_picture, readings, stem_of, usual_split
 from edet.records.sources.open_images import is_open_images
-from edet.records.sources.shapes import BAD_IMAGE, Seen, pixels, read_objects, text
+from edet.records.sources.shapes import BAD_IMAGE, ONLY_CLASS, Seen, pixels, read_objects, text
 
 _DELIMITERS = ",;\t|"
 # Cells of a header, of which letters and digits count alone: Image_Name, "image name".
@@ -59,7 +59,6 @@ _CORNER_AND_SIDES = ("x", "y", "w", "h")
 _SIDES = ("height", "width")
 _TWICE = "dropped: box that another file has too"
 _NO_ROW = "without a row (taken as without objects)"
-_ONLY_CLASS = "object"  # of a table of one column for boxes and none for classes
 # A number of a class, of a column in which other rows are empty: pandas writes 3 as 3.0 there.
 _AS_FLOAT = re.compile(r"^(\d+)\.0+$")
 _TRIED = 20  # rows, all of which must be of the layout
@@ -186,7 +185,7 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
         if "class" not in layout.columns:
             logging.warning(
                 "%s has no column that edet knows as one of classes (class, label, ...); all boxes "
-                "are of one class, %r.", folder.path(file), _ONLY_CLASS,
+                "are of one class, %r.", folder.path(file), ONLY_CLASS,
             )  # fmt: skip
         found.labels |= {} if layout.has_header else _class_ids(folder)
         ids = {name: class_id for class_id, name in found.labels.items()}
@@ -290,6 +289,6 @@ def _seen(row: list[str], layout: _Layout, ids: dict[str, int]) -> Seen:
     cells = layout.box(row)
     if len(cells) != len(_CORNERS):
         raise ValueError(f"its box {row[layout.columns['box']]!r} is not [x, y, width, height]")
-    name = text(row[layout.columns["class"]]) if "class" in layout.columns else _ONLY_CLASS
+    name = text(row[layout.columns["class"]]) if "class" in layout.columns else ONLY_CLASS
     name = _AS_FLOAT.sub(r"\1", name)
     return Seen(AnnotatedObject(ids.get(name, name), _numbers(cells, layout.delimiter)))

@@ -28,6 +28,7 @@ _WORDS_OF_FLAGS = dict.fromkeys(("true", "yes", "t", "y", "on"), True) | dict.fr
     ("", "false", "no", "f", "n", "off", "none", "null", "unspecified"), False
 )
 
+ONLY_CLASS = "object"  # of boxes whose files tell no classes
 OUTLINE = "outline instead of a box (its bounds taken)"
 JOINED = "shapes of one group (joined into one object)"
 ROTATED = "rotated box (its bounds taken)"

@@ -27,6 +27,7 @@ from edet.records.sources.folder import Folder, by_split
 from edet.records.sources.shapes import (
     BAD_IMAGE,
     NO_BOX,
+    ONLY_CLASS,
     OUTLINE,
     WRONG,
     Seen,
@@ -38,7 +39,6 @@ from edet.records.sources.shapes import (
 )  # fmt: skip
 
 _USUAL = ("class", "label", "category", "class_name", "label_id", "type", "object")
-_ONLY_CLASS = "object"  # of regions that have no attribute
 _KINDS = ("project", "json", "csv")  # one set may be saved in several ways: the first is taken
 _COLUMNS = ("filename", "region_shape_attributes", "region_attributes")
 
@@ -178,7 +178,7 @@ def _class_attribute(regions: list[Any], where: str) -> str:
         )
     if total and not found:
         logging.warning(
-            "%s: no region has an attribute; all are of one class, %r.", where, _ONLY_CLASS
+            "%s: no region has an attribute; all are of one class, %r.", where, ONLY_CLASS
         )
     return next(iter(found), "")
 
@@ -195,7 +195,7 @@ def _seen(region: Any, key: str, labels: dict[int, str]) -> Seen:
     kind = shape["name"]
     if kind == "point":
         return Seen(None, NO_BOX)
-    value = _attributes(region, "region_attributes").get(key) if key else _ONLY_CLASS
+    value = _attributes(region, "region_attributes").get(key) if key else ONLY_CLASS
     if isinstance(value, dict):  # of checkboxes
         chosen = [name for name, is_chosen in value.items() if is_chosen]
         if len(chosen) != 1:
