@@ -143,12 +143,9 @@ def open_folder(
     for note in _almost_alike(labels.values()):
         log(note)
     sets = {split: parts[split].examples(labels, folder) for split in ordered}
-    if format_name == "auto":
-        for note in _labels_of_others(folder, name, list(sets.values())):
-            log(note)
-    if name != "tfrecord" and not folder.only:
-        for note in _left_out(folder, name, list(sets.values())):
-            log(note)
+    notes = _labels_of_others(folder, name, list(sets.values())) if format_name == "auto" else ()
+    for note in (*notes, *_left_out(folder, name, list(sets.values()))):
+        log(note)
     return sets
 
 
@@ -167,6 +164,8 @@ def _almost_alike(names: Iterable[str]) -> Iterator[str]:
 
 def _left_out(folder: Folder, name: str, sets: Sequence[ExampleSet]) -> Iterator[str]:
     """Says where pictures are that nothing which was read names, a sentence or none."""
+    if name == "tfrecord" or folder.only:
+        return
     named = {example.image for source in sets for example in source.examples}
     named |= {folder.path(one["file"]) for source in sets for one in source.tally.problems}
     rooms = Counter(

@@ -116,8 +116,8 @@ def joined(parts: Sequence[Annotations]) -> Annotations:
                     o._replace(label=ids.get(o.label, o.label if isinstance(o.label, str) else -1))
                     for o in objects
                 ]
-            image = image._replace(objects=objects, base=part.base_of(image))
-            images.append(image._replace(file=image.file or part.where))
+            where = {"base": part.base_of(image), "file": image.file or part.where}
+            images.append(image._replace(objects=objects, **where))
     for part in others:
         first.tally.add(part.tally)
     return dataclasses.replace(first, images=images, labels=labels)

@@ -34,22 +34,21 @@ def by_lists(
         by_stem[stem_of(image.name)].append(image)
     texts = (name for name in folder.matching("*.txt") if usual_split(posixpath.basename(name)))
     lists = [name for name in texts if stem_of(posixpath.splitext(name)[0]) not in by_stem]
-    found: dict[str, dict[int, AnnotatedImage]] = {}  # {split: {number of the picture: it}}
-    number = {id(image): k for k, image in enumerate(whole.images)}
+    found: dict[str, set[int]] = defaultdict(set)  # {split: id() of its pictures}
     for name in lists[:_MOST]:
         lines = [line.strip() for line in read_text(folder.path(name), "a list").splitlines()]
         lines = [line for line in lines if line]
         named = [image for line in lines if (image := _named(line, by_stem))]
         if named and 2 * len(named) >= len(lines):
             split = usual_split(posixpath.basename(name))
-            found.setdefault(split, {}).update({number[id(image)]: image for image in named})
+            found[split].update(map(id, named))
             rest = f", and {len(lines) - len(named):,} others" * (len(named) < len(lines))
             log(f"{folder.path(name)} names {len(named):,} pictures of the split {split}{rest}.")
     if not found:
         return {"": whole}
-    parts = {split: [images[k] for k in sorted(images)] for split, images in found.items()}
-    listed = {k for images in found.values() for k in images}
-    rest = [image for k, image in enumerate(whole.images) if k not in listed]
+    parts = {split: [i for i in whole.images if id(i) in ids] for split, ids in found.items()}
+    listed = set().union(*found.values())
+    rest = [image for image in whole.images if id(image) not in listed]
     parts = ({"": rest} if rest else {}) | parts
     tallies = [whole.tally, *(Tally() for _ in parts)]
     return {
