@@ -44,6 +44,7 @@ def start(main: Callable[[list[str]], int]) -> None:
     """
 
     def parse(argv: list[str]) -> list[str]:
+        """Returns what is no flag; exits with 2 at a mistake, as said above."""
         try:
             check_text(argv)
             return flags.FLAGS(argv)
