@@ -38,12 +38,13 @@ class Core:
 
     flops: float  # bfloat16 operations a second, at most
     bandwidth: float  # bytes a second from its memory
+    slices: tuple[int, ...]  # cores of the slices that are offered
 
 
 CORES = {
-    "v3": Core(123e12 / 2, 900e9 / 2),
-    "v5litepod": Core(197e12, 819e9),
-    "v6e": Core(918e12, 1640e9),
+    "v3": Core(123e12 / 2, 900e9 / 2, (8, 32, 64, 128, 256, 512, 1024, 2048)),
+    "v5litepod": Core(197e12, 819e9, (1, 4, 8, 16, 32, 64, 128, 256)),
+    "v6e": Core(918e12, 1640e9, (1, 4, 8, 16, 32, 64, 128, 256)),
 }
 
 
@@ -87,9 +88,12 @@ def estimate(model: str, kind: str, epochs: float = 0, images: int = COCO) -> Es
       ValueError: there is no such model or type.
     """
     match = re.fullmatch(r"(\w+)-(\d+)", kind)
-    if not match or match[1] not in CORES or not int(match[2]):
+    if not match or match[1] not in CORES:
         raise ValueError(f"{kind!r} is not a type such as v3-32; known are {', '.join(CORES)}")
     core, cores, known = CORES[match[1]], int(match[2]), Published()
+    if cores not in core.slices:
+        offered = ", ".join(map(str, core.slices))
+        raise ValueError(f"{kind!r}: there is no such slice; {match[1]} has {offered} cores")
     epochs = epochs or (600 if model.startswith("efficientdet-d7") else 300)
     per_image, counted = _flops(known.model, model)
     flops = per_image[model] * epochs * images

@@ -62,9 +62,15 @@ def test_the_compile_check_counts_where_it_has_both_models(nothing_compiled):
     assert other.counted == "as six times the multiply-adds"
 
 
-@pytest.mark.parametrize("kind", ["v3", "v3-0", "v9-8", "v3-8-8", "3-8"])
+@pytest.mark.parametrize("kind", ["v3", "v9-8", "v3-8-8", "3-8"])
 def test_an_unknown_type_is_refused(kind):
     with pytest.raises(ValueError, match="is not a type such as v3-32"):
+        cost.estimate("efficientdet-d0", kind)
+
+
+@pytest.mark.parametrize("kind", ["v3-0", "v3-33", "v3-16", "v5litepod-2", "v6e-512"])
+def test_a_slice_that_nobody_rents_is_refused_with_those_that_are(kind):
+    with pytest.raises(ValueError, match=f"'{kind}': there is no such slice; .* has .*, 256"):
         cost.estimate("efficientdet-d0", kind)
 
 
