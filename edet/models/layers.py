@@ -149,10 +149,14 @@ class BatchNorm(keras.layers.Layer):
                 epsilon=self.epsilon, is_training=True,
             )  # fmt: skip
             y, mean, variance = fused.y, fused.batch_mean, fused.batch_variance
+        self._move(mean, variance)
+        return y
+
+    def _move(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+        """Moves the moving statistics towards those of a batch."""
         kept, new = tf.constant(self.momentum), tf.constant(1.0 - self.momentum)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * kept + batch * new)
-        return y
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the same shape, as DropConnect does."""
@@ -175,6 +179,29 @@ class BatchNorm(keras.layers.Layer):
     def get_config(self) -> dict:
         """Returns the constructor's arguments, for saving."""
         return super().get_config() | {"momentum": self.momentum, "epsilon": self.epsilon}
+
+
+class PointwiseBatchNorm(BatchNorm):
+    """A 1 x 1 convolution by a kernel of `models.cpu`, and its batch normalisation, in one."""
+
+    def build(self, x_shape: Shape, kernel_shape: Shape) -> None:
+        """Creates the variables of `BatchNorm`, for the channels of the product."""
+        super().build(kernel_shape)
+
+    def call(self, x: tf.Tensor, kernel: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Maps [B, H, W, C], by a kernel [1, 1, C, F], to [B, H, W, F] in the same dtype."""
+        context = tf.distribute.get_replica_context()
+        alone = context is None or context.num_replicas_in_sync == 1
+        if not (training and self.trainable and alone and x.dtype == tf.float32):
+            return super().call(cpu.pointwise(x, kernel), training)
+        gamma, beta = (tf.convert_to_tensor(v) for v in (self.gamma, self.beta))
+        y, mean, variance = cpu.pointwise_batch_norm(x, kernel, gamma, beta, self.epsilon)
+        self._move(mean, variance)
+        return y
+
+    def compute_output_shape(self, x_shape: Shape, kernel_shape: Shape) -> Shape:
+        """Returns the product's shape, as DropConnect does."""
+        return (*x_shape[:-1], kernel_shape[-1])
 
 
 @keras.saving.register_keras_serializable("edet")
@@ -242,9 +269,14 @@ class Style(NamedTuple):
         """Where Conv2D, DepthwiseConv2D and SeparableConv2D come from."""
         return cpu if self.for_cpu else keras.layers
 
-    def batch_norm(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        """Normalises a feature map."""
-        return BatchNorm(self.batch_norm_momentum, self.batch_norm_epsilon, name=name)(x)
+    def batch_norm(
+        self, x: keras.KerasTensor, name: str, kernel: keras.KerasTensor | None = None
+    ) -> keras.KerasTensor:
+        """Normalises a feature map, or its product with a kernel of `models.cpu`."""
+        settings = self.batch_norm_momentum, self.batch_norm_epsilon
+        if kernel is None:
+            return BatchNorm(*settings, name=name)(x)
+        return PointwiseBatchNorm(*settings, name=name)(x, kernel=kernel)
 
     def activate(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         """Applies the activation: swish, ReLU6 for the lite models."""

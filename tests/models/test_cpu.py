@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from edet.models import cpu
 from edet.models.efficientdet import build_network
+from edet.models.layers import PointwiseBatchNorm, Randomness, randomness
 from tests.small import small_model
 
 
@@ -67,6 +68,48 @@ def test_a_gate_and_a_convolution_equal_tensorflows(filters):
     )  # fmt: skip
 
 
+def normalized(x, kernel, gamma, beta):
+    """Returns TensorFlow's convolution and batch norm, [y, mean, unbiased variance]."""
+    return tf.raw_ops.FusedBatchNormV3(
+        x=tf.nn.conv2d(x, kernel, 1, "SAME"), scale=gamma, offset=beta, mean=[], variance=[],
+        epsilon=1e-3, is_training=True,
+    )[:3]  # fmt: skip
+
+
+@pytest.mark.parametrize("mean", [0.0, 5.0])
+def test_a_convolution_and_its_batch_norm_equal_tensorflows(mean):
+    """With the gradients of all four arguments, also of inputs far from 0."""
+    arguments = (
+        mean + normal(2, 3, 5, 8), normal(1, 1, 8, 48, seed=1),
+        1 + 0.5 * normal(48, seed=2), normal(48, seed=3),
+    )  # fmt: skip
+    compared(
+        lambda *four: cpu.pointwise_batch_norm(*four, 1e-3)[0],
+        lambda *four: normalized(*four)[0],
+        *arguments,
+    )
+    for ours, theirs in zip(
+        cpu.pointwise_batch_norm(*arguments, 1e-3)[1:], normalized(*arguments)[1:], strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_a_normalised_product_by_hand():
+    """Pixels 1 and 3 times 2 are 2 and 6: mean 4, variance 4, unbiased 8; 10 + 3 x -1 and 1."""
+    y, mean, variance = cpu.pointwise_batch_norm(
+        tf.reshape([1.0, 3.0], (1, 1, 2, 1)), tf.fill((1, 1, 1, 1), 2.0), tf.constant([3.0]),
+        tf.constant([10.0]), 0.0,
+    )  # fmt: skip
+    np.testing.assert_allclose(tf.reshape(y, [-1]), [7, 13], rtol=1e-6)
+    np.testing.assert_allclose([mean[0], variance[0]], [4, 8], rtol=1e-6)
+
+
+def test_the_norm_is_in_the_kernel_where_pixels_are_many_and_channels_few():
+    assert cpu.has_fast_batch_norm((None, 32, 32, 112))  # 1,024 pixels
+    assert not cpu.has_fast_batch_norm((None, 16, 16, 40))  # 256, where 320 are wanted
+    assert not cpu.has_fast_batch_norm((None, 64, 64, 136))
+
+
 def test_swish_equals_tensorflows():
     compared(cpu.silu, tf.nn.silu, 4 * normal(2, 3, 5, 8))
 
@@ -80,7 +123,9 @@ def test_the_derivative_of_swish_by_hand():
     np.testing.assert_allclose(tape.gradient(y, x), [0.5, 1, 0, 1, 0], atol=1e-30)
 
 
-def test_a_network_for_the_cpu_is_the_same_function_of_the_same_variables():
+@pytest.fixture(scope="module")
+def networks():
+    """A small network as a CPU trains it, and as Keras makes it, with the same variables."""
     model = small_model(backbone="efficientnet-w0.35-d0.3", activation="swish")
     ours, theirs = build_network(model, for_cpu=True), build_network(model)
     assert [v.path for v in ours.variables] == [v.path for v in theirs.variables]
@@ -89,9 +134,36 @@ def test_a_network_for_the_cpu_is_the_same_function_of_the_same_variables():
         value = keras_.numpy()
         mine.assign(value + rng.uniform(0, 0.1, value.shape))
         keras_.assign(mine)
+    return ours, theirs
+
+
+def test_a_network_for_the_cpu_is_the_same_function_of_the_same_variables(networks):
+    ours, theirs = networks
     images = normal(2, 64, 96, 3)
     for name, value in theirs(images).items():
         np.testing.assert_allclose(ours(images)[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_for_the_cpu_collects_the_same_statistics(networks):
+    """Among them those of two expansions whose batch norm is in the kernel."""
+    ours, _ = networks
+    assert sum(isinstance(layer, PointwiseBatchNorm) for layer in ours.layers) == 2
+    results = []
+    for network in networks:
+        weights, statistics = (
+            [v.value for v in variables]
+            for variables in (network.trainable_variables, network.non_trainable_variables)
+        )
+        with randomness(Randomness(tf.constant([0, 1]), tf.range(2), 2)):
+            results.append(
+                network.stateless_call(weights, statistics, normal(2, 64, 96, 3), training=True)
+            )
+    for name, value in results[1][0].items():
+        np.testing.assert_allclose(results[0][0][name], value, rtol=1e-3, atol=1e-3)
+    for variable, mine, keras_ in zip(
+        ours.non_trainable_variables, results[0][1], results[1][1], strict=True
+    ):
+        np.testing.assert_allclose(mine, keras_, rtol=1e-4, atol=1e-5, err_msg=variable.path)
 
 
 def test_layers_multiply_in_the_precision_of_the_network():
