@@ -100,13 +100,14 @@ def gated(x: tf.Tensor, gate: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.reshape(product, [-1, height, width, filters])
 
 
-def has_fast_batch_norm(shape: tuple[int | None, ...]) -> bool:
+def has_fast_batch_norm(x: keras.KerasTensor) -> bool:
     """Whether `pointwise_batch_norm` of x [B, H, W, C] to many more channels is the faster way.
 
-    What it saves grows with pixels and channels, what it costs with the square of the channels.
+    What it saves grows with pixels and channels, what it costs with the square of the channels. In
+    16 bits the sums of squares would be too coarse.
     """
-    _, height, width, channels = shape
-    return channels <= 128 and height * width >= 8 * channels
+    _, height, width, channels = x.shape
+    return x.dtype == "float32" and channels <= 128 and height * width >= 8 * channels
 
 
 def pointwise_batch_norm(
@@ -140,7 +141,8 @@ def pointwise_batch_norm(
         rows = tf.concat([flat - mean, tf.ones_like(flat[:, :1])], 1)
         covariance = tf.matmul(rows, rows, transpose_a=True)[:-1, :-1] / count
         covariance_with_product = tf.matmul(covariance, matrix)
-        variance = tf.reduce_sum(matrix * covariance_with_product, 0)
+        # Rounding may leave less than 0 where large channels cancel out.
+        variance = tf.maximum(tf.reduce_sum(matrix * covariance_with_product, 0), 0.0)
         inverse = tf.math.rsqrt(variance + epsilon)
         folded = matrix * (gamma * inverse)
 

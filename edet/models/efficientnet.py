@@ -174,8 +174,8 @@ def _mbconv(
 
 
 def _expand(x: keras.KerasTensor, channels: int, style: Style, prefix: str) -> keras.KerasTensor:
-    """A 1 x 1 convolution to more channels and its batch norm, where a CPU is faster so in one."""
-    if style.for_cpu and cpu.has_fast_batch_norm(x.shape):
+    """A 1 x 1 convolution to more channels and its batch norm, in one where that is faster."""
+    if style.for_cpu and cpu.has_fast_batch_norm(x):
         kernel = cpu.Kernel(channels, _normal(2.0 / channels), name=f"{prefix}conv")(x)
         return style.batch_norm(x, f"{prefix}bn", kernel)
     x = _conv(x, channels, 1, 1, style, f"{prefix}conv")

@@ -99,6 +99,12 @@ class DropConnect(keras.layers.Layer):
         return super().get_config() | {"rate": self.rate, "index": self.index}
 
 
+def _replicas() -> tf.distribute.ReplicaContext | None:
+    """Returns the context in which several replicas work on one batch, None where one does."""
+    context = tf.distribute.get_replica_context()
+    return None if context is None or context.num_replicas_in_sync == 1 else context
+
+
 @keras.saving.register_keras_serializable("edet")
 class BatchNorm(keras.layers.Layer):
     """Batch normalisation over the global batch, whatever the number of replicas.
@@ -140,8 +146,7 @@ class BatchNorm(keras.layers.Layer):
                 x=x, scale=gamma, offset=beta, mean=mean, variance=variance,
                 epsilon=self.epsilon, is_training=False,
             ).y  # fmt: skip
-        context = tf.distribute.get_replica_context()
-        if context is not None and context.num_replicas_in_sync > 1:
+        if (context := _replicas()) is not None:
             y, mean, variance = self._normalize_over_replicas(x, gamma, beta, context)
         else:
             fused = tf.raw_ops.FusedBatchNormV3(
@@ -182,17 +187,15 @@ class BatchNorm(keras.layers.Layer):
 
 
 class PointwiseBatchNorm(BatchNorm):
-    """A 1 x 1 convolution by a kernel of `models.cpu`, and its batch normalisation, in one."""
+    """A 1 x 1 convolution by a `cpu.Kernel` and its batch normalisation, in one; float32."""
 
     def build(self, x_shape: Shape, kernel_shape: Shape) -> None:
         """Creates the variables of `BatchNorm`, for the channels of the product."""
         super().build(kernel_shape)
 
     def call(self, x: tf.Tensor, kernel: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Maps [B, H, W, C], by a kernel [1, 1, C, F], to [B, H, W, F] in the same dtype."""
-        context = tf.distribute.get_replica_context()
-        alone = context is None or context.num_replicas_in_sync == 1
-        if not (training and self.trainable and alone and x.dtype == tf.float32):
+        """Maps [B, H, W, C], by a kernel [1, 1, C, F], to [B, H, W, F]."""
+        if not (training and self.trainable and _replicas() is None):
             return super().call(cpu.pointwise(x, kernel), training)
         gamma, beta = (tf.convert_to_tensor(v) for v in (self.gamma, self.beta))
         y, mean, variance = cpu.pointwise_batch_norm(x, kernel, gamma, beta, self.epsilon)

@@ -104,10 +104,38 @@ def test_a_normalised_product_by_hand():
     np.testing.assert_allclose([mean[0], variance[0]], [4, 8], rtol=1e-6)
 
 
+def test_large_channels_that_cancel_out_are_normalised_to_numbers():
+    """The last of nine is the sum of the others, less which nothing is left: variance 0.
+
+    Rounding took products of the size of 10,000 to variances of -0.004, whose root is not a number.
+    """
+    kernel = tf.reshape([1.0] * 8 + [-1.0], (1, 1, 9, 1))
+    for seed in range(3):
+        x = 100 * normal(2, 32, 32, 8, seed=seed)
+        x = tf.concat([x, tf.reduce_sum(x, -1, keepdims=True)], -1)
+        y, _, variance = cpu.pointwise_batch_norm(x, kernel, tf.ones(1), tf.zeros(1), 1e-3)
+        assert variance[0] >= 0
+        np.testing.assert_allclose(y, tf.zeros_like(y), atol=0.01)
+
+
 def test_the_norm_is_in_the_kernel_where_pixels_are_many_and_channels_few():
-    assert cpu.has_fast_batch_norm((None, 32, 32, 112))  # 1,024 pixels
-    assert not cpu.has_fast_batch_norm((None, 16, 16, 40))  # 256, where 320 are wanted
-    assert not cpu.has_fast_batch_norm((None, 64, 64, 136))
+    def is_fast(*shape: int, dtype: str = "float32") -> bool:
+        return cpu.has_fast_batch_norm(keras.KerasTensor((None, *shape), dtype))
+
+    assert is_fast(32, 32, 112)  # 1,024 pixels
+    assert not is_fast(16, 16, 40)  # 256, where 320 are wanted
+    assert not is_fast(64, 64, 136)
+    assert not is_fast(32, 32, 112, dtype="bfloat16")
+
+
+def test_a_frozen_norm_in_a_kernel_uses_its_statistics_and_keeps_them():
+    layer = PointwiseBatchNorm()
+    x, kernel = tf.reshape([0.0, 100.0], (2, 1, 1, 1)), tf.fill((1, 1, 1, 1), 2.0)
+    layer.build(x.shape, kernel.shape)
+    layer.trainable = False
+    y = layer(x, kernel, training=True)
+    np.testing.assert_allclose(y, 2 * x / np.sqrt(1 + 1e-3), rtol=1e-6)
+    assert float(layer.moving_mean[0]) == 0.0
 
 
 def test_swish_equals_tensorflows():
