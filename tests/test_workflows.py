@@ -23,7 +23,7 @@ from edet.records.writing import write_records
 from edet.runtime.interruption import Workers
 from edet.training import pace
 from edet.workdir import Workdir
-from edet.workflows import evaluation, training
+from edet.workflows import scoring, training
 from edet.workflows.common import checked_records, load_predictor
 from edet.workflows.configuration import run_config
 from edet.workflows.serving import published_latency
@@ -118,9 +118,9 @@ def test_the_evaluations_of_a_training_share_the_graph_that_reads_the_pictures(
         made.append(arguments)
         return make_eval_dataset(*arguments)
 
-    monkeypatch.setattr(evaluation, "make_eval_dataset", make)
+    monkeypatch.setattr(scoring, "make_eval_dataset", make)
     predictor = load_predictor(config, str(workdir))
-    several = evaluation.Evaluation(config, Workdir(""), strategy, predictor)
+    several = scoring.Evaluation(config, Workdir(""), strategy, predictor)
     first, second = several.run(), several.run()
     assert first.entries == second.entries
     assert first.entries["images"] == 5

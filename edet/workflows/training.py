@@ -55,7 +55,7 @@ from edet.training.variables import TrainingVariables
 from edet.weights.loading import holds_detector, load_weights
 from edet.workdir import Workdir
 from edet.workflows.common import checked_records, console, keep, warn
-from edet.workflows.evaluation import Evaluation, conditions
+from edet.workflows.scoring import Evaluation, conditions
 from edet.workflows.validation import Validation
 
 

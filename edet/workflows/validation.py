@@ -18,7 +18,7 @@ from edet.training.variables import TrainingVariables
 from edet.weights.loading import load_weights
 from edet.workdir import Workdir
 from edet.workflows.common import console, warn
-from edet.workflows.evaluation import Evaluation
+from edet.workflows.scoring import Evaluation
 
 _CONDITIONS = "conditions_crc32"  # column of evaluations.csv; of what best.json has in full
 

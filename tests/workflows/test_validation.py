@@ -12,7 +12,7 @@ from edet.records.shards import RecordSet
 from edet.training.checkpoints import Checkpoints
 from edet.workdir import Workdir
 from edet.workflows import validation
-from edet.workflows.evaluation import Summary, conditions
+from edet.workflows.scoring import Summary, conditions
 
 
 class Run:
