@@ -1,4 +1,4 @@
-"""Which pairs of anchor and class are candidates, which suppression keeps, and how these vote.
+"""Top-k of the pairs of anchor and class, non-maximum suppression of these, and box voting.
 
 `inference.postprocess` puts these together. Each is there in fixed shapes for any device, and in
 shapes and operations that only CPUs have, in half of the time. **The rule for ties** is the same in
@@ -20,15 +20,15 @@ from edet.config.schema import DetectConfig
 from edet.geometry.boxes import Tensor, coordinates, iou_of_coordinates
 
 NO_CLASS = -1
-FARTHEST = 1e4  # pixels; `suppress_at_once` cuts boxes off there
-_SAMPLED = 16  # of so many anchors `best_pairs` looks at one to know nearly which are best
+_FARTHEST = 1e4  # pixels; `suppress_with_offsets` cuts boxes off there
+_SAMPLED = 16  # of so many anchors `top_k_pairs` looks at one to know nearly which are best
 _MANY_CLASSES = 16  # from here on `suppress_by_class` looks first which candidates can matter
 _NO_SCORE = 2.0  # more than any
-_COLUMNS = 10  # of the grid on which it moves the classes apart
+_COLUMNS = 10  # of the grid on which its offsets put the classes
 # A vote whose overlap is d below 1 counts exp(-d^2 / this). 0.025 gave at least as much as 0.01,
 # 0.05 and 0.1 on validation, and more than equal votes from an overlap of 0.7 on (docs/recipes.md).
 _VOTE_SPREAD = 0.025
-_NEAR = 0.5  # overlap from which on there are votes at all
+_VOTING_IOU = 0.5  # overlap from which on there are votes at all
 
 
 class Detections(NamedTuple):
@@ -48,7 +48,7 @@ class Pairs(NamedTuple):
     classes: tf.Tensor  # [B, M] int32
 
 
-def best_pairs(values: Tensor, k: int, detectable: Tensor | None = None) -> Pairs:
+def top_k_pairs(values: Tensor, k: int, detectable: Tensor | None = None) -> Pairs:
     """Returns the k best pairs of an anchor and a class, best first.
 
     An anchor may appear with several classes. With k = 0 they are all anchors in their order, each
@@ -72,7 +72,7 @@ def best_pairs(values: Tensor, k: int, detectable: Tensor | None = None) -> Pair
         return Pairs(best, rows, tf.argmax(values, axis=-1, output_type=tf.int32))
     if k < num_anchors:
         best = tf.reduce_max(values, axis=-1)
-        best, rows = tf.math.top_k(tf.clip_by_value(best, *_about_the_last(best, k)), k)
+        best, rows = tf.math.top_k(tf.clip_by_value(best, *_bounds_of_the_last(best, k)), k)
         rows = -tf.math.top_k(-rows, k).values  # ascending, for ties
         values = tf.gather(values, rows, axis=1, batch_dims=1)
         # Nothing below the k-th anchor's best is chosen. Made equal, it takes no place in the heap
@@ -86,7 +86,7 @@ def best_pairs(values: Tensor, k: int, detectable: Tensor | None = None) -> Pair
     return Pairs(best, rows, index % num_classes)
 
 
-def _about_the_last(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _bounds_of_the_last(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns two numbers [B, 1] that the k-th best of values [B, N] lies between.
 
     Cut off there, what is surely chosen is equal and so is what surely is not, and equal values
@@ -107,16 +107,16 @@ def _about_the_last(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
     )
 
 
-def best_pairs_on_cpu(values: tf.Tensor, k: int, detectable: Tensor | None = None) -> Pairs:
-    """As `best_pairs` for one image, [A, K], without B.
+def top_k_pairs_on_cpu(values: tf.Tensor, k: int, detectable: Tensor | None = None) -> Pairs:
+    """As `top_k_pairs` for one image, [A, K], without B.
 
     Of the pairs of the best anchors it sorts only those as good as the k-th anchor's best, of
     which there are k at least; and the classes that are not detectable it leaves out of these pairs
-    instead of all. Should too few remain then, all is done as `best_pairs` does it.
+    instead of all. Should too few remain then, all is done as `top_k_pairs` does it.
     """
 
     def fallback() -> Pairs:
-        return Pairs(*(value[0] for value in best_pairs(values[None], k, detectable)))
+        return Pairs(*(value[0] for value in top_k_pairs(values[None], k, detectable)))
 
     if not 0 < k <= values.shape[0]:
         return fallback()
@@ -186,9 +186,10 @@ def suppress_by_class(
 ) -> Detections:
     """As `suppress` for one image, on a CPU: its operation for each class, then the best of all.
 
-    That finds D of each class, where D of all are wanted. So with many classes `suppress_at_once`
-    says first, nearly, with which score the last of them comes. What scores less is left out, which
-    changes nothing if D are found above that; if not, all is done again with all.
+    That finds D of each class, where D of all are wanted. So with many classes first
+    `suppress_with_offsets` says, nearly, with which score the last of them comes. What scores less
+    is left out, which changes nothing if D are found above that; if not, all is done again with
+    all.
     """
     candidates, all_above = (boxes, scores, classes), tf.constant(config.score_threshold)
     if config.class_agnostic or num_classes < _MANY_CLASSES:
@@ -200,7 +201,7 @@ def suppress_by_class(
         return tf.where(is_whole, _NO_SCORE, all_above), found
 
     # 0 where fewer than D are there
-    nearly = suppress_at_once(*candidates, config, num_classes).scores[-1]
+    nearly = suppress_with_offsets(*candidates, config, num_classes).scores[-1]
     zeros = tf.zeros([config.max_detections])
     nothing = _padded(boxes, zeros, classes, tf.cast(zeros, tf.int32), zeros > 0)
     start = tf.maximum(0.99 * nearly, all_above), nothing
@@ -221,7 +222,7 @@ def _suppress_each(
         groups = zip(*parts, strict=True)
     kept_rows, kept_scores = [], []
     for group_rows, *group in groups:
-        places, group_scores, _ = _operation(*group, config, pad=False)
+        places, group_scores, _ = _tensorflow_nms(*group, config, pad=False)
         kept_rows.append(tf.gather(group_rows, places))
         kept_scores.append(group_scores)
     # Back in the places of the candidates, of equal scores the earlier comes first again.
@@ -233,12 +234,12 @@ def _suppress_each(
     return _padded(boxes, best, classes, tf.where(is_real, rows, 0), is_real)
 
 
-def suppress_at_once(
+def suppress_with_offsets(
     boxes: tf.Tensor, scores: tf.Tensor, classes: tf.Tensor, config: DetectConfig, num_classes: int
 ) -> Detections:
     """As `suppress` for one image, by the operation that LiteRT and ONNX have, used once.
 
-    It knows no classes, so boxes of different classes are moved apart. That costs precision: on a
+    It knows no classes, so boxes of each class get an offset. That costs precision: on a
     grid of fields as large as the part that the boxes cover, coordinates of 90 classes at 512
     pixels are fine to 0.0005 pixels.
 
@@ -252,12 +253,12 @@ def suppress_at_once(
     Returns:
         The fields of Detections without B.
     """
-    apart = boxes if config.class_agnostic else _moved_apart(boxes, classes, num_classes)
-    rows, scores, count = _operation(apart, scores, config, pad=True)
+    offset = boxes if config.class_agnostic else _offset_by_class(boxes, classes, num_classes)
+    rows, scores, count = _tensorflow_nms(offset, scores, config, pad=True)
     return _padded(boxes, scores, classes, rows, tf.range(config.max_detections) < count)
 
 
-def _operation(
+def _tensorflow_nms(
     boxes: tf.Tensor, scores: tf.Tensor, config: DetectConfig, pad: bool
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns rows, scores and number of what TensorFlow's suppression keeps of one class.
@@ -289,9 +290,9 @@ def _padded(
     )
 
 
-def _moved_apart(boxes: tf.Tensor, classes: tf.Tensor, num_classes: int) -> tf.Tensor:
-    """Moves boxes [M, 4] to a field of a grid for each class, so that no two classes overlap."""
-    boxes = tf.clip_by_value(boxes, -FARTHEST, FARTHEST)
+def _offset_by_class(boxes: tf.Tensor, classes: tf.Tensor, num_classes: int) -> tf.Tensor:
+    """Adds an offset to boxes [M, 4] for each class, on a grid, so that no two classes overlap."""
+    boxes = tf.clip_by_value(boxes, -_FARTHEST, _FARTHEST)
     first = tf.reduce_min(boxes)
     side = tf.reduce_max(boxes) - first
     row, column = np.divmod(np.arange(num_classes), _COLUMNS)
@@ -325,7 +326,7 @@ def vote(found: Detections, boxes: Tensor, scores: Tensor, classes: Tensor) -> D
     overlap = iou_of_coordinates(chosen, candidates)  # [B, D, M]
     of_class = tf.expand_dims(classes, -2) == tf.expand_dims(found.classes, -1)
     weights = tf.expand_dims(scores, -2) * tf.exp(tf.square(1.0 - overlap) / -_VOTE_SPREAD)
-    weights = tf.where((overlap > _NEAR) & of_class, weights, 0.0)
+    weights = tf.where((overlap > _VOTING_IOU) & of_class, weights, 0.0)
     total = tf.reduce_sum(weights, axis=-1)
     means = [
         tf.math.divide_no_nan(tf.reduce_sum(weights * value, axis=-1), total)

@@ -22,11 +22,11 @@ from edet.geometry.coding import decode_boxes
 from edet.geometry.nms import (
     Detections,
     Pairs,
-    best_pairs,
-    best_pairs_on_cpu,
     suppress,
-    suppress_at_once,
     suppress_by_class,
+    suppress_with_offsets,
+    top_k_pairs,
+    top_k_pairs_on_cpu,
     vote,
 )
 from edet.image.letterbox import boxes_to_picture
@@ -119,7 +119,7 @@ class Postprocess:
         anchor may appear with several classes. With 0 they are all anchors, each with its best
         class. Classes that are not detectable have the score 0.
         """
-        pairs = best_pairs(class_logits, self._detect.pre_nms_top_k, self._detectable)
+        pairs = top_k_pairs(class_logits, self._detect.pre_nms_top_k, self._detectable)
         return self._decoded(pairs, box_deltas)
 
     def merge_views(
@@ -165,12 +165,12 @@ class Postprocess:
             find = lambda i: self._find_on_cpu(values[i], boxes[i], complete)  # noqa: E731
             images = tf.range(tf.shape(values)[0])
             return tf.map_fn(find, images, fn_output_signature=_one_image(detect))
-        pairs = best_pairs(values, detect.pre_nms_top_k, self._detectable)
+        pairs = top_k_pairs(values, detect.pre_nms_top_k, self._detectable)
         candidates = complete(pairs, boxes)
         if target == "any":
             return self._voted(suppress(*candidates, detect), candidates)
         candidates = tuple(tf.squeeze(value, 0) for value in candidates)
-        found = suppress_at_once(*candidates, detect, values.shape[-1])
+        found = suppress_with_offsets(*candidates, detect, values.shape[-1])
         return Detections(*(tf.expand_dims(v, 0) for v in self._voted(found, candidates)))
 
     def _find_on_cpu(
@@ -178,7 +178,7 @@ class Postprocess:
     ) -> Detections:
         """As `_find` for one image, [A, K] and [A, 4]."""
         detect, num_classes = self._detect, values.shape[-1]
-        pairs = best_pairs_on_cpu(values, detect.pre_nms_top_k, self._detectable)
+        pairs = top_k_pairs_on_cpu(values, detect.pre_nms_top_k, self._detectable)
         candidates = complete(pairs, boxes)
         if detect.class_agnostic or num_classes <= _MOST_CLASSES:
             found = suppress_by_class(*candidates, detect, num_classes)

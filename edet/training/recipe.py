@@ -91,7 +91,7 @@ class Recipe:
             table.add_row(key, shown, notes.get(key, ""))
         return table
 
-    def slowness(self, config: Config) -> str:
+    def low_rate_warning(self, config: Config) -> str:
         """Returns why nothing may be learnt, where a rate was given as for AdamW, or ""."""
         given, batch = config.train.learning_rate, config.data.batch_size
         if self.optimizer != "sgd" or self.learning_rate >= _SLOW or self.finetuning:

@@ -308,7 +308,7 @@ def _announce(config: Config, workdir: Workdir, recipe: Recipe) -> list[str]:
     notes = workdir.prepare(config)
     write_json(workdir.recipe_file, dataclasses.asdict(recipe))
     console.print(config_table(config), recipe.table(config))
-    for sentence in filter(None, [*unread_settings(config), recipe.slowness(config)]):
+    for sentence in filter(None, [*unread_settings(config), recipe.low_rate_warning(config)]):
         warn(sentence)
     for note in notes:
         warn(f"changed since this run was started: {note}")

@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from edet.config.schema import DetectConfig
-from edet.geometry.nms import NO_CLASS, Detections, suppress, suppress_at_once, vote
+from edet.geometry.nms import NO_CLASS, Detections, suppress, suppress_with_offsets, vote
 
 
 def slow_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ def test_the_order_of_the_candidates_does_not_matter(seed):
 def test_suppression_at_once_takes_boxes_from_far_outside():
     boxes = tf.constant([[0, 0, 10, 10], [-1e30, 0, 1e30, 9], [0, 1, 10, 10.0]])
     scores, classes = tf.constant([0.9, 0.8, 0.7]), tf.constant([0, 1, 0])
-    found = suppress_at_once(boxes, scores, classes, DetectConfig(nms="hard"), num_classes=2)
+    found = suppress_with_offsets(boxes, scores, classes, DetectConfig(nms="hard"), num_classes=2)
     np.testing.assert_array_equal(found.classes[:3], [0, 1, NO_CLASS])
     np.testing.assert_array_equal(found.boxes[1], boxes[1])
 

@@ -214,13 +214,13 @@ def test_a_wrong_guess_of_the_last_score_changes_nothing(guess, monkeypatch):
     outputs, config = random_outputs(num_classes=20), DetectConfig()
     expected = detect(config, *outputs, target="any")
     assert 0.5 < expected["scores"].min() < 0.999
-    real = nms.suppress_at_once
+    real = nms.suppress_with_offsets
 
     def wrong(*candidates):
         found = real(*candidates)
         return found._replace(scores=tf.fill(found.scores.shape, guess))
 
-    monkeypatch.setattr(nms, "suppress_at_once", wrong)
+    monkeypatch.setattr(nms, "suppress_with_offsets", wrong)
     found = detect(config, *outputs, target="cpu")
     np.testing.assert_array_equal(found["classes"], expected["classes"])
     np.testing.assert_allclose(found["scores"], expected["scores"], rtol=0, atol=1e-6)

@@ -57,7 +57,7 @@ def test_the_rate_goes_with_the_batch_for_sgd_alone(optimizer, at_8, at_64):
 def test_a_rate_of_adamw_given_to_sgd_is_told(settings, batch, is_slow):
     """A rate alone means the paper's recipe, which scales it."""
     config = load_config("efficientdet-lite0", overrides=[f"data.batch_size={batch}", *settings])
-    said = resolve_recipe(config, num_examples=640).slowness(config)
+    said = resolve_recipe(config, num_examples=640).low_rate_warning(config)
     assert ("is 0.000125, of which" in said and "yours is 8" in said) is is_slow
 
 
