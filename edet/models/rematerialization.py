@@ -59,7 +59,8 @@ def calls_of(network: keras.Model) -> tuple[list[Call], dict[str, keras.KerasTen
 
     def call(layer: keras.layers.Layer, *args, **kwargs) -> keras.KerasTensor:
         output = layer(*args, **kwargs)
-        calls.append(Call(layer, keras.tree.flatten(args), output))
+        given = keras.tree.flatten((args, kwargs))
+        calls.append(Call(layer, [x for x in given if isinstance(x, keras.KerasTensor)], output))
         return output
 
     clone = keras.models.clone_model(

@@ -8,6 +8,7 @@ import tensorflow as tf
 from edet.models import cpu
 from edet.models.efficientdet import build_network
 from edet.models.layers import PointwiseBatchNorm, Randomness, randomness
+from edet.models.rematerialization import calls_of
 from tests.small import small_model
 
 
@@ -192,6 +193,14 @@ def test_a_network_for_the_cpu_collects_the_same_statistics(networks):
         ours.non_trainable_variables, results[0][1], results[1][1], strict=True
     ):
         np.testing.assert_allclose(mine, keras_, rtol=1e-4, atol=1e-5, err_msg=variable.path)
+
+
+def test_what_a_layer_is_given_by_name_is_an_input_of_its_call(networks):
+    """Or a network that is cut into blocks would miss what another block makes."""
+    inputs = {call.layer.name: len(call.inputs) for call in calls_of(networks[0])[0]}
+    assert inputs["backbone.block2a_expand_bn"] == 2  # and the kernel
+    assert inputs["backbone.block2a_project_conv"] == 2  # and the gate
+    assert inputs["backbone.block2a_bn"] == 1
 
 
 def test_layers_multiply_in_the_precision_of_the_network():
