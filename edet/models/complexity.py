@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import keras
 
 from edet.config.schema import ModelConfig
+from edet.models.cpu import Kernel
 from edet.models.efficientdet import PARTS, build_network, part_of
 from edet.models.layers import DropConnect, NearestResize
 from edet.models.pyramid import GlobalAttention, WeightedFusion
@@ -120,9 +121,10 @@ class Kept:
     largest: int  # the largest feature map
 
 
-# No gradient reads the outputs of these layers: they copy or add values of other tensors.
+# No gradient reads the outputs of these layers: they copy or add values of other tensors, or are
+# weights.
 _NOT_KEPT = (
-    keras.layers.Reshape, keras.layers.Concatenate, keras.layers.Add, DropConnect,
+    keras.layers.Reshape, keras.layers.Concatenate, keras.layers.Add, DropConnect, Kernel,
 )  # fmt: skip
 
 

@@ -5,10 +5,12 @@ import os
 import pathlib
 import sys
 
+import keras
 import pytest
 import tensorflow as tf
 
 from edet.models.complexity import count_kept
+from edet.models.efficientdet import build_network
 from edet.runtime.memory import (
     ExpectedMemory,
     expected_memory,
@@ -17,6 +19,7 @@ from edet.runtime.memory import (
     peaks_so_far,
     shortage,
 )
+from tests.small import small_model
 from tests.training.small import seeded_network, small_config
 
 MIB = 2**20
@@ -52,6 +55,18 @@ def test_the_stem_keeps_its_convolution_and_one_of_batch_norm_and_relu(network):
     kept = count_kept(network)["backbone.stem"]
     assert kept.inside == 2 * 16 * 24 * channels
     assert (kept.outputs, kept.largest) == (16 * 24 * channels, 16 * 24 * channels)
+
+
+def test_a_network_for_cpus_keeps_no_product_that_is_normalised_in_its_kernel():
+    """Two expansions from 8 to 48 channels, of 32 x 48 and of 16 x 24 pixels."""
+    model = small_model()
+    with keras.StatelessScope(initialize_variables=False):
+        ours, theirs = (count_kept(build_network(model, for_cpu=is_so)) for is_so in (True, False))
+    saved = {block: theirs[block].inside - ours[block].inside for block in theirs}
+    assert {block: values for block, values in saved.items() if values} == {
+        "backbone.block2a": 32 * 48 * 48,
+        "backbone.block3a": 16 * 24 * 48,
+    }
 
 
 def test_what_saves_memory_is_expected_to(network):
