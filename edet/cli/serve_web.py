@@ -3,7 +3,8 @@
   edet serve_web --folder=runs/mine/web
 
 With the headers that isolate a page, so that the model may run in threads. Only this machine
-reaches it. Any other server of static files does as well, without threads.
+reaches it, and only under its own name. Any other server of static files does as well, without
+threads.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from edet.cli.common import run
 from edet.errors import UserError
 from edet.files import reason
 
+_HOSTS = ("127.0.0.1", "localhost")
+
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this tool."""
@@ -29,7 +32,27 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.mark_flag_as_required("folder", flag_values=values)
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
+class OwnNames(http.server.BaseHTTPRequestHandler):
+    """Answers under this machine's own names alone.
+
+    A page of another site may have a name of its own lead to 127.0.0.1, and would read what it
+    asks for there; the browser still sends that name.
+    """
+
+    def parse_request(self) -> bool:
+        """Refuses whatever is asked for under another name."""
+        if not super().parse_request():
+            return False
+        if self.headers.get("Host", "").partition(":")[0] in _HOSTS:
+            return True
+        self.send_error(403, f"only {' and '.join(_HOSTS)} are served")
+        return False
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing of each request."""
+
+
+class Handler(OwnNames, http.server.SimpleHTTPRequestHandler):
     """Gives files of one folder, and no list of them."""
 
     extensions_map: ClassVar = {
@@ -50,9 +73,6 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def list_directory(self, path: str) -> None:
         """Refuses: a folder without a page shows nothing."""
         self.send_error(404)
-
-    def log_message(self, *args: object) -> None:
-        """Says nothing of each file."""
 
 
 def server_of(folder: str, port: int) -> http.server.ThreadingHTTPServer:

@@ -14,14 +14,13 @@ import http.server
 
 import tensorflow as tf
 
-from edet.cli.serve_web import listening
+from edet.cli.serve_web import OwnNames, listening
 from edet.errors import UserError
 from edet.files import list_folder
 from edet.report.page import page_of
 from edet.workdir import Workdir
 
 _CURVES_EVERY = 15  # seconds: history.csv grows with every step
-_HOSTS = ("127.0.0.1", "localhost")
 _WAITING = '<meta http-equiv="refresh" content="5"><p>{}</p><p>This page tries again.</p>'
 
 
@@ -40,7 +39,7 @@ def state_of(workdir: Workdir) -> str:
     return digest.hexdigest()
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(OwnNames):
     """Gives the page, and what tells it that there is a newer one."""
 
     def __init__(self, *args: object, workdir: Workdir):
@@ -49,8 +48,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answers / and /state; nothing else is here."""
-        if self.headers.get("Host", "").partition(":")[0] not in _HOSTS:
-            return self.send_error(403)
         path = self.path.partition("?")[0]
         try:
             if path == "/":
@@ -69,9 +66,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
         self.wfile.write(content)
-
-    def log_message(self, *args: object) -> None:
-        """Says nothing of each request."""
 
 
 def server_of(workdir: str, port: int) -> http.server.ThreadingHTTPServer:

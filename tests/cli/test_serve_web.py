@@ -23,8 +23,8 @@ def server(tmp_path):
         server.shutdown()
 
 
-def get(server, path):
-    return requests.get(f"http://127.0.0.1:{server.server_port}{path}", timeout=10)
+def get(server, path, **headers):
+    return requests.get(f"http://127.0.0.1:{server.server_port}{path}", headers=headers, timeout=10)
 
 
 def test_it_listens_on_this_machine_alone_and_isolates_the_page(server):
@@ -34,6 +34,11 @@ def test_it_listens_on_this_machine_alone_and_isolates_the_page(server):
     assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     assert get(server, "/litert/run.wasm").headers["Content-Type"] == "application/wasm"
+
+
+def test_a_name_of_another_site_that_leads_here_is_refused(server):
+    assert get(server, "/", Host="edet.invalid:8000").status_code == 403
+    assert get(server, "/", Host=f"localhost:{server.server_port}").status_code == 200
 
 
 def test_folders_are_not_listed_and_nothing_outside_is_given(server):
@@ -47,7 +52,7 @@ def test_a_tab_that_is_closed_while_a_model_loads_is_no_error(server, tmp_path, 
     (tmp_path / "web" / "model.tflite").write_bytes(bytes(20_000_000))
     server.daemon_threads = False  # so that closing waits for the request
     with socket.create_connection(("127.0.0.1", server.server_port)) as tab:
-        tab.sendall(b"GET /model.tflite HTTP/1.0\r\n\r\n")
+        tab.sendall(b"GET /model.tflite HTTP/1.0\r\nHost: localhost\r\n\r\n")
         assert tab.recv(4) == b"HTTP"
         tab.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     server.shutdown()
