@@ -27,7 +27,7 @@ _PERMANENT = (
     tf.errors.FailedPreconditionError, tf.errors.InvalidArgumentError, tf.errors.UnimplementedError,
     tf.errors.DataLossError, tf.errors.OutOfRangeError,
 )  # fmt: skip
-_PERMANENT_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+_PERMANENT_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.EINVAL)
 # A bucket, another worker or a TPU that does not answer.
 UNAVAILABLE = (
     tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError,
@@ -63,6 +63,11 @@ def find_files(pattern: str | Sequence[str], what: str) -> list[str]:
                 why = "is a folder; give a glob of its TFRecords, which create_tfrecords makes"
             raise UserError(f"{what} = {which!r} {why}.")
         files += itertools.chain(*found.values())
+    for file in files:
+        try:
+            check_file(file)
+        except OSError as error:
+            raise failure(f"cannot read {what} {file}", error) from error
     return sorted(set(files))
 
 
@@ -360,5 +365,12 @@ def content_of(file: str | bytes) -> bytes:
     """Returns what a file holds, or the bytes themselves; errors are those of the system."""
     if isinstance(file, bytes):
         return file
+    check_file(file)
     with tf.io.gfile.GFile(file, "rb") as opened:
         return opened.read()
+
+
+def check_file(path: str) -> None:
+    """Raises OSError for a pipe, which would be waited for without end, and the like."""
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, and only files are read")

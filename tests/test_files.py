@@ -216,6 +216,15 @@ def test_a_missing_file_is_named():
         read_text("nowhere.yaml", "config")
 
 
+def test_a_pipe_is_named_and_not_waited_for(tmp_path):
+    """Whoever opens one waits until somebody writes to it."""
+    os.mkfifo(pipe := tmp_path / "street.jpg")
+    for read in (lambda: read_text(pipe, "the list"), lambda: find_files(str(pipe), "--pictures")):
+        with pytest.raises(UserError, match=r"street\.jpg: it is a pipe") as caught:
+            read()
+        assert caught.value.exit_code == 2
+
+
 def test_names_of_tensorflow_nodes_are_not_told():
     error = tf.errors.UnknownError(
         None, None, "{{function_node __wrapped__SaveV2}} ckpt-3; File too large [Op:SaveV2]"

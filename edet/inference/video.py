@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import failure, reason, written_aside
+from edet.files import check_file, failure, reason, written_aside
 
 ENDINGS = (
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts",
@@ -75,6 +75,7 @@ class Video:
         # from under the thread of tf.data that may still be decoding.
         self._file = tf.io.gfile.GFile(path, "rb") if "://" in path else path
         try:
+            check_file(path)
             self._container = av.open(self._file)
         except (av.error.FFmpegError, OSError, tf.errors.OpError) as error:
             raise UserError(f"cannot be opened as a video: {reason(error)}") from error

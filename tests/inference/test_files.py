@@ -1,6 +1,7 @@
 """Prediction over files: what is found, written, drawn and skipped."""
 
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -90,10 +91,12 @@ def test_nothing_to_predict_is_an_error(inputs, tmp_path):
 
 def test_every_picture_is_written_drawn_or_named_as_skipped(folder, detector):
     output = folder / "out"
+    os.mkfifo(folder / "in" / "pipe.jpg")  # which would be waited for without end
     inputs = [str(folder / "in"), str(folder / "in" / "sub" / "b.png")]
     summary = predict(detector, inputs, output)
     assert summary["images"] == 4
-    assert names(summary["failed"]) == ["broken.jpg"]
+    assert names(sorted(summary["failed"])) == ["broken.jpg", "pipe.jpg"]
+    assert "it is a pipe" in summary["failed"][f"{folder}/in/pipe.jpg"]
     assert names(summary["others"]) == ["notes.txt"]
     drawn = sorted(path.name for path in (output / "drawn").iterdir())
     assert drawn == ["000000000139.png", "a.png", "b-2.png", "b.png"]

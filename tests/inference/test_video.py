@@ -1,6 +1,7 @@
 """Videos, good and broken, as PyAV reads them here; and the drawn copy."""
 
 import itertools
+import os
 import pathlib
 import re
 from fractions import Fraction
@@ -176,6 +177,12 @@ def test_what_is_no_video_is_refused_with_the_reason(tmp_path, content, message)
         path.write_bytes(content)
     with pytest.raises(UserError, match=message):
         Video(str(path))
+
+
+def test_a_pipe_is_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(UserError, match="cannot be opened as a video: it is a pipe"):
+        Video(str(tmp_path / "a.mp4"))
 
 
 def test_a_file_with_sound_alone_is_refused(tmp_path):

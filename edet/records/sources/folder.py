@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import PICTURE_ENDINGS, decoded, failure
+from edet.files import PICTURE_ENDINGS, check_file, decoded, failure
 
 _PICTURES = (*PICTURE_ENDINGS, ".tif", ".tiff", ".avif", ".jfif", ".ppm", ".pgm")
 _SPLITS = {
@@ -81,6 +81,7 @@ class Folder:
           UserError: it cannot be read, such as a link to what is gone.
         """
         try:
+            check_file(self.path(name))
             with tf.io.gfile.GFile(self.path(name), "rb") as file:
                 return decoded(file.read(size), errors="replace")
         except (OSError, tf.errors.OpError) as error:

@@ -79,6 +79,12 @@ def test_a_link_to_what_is_gone_is_named(tmp_path):
         recognise(str(tmp_path))
 
 
+def test_a_pipe_is_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.xml")
+    with pytest.raises(UserError, match=r"cannot read .*a\.xml: it is a pipe"):
+        Folder(str(tmp_path)).head("a.xml")
+
+
 def test_a_name_that_is_not_utf_8_is_refused_with_its_folder(tmp_path):
     (tmp_path / "sub").mkdir()
     open(bytes(tmp_path) + b"/sub/bad\xff.jpg", "w").close()
