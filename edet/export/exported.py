@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from edet.config.labels import mask_labels_of
 from edet.config.loading import differences, load_config
-from edet.config.schema import Config, DetectConfig
+from edet.config.schema import Config, DetectConfig, ModelConfig
 from edet.errors import UserError
 from edet.export.litert import LiteRTFile
 from edet.export.onnx import ONNXFile
 from edet.export.saved_model import SavedModelFolder, find_saved_model
 from edet.files import content_of, glob_of, reason
+from edet.geometry.anchors import feature_sizes
 from edet.inference.predictor import Predictor, heads_of
 
 
@@ -28,6 +31,7 @@ class ExportedFile(Protocol):
     """A file that is open in its runtime."""
 
     settings: str  # `portable.settings` of its configuration
+    inputs: Mapping[str, tf.TensorSpec]  # what it takes, "images" alone if nobody has changed it
     outputs: Mapping[str, tf.TensorSpec]  # what a call returns, of one image
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -64,17 +68,22 @@ def load_exported(path: str, config: Config | None = None) -> Predictor:
     Raises:
       UserError: the file cannot be read, was not written by edet, or its runtime is not installed.
     """
-    file, own = open_exported(path), exported_config(path)
-    if config:  # how the values of 16 bits are read is decided outside of the file
-        model = dataclasses.replace(own.model, white_level=config.model.white_level)
-        config = dataclasses.replace(config, model=model)
-    config = config or own
-    if own.model.detects and not config.detect.looks_once:
+    file = open_exported(path)
+    config = with_own_model(path, config) if config else exported_config(path)
+    if config.model.detects and not config.detect.looks_once:
         raise UserError(
             f"{path} looks at a picture once, but detect.flip or detect.tile is set; add "
             "--set detect.flip=false --set detect.tile=[0,0]."
         )
     return Predictor(functools.partial(_run, file), heads_of(config), config.model)
+
+
+def with_own_model(path: str, config: Config) -> Config:
+    """Returns a configuration with a file's network; 16 bits are read outside of it, as asked."""
+    model = exported_config(path).model
+    return dataclasses.replace(
+        config, model=dataclasses.replace(model, white_level=config.model.white_level)
+    )
 
 
 def ignored_settings(path: str, config: Config) -> str:
@@ -131,8 +140,49 @@ def open_exported(path: str) -> ExportedFile:
 def _open(path: str, *version: int) -> ExportedFile:
     """`version` tells a file from another that is written in its place later."""
     if is_saved_model := find_saved_model(path):
-        return SavedModelFolder(is_saved_model)
-    return _TYPES[os.path.splitext(path)[1].lower()](content_of(path), path, os.cpu_count() or 1)
+        file = SavedModelFolder(is_saved_model)
+    else:
+        kind = _TYPES[os.path.splitext(path)[1].lower()]
+        file = kind(content_of(path), path, os.cpu_count() or 1)
+    _check_ends(file, path, load_config(path=path, text=file.settings).model)
+    return file
+
+
+def _check_ends(file: ExportedFile, path: str, model: ModelConfig) -> None:
+    """Refuses a file whose inputs or outputs are not those of the configuration in it.
+
+    Tools that quantise, cut or convert a file may rename or drop some.
+    """
+    takes = {"images": [1, *model.image_size, 3]}
+    for what, found, wanted in (
+        ("take", file.inputs, takes), ("give", file.outputs, _outputs_of(model, file.outputs)),
+    ):  # fmt: skip
+        for name, shape in wanted.items():
+            if name not in found or not found[name].shape.is_compatible_with(shape):
+                there = ", ".join(f"{one} {spec.shape}" for one, spec in found.items())
+                raise UserError(
+                    f"{path} must {what} {name} {tf.TensorShape(shape)}, and what it has is "
+                    f"{there}; a tool has changed it since --mode=export, or it has the settings "
+                    "of another network: export it again."
+                )
+
+
+def _outputs_of(model: ModelConfig, there: Container[str]) -> dict[str, list[int | None]]:
+    """Returns what the heads read, of one image, as far as the file has got: {name: shape}."""
+    sizes, wanted = feature_sizes(model.image_size, model.max_level), {}
+    anchors = sum(math.prod(sizes[level]) for level in model.levels) * model.anchors.per_location
+    if model.detects and "num_detections" in there:
+        wanted = {"boxes": [1, None, 4], "scores": [1, None], "classes": [1, None]}
+    elif model.detects and "scores" in there:
+        wanted = {"boxes": [1, anchors, 4], "scores": [1, anchors, model.num_classes]}
+    elif model.detects:
+        logits = [1, anchors, model.num_classes]
+        wanted = {"class_logits": logits, "box_deltas": [1, anchors, 4]}
+    if model.segments and "class_map" in there:
+        wanted["class_map"] = [1, *model.image_size]
+    elif model.segments:
+        wanted["segmentation_logits"] = [1, None, None, len(mask_labels_of(model))]
+    return wanted
 
 
 def _run(file: ExportedFile, pixels: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -313,10 +313,11 @@ class LiteRTFile:
             self._run = self._interpreter.get_signature_runner(SIGNATURE)
         except (RuntimeError, ValueError) as error:
             raise UserError(f"cannot read the model file {path}: {reason(error)}") from error
-        self._input = self._run.get_input_details()["images"]
-        self._details = details = self._run.get_output_details()
+        taken, self._details = self._run.get_input_details(), self._run.get_output_details()
+        self.inputs = {name: tf.TensorSpec(one["shape"]) for name, one in taken.items()}
+        (self._input, *_), details = taken.values(), self._details
         self._from_mediapipe = None
-        if "location" in details:
+        if details.keys() >= mediapipe.NAMES:
             size = self._input["shape"][1:3]
             ids = json.loads(_stored(content, METADATA, path))["class_ids"]
             self._from_mediapipe = functools.partial(mediapipe.from_mediapipe, size=size, ids=ids)
@@ -339,8 +340,7 @@ class LiteRTFile:
         """Runs one image, float32 [1, h, w, 3], fitted pixels in 0-255."""
         scale, zero_point = self._input["quantization"]
         if scale:
-            pixels = np.rint(_whole(images) / scale) + zero_point
-            images = pixels.astype(self._input["dtype"])
+            images = np.rint(_whole(images) / scale) + zero_point
         with self._in_use:
-            found = self._run(images=images)
+            found = self._run(images=images.astype(self._input["dtype"]))
         return self._named(found)

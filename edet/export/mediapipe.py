@@ -30,6 +30,7 @@ OUTPUTS = {
     "scores": ("score", "0-1, best first; 0 in padding"),
     "num_detections": ("number of detections", "rows from here on are padding"),
 }
+NAMES = {name for name, _ in OUTPUTS.values()}
 # Values of the schema's enumerations and unions (metadata_schema.fbs of TensorFlow Lite Support).
 _FEATURES, _IMAGE, _BOUNDING_BOX = 1, 2, 3
 _RGB, _BOUNDARIES, _RATIO, _NORMALIZATION, _VALUE_LABELS = 1, 1, 0, 1, 3

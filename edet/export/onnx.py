@@ -6,6 +6,7 @@ See `export.portable` for the two parts and `export.exported` for running a file
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -140,13 +141,28 @@ class ONNXFile:
         if SETTINGS not in stored:
             raise UserError(f"{path} holds no {SETTINGS}: it was not written by --mode=export.")
         self.settings = stored[SETTINGS]
-        types = {"tensor(float)": tf.float32, "tensor(int32)": tf.int32}
+        self.inputs = _specs(self._session.get_inputs())
         self.outputs = {
-            output.name: tf.TensorSpec(output.shape, types[output.type])
-            for output in self._session.get_outputs()
+            name: tf.TensorSpec(spec.shape, tf.float32 if spec.dtype.is_floating else tf.int32)
+            for name, spec in _specs(self._session.get_outputs()).items()
         }
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Runs one image, float32 [1, h, w, 3], fitted pixels in 0-255."""
+        taken = self.inputs["images"].dtype
+        images = (np.rint(images) if taken.is_integer else images).astype(taken.as_numpy_dtype)
         values = self._session.run(list(self.outputs), {"images": images})
-        return dict(zip(self.outputs, values, strict=True))
+        found = zip(self.outputs.items(), values, strict=True)
+        return {name: value.astype(spec.dtype.as_numpy_dtype) for (name, spec), value in found}
+
+
+def _specs(ends: Iterable[Any]) -> dict[str, tf.TensorSpec]:
+    """Returns what onnxruntime tells of inputs or outputs that are tensors, of whatever type."""
+    names = {"float": "float32", "double": "float64"}  # other types are called as TensorFlow's
+    specs = {}
+    for end in ends:
+        kind = end.type.removeprefix("tensor(").removesuffix(")")
+        shape = [side if isinstance(side, int) else None for side in end.shape]
+        if end.type == f"tensor({kind})":
+            specs[end.name] = tf.TensorSpec(shape, names.get(kind, kind))
+    return specs

@@ -119,7 +119,7 @@ class SavedModelFolder:
             self._run = SignatureSession(folder, "raw")
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise UserError(f"cannot read the SavedModel {folder}: {reason(error)}") from error
-        self.outputs = self._run.outputs
+        self.inputs, self.outputs = self._run.inputs, self._run.outputs
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Runs images, float32 [B, h, w, 3], fitted raw pixels in 0-255."""

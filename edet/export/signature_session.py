@@ -23,7 +23,7 @@ class SignatureSession:
       name: of the signature.
 
     Attributes:
-      outputs: {name: TensorSpec}.
+      inputs, outputs: {name: TensorSpec}.
 
     Raises:
       ValueError: the file is damaged or has no such signature; tf.errors.OpError: it, or its
@@ -41,9 +41,10 @@ class SignatureSession:
             raise ValueError(f"it has no signature {name!r}")
         signature, saver = meta.signature_def[name], meta.saver_def
         outputs = sorted(signature.outputs.items())
-        self.outputs = {
-            key: tf.TensorSpec(info.tensor_shape, tf.as_dtype(info.dtype)) for key, info in outputs
-        }
+        self.inputs, self.outputs = (
+            {key: tf.TensorSpec(info.tensor_shape, tf.as_dtype(info.dtype)) for key, info in ends}
+            for ends in (signature.inputs.items(), outputs)
+        )
         fetched = [info.name for _, info in outputs]
         graph = tf.Graph()
         with graph.as_default():

@@ -483,6 +483,18 @@ def test_a_damaged_file_is_named(damage, message, exported, tmp_path):
         load_exported(str(path))
 
 
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [("inputs", "must take images .* has is x"), ("outputs", "must give .* has is .*x ")],
+)
+def test_a_file_whose_ends_another_tool_has_renamed_is_named(end, message, exported, tmp_path):
+    model = flatbuffer_utils.read_model(exported)
+    getattr(model.signatureDefs[0], end)[0].name = "x"
+    flatbuffer_utils.write_model(model, path := str(tmp_path / "other.tflite"))
+    with pytest.raises(UserError, match=f"other.tflite {message}"):
+        load_exported(path)
+
+
 def test_a_missing_file_and_a_missing_runtime_are_named(network, exported, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"nowhere.tflite: .*No such file"):
         load_exported(str(tmp_path / "nowhere.tflite"))

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
+from onnxruntime.transformers import float16
 
 from edet.errors import UserError
 from edet.export.exported import exported_config, load_exported, open_exported
@@ -158,8 +159,11 @@ def test_operations_are_of_the_kind_that_every_runtime_takes_alike(file, request
         (lambda content: b"nonsense", "cannot read the model file"),
         (lambda content: content[: len(content) // 2], "cannot read the model file"),
         (lambda content: _without_metadata(content), "was not written by --mode=export"),
+        (lambda content: _renamed(content), r"must take images \(1, 64, 96, 3\), .* has is pixels"),
+        (lambda content: _cut(content), "must give box_deltas .* has is class_logits"),
+        (lambda content: _of_another_size(content), r"must take images \(1, 64, 128, 3\)"),
     ],
-    ids=["nonsense", "truncated", "of others"],
+    ids=["nonsense", "truncated", "of others", "renamed", "cut", "of another network"],
 )
 def test_a_file_that_is_damaged_or_of_others_is_named(make, message, exported, tmp_path):
     path = tmp_path / "broken.onnx"
@@ -173,6 +177,39 @@ def _without_metadata(content):
     model = onnx.load_from_string(content)
     del model.metadata_props[:]
     return model.SerializeToString()
+
+
+def _renamed(content):
+    model = onnx.load_from_string(content)
+    for node in model.graph.node:
+        node.input[:] = ["pixels" if name == "images" else name for name in node.input]
+    model.graph.input[0].name = "pixels"
+    return model.SerializeToString()
+
+
+def _cut(content):
+    model = onnx.load_from_string(content)
+    kept = [one for one in model.graph.output if one.name != "box_deltas"]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    return model.SerializeToString()
+
+
+def _of_another_size(content):
+    model = onnx.load_from_string(content)
+    for entry in model.metadata_props:
+        entry.value = entry.value.replace("- 96", "- 128")
+    return model.SerializeToString()
+
+
+def test_a_file_whose_numbers_another_tool_has_halved_still_detects(detecting, picture, tmp_path):
+    """As onnxconverter-common's float16 does it: the input, the outputs and all between them."""
+    model = float16.convert_float_to_float16(onnx.load(detecting), keep_io_types=False)
+    onnx.save(model, path := str(tmp_path / "half.onnx"))
+    found, expected = (load_exported(one)([picture]) for one in (path, detecting))
+    assert found["boxes"].dtype == np.float32
+    np.testing.assert_allclose(found["scores"][0, 0], expected["scores"][0, 0], atol=5e-3)
+    np.testing.assert_allclose(found["boxes"][0, 0], expected["boxes"][0, 0], atol=0.5)
 
 
 def test_another_ending_and_missing_packages_are_named(network, exported, tmp_path, monkeypatch):
