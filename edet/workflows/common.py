@@ -15,7 +15,13 @@ from edet.config.labels import class_ids, labels_of
 from edet.config.schema import Config
 from edet.dataset_check.report import name_clashes
 from edet.errors import StorageError, UserError
-from edet.export.exported import exported_contents, ignored_settings, is_exported, load_exported
+from edet.export.exported import (
+    exported_contents,
+    ignored_settings,
+    is_exported,
+    load_exported,
+    with_own_model,
+)
 from edet.files import find_files, read_json_or, write_json
 from edet.inference.detector import make_predictor
 from edet.inference.predictor import Predictor, of_pixels
@@ -96,9 +102,8 @@ def _known_figures(file: str) -> dict[str, Any]:
 def load_predictor(config: Config, weights: str) -> Predictor:
     """Returns what looks at pictures with weights of a workdir, checkpoint or exported file."""
     if is_exported(weights):
+        config = config_of_file(config, weights)
         predictor, contents = load_exported(weights, config), lambda: exported_contents(weights)
-        if ignored := ignored_settings(weights, config):
-            warn(f"{weights} keeps what it was exported with: {ignored}.")
     else:
         network = load_network(config, weights)
         predictor = make_predictor(of_pixels(network, config.model), config)
@@ -108,6 +113,13 @@ def load_predictor(config: Config, weights: str) -> Predictor:
     settings = repr((predictor.model, config.detect)).encode()
     predictor.conditions = lambda: {"weights": _digest(contents()), "settings": _digest([settings])}
     return predictor
+
+
+def config_of_file(config: Config, path: str) -> Config:
+    """Returns `with_own_model`, and says what the file does otherwise than it was asked."""
+    if ignored := ignored_settings(path, config):
+        warn(f"{path} keeps what it was exported with: {ignored}.")
+    return with_own_model(path, config)
 
 
 def _digest(parts: Iterable[bytes]) -> str:

@@ -46,6 +46,7 @@ from edet.weights.loading import load_weights
 from edet.weights.zoo import ZOO
 from edet.workdir import Workdir
 from edet.workflows.common import (
+    config_of_file,
     console,
     keep,
     keep_figures,
@@ -251,6 +252,8 @@ def benchmark(config: Config, workdir: str, weights: str, inputs: Sequence[str] 
     Returns:
       What <workdir>/benchmark.json holds; times are medians in milliseconds.
     """
+    if is_exported(weights):
+        config = config_of_file(config, weights)
     if not config.model.detects:
         raise UserError(
             "--mode=benchmark measures the way to detections, and model.heads has no detection."

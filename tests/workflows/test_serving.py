@@ -2,11 +2,17 @@
 
 import json
 import os
+import types
 
 import pytest
 
+from edet.config.loading import load_config
 from edet.config.schema import Config, replace
+from edet.export import exported as exported_files
+from edet.export.benchmark import Row
+from edet.export.portable import settings
 from edet.workflows import serving
+from tests.small import small_model
 
 
 @pytest.fixture
@@ -73,3 +79,25 @@ def test_that_no_box_is_drawn_for_its_low_score_is_said(
     serving.predict(Config(), "", "weights", ["a.jpg"], str(tmp_path / "found"))
     out = " ".join(capsys.readouterr().out.split())
     assert ("nothing is drawn" in out, said in out) == (bool(said), True)
+
+
+def test_a_file_of_another_network_is_measured_as_what_it_is(monkeypatch, capsys):
+    """It was given pictures of the workdir's size, and the workdir's operations were counted."""
+    own, asked = (
+        replace(Config(), model=vars(small_model(image_size=size))) for size in ((64, 96), (64, 64))
+    )
+    file = types.SimpleNamespace(settings=settings(own), outputs={})
+    monkeypatch.setattr(exported_files, "open_exported", lambda _: file)
+    monkeypatch.setattr(serving, "machine_peak", lambda: 1e9)
+    row = Row("m.onnx", 1, *[1.0] * 4, peak_memory=None)
+    measured = []
+
+    def run_subjects(subjects, path, *_):
+        measured.append(load_config(path=path).model)
+        return [row]
+
+    monkeypatch.setattr(serving, "run_subjects", run_subjects)
+    summary = serving.benchmark(asked, "", "m.onnx")
+    assert measured == [own.model] and summary["image_size"] == [64, 96]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "m.onnx keeps what it was exported with: model.image_size" in said
