@@ -325,7 +325,7 @@ class TrainConfig:
     init: str = ""
     # Parts that are kept as they are, batch norm too.
     freeze: tuple[Literal["backbone", "pyramid", "heads"], ...] = ()
-    seed: Annotated[WholeNumber, Field(lt=2**32)] = 0  # of weights, data order and augmentation
+    seed: Annotated[WholeNumber, Field(lt=2**31)] = 0  # of weights, data order and augmentation
 
     # A name for the values of the settings that make it (edet.config.recipes), which also says
     # which it is where none is given. paper: the defaults here.

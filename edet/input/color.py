@@ -15,7 +15,7 @@ from edet.config.schema import AugmentConfig
 
 _LUMA = [[0.213, 0.715, 0.072]] * 3  # each row turns red, green, blue into the luma
 _TURN = [[-0.213, -0.715, 0.928], [0.143, 0.140, -0.283], [-0.787, 0.715, 0.072]]
-# Added to `train.seed`, which is below 2^32: other numbers than those of any image's geometry.
+# Added to `train.seed`, which is below 2^31: other numbers than those of any image's geometry.
 _OWN_SEED = 1 << 32
 
 

@@ -23,7 +23,7 @@ from edet.input import augment
 from edet.input.reading import Tensors, without_autograph
 
 _PIECES = 4
-# Added to `train.seed`, which is below 2^32: other numbers than those of any image.
+# Added to `train.seed`, which is below 2^31: other numbers than those of any image.
 _OWN_SEED = 2 << 32
 _NEAREST = 0.25  # of the centre to an edge of the input, in shares of its sides (as YOLO)
 _PIXELS = ("images", "gt_masks")
