@@ -165,14 +165,13 @@ class _Manifest:
 
     def finished(self, shard: Shard) -> Tally | None:
         """Returns the tally of a shard that is there and has the same inputs."""
-        entry = self._shards.get(_basename(shard.path))
-        if not entry or entry["fingerprint"] != shard.fingerprint:
-            return None
-        if not tf.io.gfile.exists(shard.path):
-            return None
-        if tf.io.gfile.stat(shard.path).length != entry["bytes"]:
-            return None
-        return Tally.from_json(entry["tally"])
+        # So does a damaged entry.
+        with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
+            entry = self._shards[_basename(shard.path)]
+            is_same = entry["fingerprint"] == shard.fingerprint and tf.io.gfile.exists(shard.path)
+            if is_same and tf.io.gfile.stat(shard.path).length == entry["bytes"]:
+                return Tally.from_json(entry["tally"])
+        return None
 
     def add(self, shard: Shard, tally: Tally) -> None:
         """Notes a finished shard on disk."""

@@ -7,6 +7,7 @@ highest AP. Should the newest be damaged, the one before is taken.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -110,7 +111,7 @@ class Checkpoints:
         if not self._is_chief:
             return False
         best = self._read_best()
-        if best and best.get("measured_on") == measured_on and value <= best[metric]:
+        if best and best.get("measured_on") == measured_on and value <= best.get(metric, -math.inf):
             return False
         step = int(self._step.numpy())
         self._best.write(step, self._checkpoint.write, keep=1)
@@ -171,8 +172,11 @@ class Checkpoints:
     def _read_best(self) -> dict | None:
         """Returns what best.json says; one that is damaged says nothing."""
         with contextlib.suppress(UserError):
-            best = read_json_or(self._best_file, "best result", None)
-            return best if isinstance(best, dict) and "step" in best else None
+            best = dict(read_json_or(self._best_file, "best result", {}))
+            measured_on = best.pop("measured_on", {})
+            numbers = all(isinstance(value, int | float) for value in best.values())
+            if numbers and isinstance(best.get("step"), int) and isinstance(measured_on, dict):
+                return best | ({"measured_on": measured_on} if measured_on else {})
         return None
 
 

@@ -138,7 +138,10 @@ def test_changed_inputs_are_written_again(tmp_path):
     shard = tmp_path / "train-00000-of-00001.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1])
     assert kept([0, 0, 1, 2], {1: "lion"}) == 0
-    for damaged in (b"{", b"\xff\xfe\xfd", b"[5]", b"7"):
+    entry = json.loads((tmp_path / "train.manifest.json").read_text())[shard.name]
+    entries = (7, {}, entry | {"tally": {}}, entry | {"tally": {"images": 1}})
+    damaged_entries = (json.dumps({shard.name: one}).encode() for one in entries)
+    for damaged in (b"{", b"\xff\xfe\xfd", b"[5]", b"7", *damaged_entries):
         (tmp_path / "train.manifest.json").write_bytes(damaged)
         assert kept([0, 0, 1, 2], {1: "lion"}) == 0
         assert kept([0, 0, 1, 2], {1: "lion"}) == 1

@@ -467,7 +467,11 @@ def test_only_the_chief_writes(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "null", '{"step": "3", "AP": 0.5}', '{"step": 3, "AP": 0.5, "measured_on": "x"}',
+     '{"step": 3, "AP": "0.5"}'],
+)  # fmt: skip
 def test_a_damaged_score_of_the_best_is_none(tmp_path, content):
     run = Run(tmp_path)
     run.checkpoints.save_if_best(0.5)
@@ -475,3 +479,10 @@ def test_a_damaged_score_of_the_best_is_none(tmp_path, content):
     (tmp_path / "best" / "best.json").write_text(content)
     assert run.checkpoints.best() is None
     assert run.checkpoints.save_if_best(0.25)
+
+
+def test_a_score_of_another_metric_does_not_count(tmp_path):
+    run = Run(tmp_path)
+    run.checkpoints.save_if_best(0.5, "mIOU")
+    assert run.checkpoints.save_if_best(0.25, "AP")
+    assert run.checkpoints.best()["AP"] == 0.25
