@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import importlib
 import itertools
 import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,12 +130,17 @@ class Prediction:
 
     def to_supervision(self) -> supervision.Detections:
         """Returns `supervision.Detections`, corners xyxy in pixels; that library is the user's."""
-        import supervision
-
-        return supervision.Detections(
+        return _library("supervision").Detections(
             xyxy=self.boxes[:, [1, 0, 3, 2]], confidence=self.scores, class_id=self.class_ids,
             data={"class_name": np.array(self.names, dtype=str)},
         )  # fmt: skip
+
+
+def _library(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"this needs {name}; install it with: pip install {name}.") from error
 
 
 class Predictions(Sequence):
@@ -198,9 +205,7 @@ class Predictions(Sequence):
 
     def to_pandas(self) -> pandas.DataFrame:
         """Returns the rows as a table of pandas, which is the user's."""
-        import pandas
-
-        return pandas.DataFrame(self.to_rows(), columns=_COLUMNS)
+        return _library("pandas").DataFrame(self.to_rows(), columns=_COLUMNS)
 
 
 def predict_pictures(

@@ -351,6 +351,16 @@ def test_other_libraries_get_their_own_types(model, picture, monkeypatch):
     assert len(rows) == len(found[0]) and list(rows[0]) == columns  # also where there is no row
 
 
+def test_a_library_that_is_not_there_is_named_with_what_installs_it(model, picture, monkeypatch):
+    for name in ("supervision", "pandas"):
+        monkeypatch.setitem(sys.modules, name, None)
+    found = model.predict(picture)
+    with pytest.raises(UserError, match="needs supervision; .* pip install supervision"):
+        found[0].to_supervision()
+    with pytest.raises(UserError, match="needs pandas; .* pip install pandas"):
+        found.to_pandas()
+
+
 def test_results_of_an_exported_file_depend_on_its_content(saved_model, tmp_path):
     first = edet.load(saved_model).predictor.conditions()
     other = shutil.copytree(saved_model, tmp_path / "1")
