@@ -30,13 +30,15 @@ def calibration_pixels(
       config: `export.calibration_images` is the number at most.
       inputs: files, folders and globs, of which evenly spread ones are taken. If there are none,
         equally many of each shard of `data.train_records`, more of others where one has fewer.
-      warn: told after the last picture if fewer than ten differ and show more than one colour.
+      warn: told of each input that cannot be read or decoded and is left out, and after the last
+        picture if fewer than ten differ and show more than one colour.
 
     Raises:
-      UserError: there are no pictures, or one cannot be read or decoded; it is named.
+      UserError: there are no pictures, none of the inputs can be read, or a record's picture cannot
+        be decoded; it is named.
     """
     model, different = config.model, set()
-    for pixels in _all_pixels(config, inputs):
+    for pixels in _of_inputs(config, inputs, warn) if inputs else _of_records(config):
         is_picture = np.any(np.abs(pixels - pixels[0, 0]) > 1, axis=-1)
         if np.any(is_picture & np.any(np.abs(pixels - model.pad_color) > 1, axis=-1)):
             different.add(hashlib.sha256(pixels.tobytes()).digest())
@@ -49,22 +51,24 @@ def calibration_pixels(
         )
 
 
-def _all_pixels(config: Config, inputs: Sequence[str]) -> Iterator[np.ndarray]:
-    count = config.export.calibration_images
-    if inputs:
-        pictures = find_inputs(inputs).pictures
-        if not pictures:
-            raise UserError(f"{inputs[0]} holds no picture; int8 is calibrated with pictures.")
-        count = min(count, len(pictures))
-        for path in (pictures[i * len(pictures) // count] for i in range(count)):
-            try:
-                image = read_picture(path, config.model.white_level)
-            except UserError as error:
-                raise UserError(f"cannot calibrate with {path}: {error}") from error
-            model = config.model
-            yield letterbox(image, model.image_size, model.pad_color, model.fit).image.numpy()
-        return
-    yield from _of_records(config)
+def _of_inputs(
+    config: Config, inputs: Sequence[str], warn: Callable[[str], None]
+) -> Iterator[np.ndarray]:
+    pictures, model = find_inputs(inputs).pictures, config.model
+    if not pictures:
+        raise UserError(f"{inputs[0]} holds no picture; int8 is calibrated with pictures.")
+    count = min(config.export.calibration_images, len(pictures))
+    damaged = []
+    for path in (pictures[i * len(pictures) // count] for i in range(count)):
+        try:
+            image = read_picture(path, model.white_level)
+        except UserError as error:
+            damaged.append(f"{path}: {error}")
+            warn(f"left out of the calibration: {damaged[-1]}")
+            continue
+        yield letterbox(image, model.image_size, model.pad_color, model.fit).image.numpy()
+    if len(damaged) == count:
+        raise UserError(f"none of {count} pictures can be calibrated with, such as {damaged[0]}")
 
 
 def _of_records(config: Config) -> Iterator[np.ndarray]:

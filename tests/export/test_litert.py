@@ -5,6 +5,7 @@ import functools
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -433,8 +434,11 @@ def test_pictures_to_calibrate_with_are_spread_over_what_is_given(network, tmp_p
     _, config = parts_of(network, precision="int8", calibration_images=9)  # all but one
     assert len(list(calibration_pixels(config, [str(tmp_path)]))) == 9
     (tmp_path / "0.png").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match=r"calibrate with .*0.png: cannot be decoded"):
-        list(calibration_pixels(config, [str(tmp_path)]))
+    told = []
+    assert len(list(calibration_pixels(config, [str(tmp_path)], told.append))) == 8
+    assert re.search(r"left out of the calibration: .*/0\.png: cannot be decoded", told[0])
+    with pytest.raises(UserError, match=r"none of 1 pictures .* such as .*/0\.png: cannot be dec"):
+        list(calibration_pixels(config, [str(tmp_path / "0.png")]))
 
 
 @pytest.mark.parametrize(("wanted", "shares"), [(7, [4, 3]), (8, [5, 3]), (30, [6, 3])])
