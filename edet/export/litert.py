@@ -16,6 +16,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -28,6 +29,7 @@ from edet.export import mediapipe
 from edet.export.portable import (
     METADATA,
     SETTINGS,
+    check_target,
     description_of,
     image_spec,
     metadata,
@@ -72,10 +74,7 @@ def export_litert(
       UserError: the path does not end in .tflite or cannot be written, what lies beside it is no
         description of a model, ai-edge-litert is not installed, or int8 has no pixels.
     """
-    if not path.endswith(".tflite"):
-        raise UserError(f"a LiteRT file must end in .tflite, and {path} does not.")
-    description_of(path)  # refused before minutes of work; the name itself may change until then
-    tools, schema = _flatbuffer_modules()
+    tools, schema = check_litert(config, path)
     precision = config.export.precision
     graph = _graph(network_of(network, config), [image_spec(config.model)])
     content = _convert(graph, _settings_of(precision, config.export.io, pixels))
@@ -95,10 +94,16 @@ def export_litert(
         files[mediapipe.LABELS] = encoded(mediapipe.label_file(config.model), path)
     _store(model, stored, schema)
     content = bytes(tools.convert_object_to_bytearray(model))
-    beside = description_of(path)
+    beside = description_of(path)  # which another export may have changed meanwhile
     write_bytes(path, _with_files(content, files))
     write_json(beside, description)
     return path
+
+
+def check_litert(config: Config, path: str) -> tuple[ModuleType, ModuleType]:
+    """Returns what flatbuffers are written with; refuses what `export_litert` would, but pixels."""
+    check_target(config, path, ".tflite")
+    return _flatbuffer_modules()
 
 
 def _settings_of(precision: str, io: str, pixels: Iterable[np.ndarray]) -> dict[str, Any]:

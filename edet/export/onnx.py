@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ from edet.errors import UserError
 from edet.export.portable import (
     METADATA,
     SETTINGS,
+    check_target,
     description_of,
     image_spec,
     metadata,
@@ -53,19 +55,7 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
       UserError: the path does not end in .onnx or cannot be written, tf2onnx is not installed, or
         soft-NMS is asked for, which ONNX has not.
     """
-    if not path.endswith(".onnx"):
-        raise UserError(f"an ONNX file must end in .onnx, and {path} does not.")
-    description_of(path)  # refused before minutes of work; the name itself may change until then
-    outputs = config.export.outputs
-    if config.model.detects and outputs == "detections" and config.detect.nms != "hard":
-        raise UserError(
-            f"ONNX has hard suppression only, and detect.nms is {config.detect.nms}; set "
-            "detect.nms=hard, or export.outputs to boxes or network."
-        )
-    try:
-        import tf2onnx
-    except ImportError as error:
-        raise UserError(_NOT_INSTALLED) from error
+    tf2onnx = check_onnx(config, path)
     first, postprocess = network_of(network, config), postprocess_of(config)
     names = list(outputs_of(config))
     function = tf.function(
@@ -83,6 +73,22 @@ def export_onnx(network: keras.Model, config: Config, path: str) -> str:
     write_bytes(path, model.SerializeToString())
     write_json(beside, description)
     return path
+
+
+def check_onnx(config: Config, path: str) -> ModuleType:
+    """Returns tf2onnx; refuses what `export_onnx` would."""
+    check_target(config, path, ".onnx")
+    is_suppressed = config.model.detects and config.export.outputs == "detections"
+    if is_suppressed and config.detect.nms != "hard":
+        raise UserError(
+            f"ONNX has hard suppression only, and detect.nms is {config.detect.nms}; set "
+            "detect.nms=hard, or export.outputs to boxes or network."
+        )
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise UserError(_NOT_INSTALLED) from error
+    return tf2onnx
 
 
 def _give_sizes(model: Any) -> None:

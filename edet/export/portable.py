@@ -25,7 +25,7 @@ from edet.config.sizes import as_dict
 from edet.errors import UserError
 from edet.export import mediapipe
 from edet.export.fold import fold
-from edet.files import read_json
+from edet.files import read_bytes, read_json
 from edet.geometry.anchors import feature_sizes
 from edet.image.letterbox import center_images
 from edet.inference.postprocess import Postprocess
@@ -168,16 +168,37 @@ def kept_classes(config: Config) -> list[int]:
     return list(itertools.compress(range(config.model.num_classes), detectable(config.model)))
 
 
+def check_target(config: Config, path: str, ending: str) -> None:
+    """Refuses what is no place for a file, or cannot be in it, before minutes of work.
+
+    Args:
+      config: says what the file gives.
+      path: to write.
+      ending: of files of this format.
+
+    Raises:
+      UserError: the path has another ending, or as `outputs_of` and `description_of`.
+    """
+    if not path.endswith(ending):
+        raise UserError(f"a file of this format must end in {ending}, and {path} does not.")
+    description_of(path)
+    outputs_of(config)
+
+
 def description_of(path: str) -> str:
     """Returns where the description of a model file that is to be written belongs.
 
     It is <stem>.json, or <file>.json where another model has that stem already.
 
     Raises:
-      UserError: a file of that name is no description of a model, or the model's is a folder.
+      UserError: a file of that name is no description of a model, or the model's is a folder or a
+        file that edet did not write.
     """
     if tf.io.gfile.isdir(path):
         raise UserError(f"{path} is a folder; name a file for the model.")
+    model = read_bytes(path, "the model file") if tf.io.gfile.exists(path) else b""
+    if model and METADATA.encode() not in model:
+        raise UserError(f"{path} is not of edet and would be replaced; name another --output.")
     stem, exists = path.removesuffix(".tflite").removesuffix(".onnx"), tf.io.gfile.exists
     others = (stem + other for other in (".tflite", ".onnx") if stem + other != path)
     is_second = exists(f"{path}.json") or (not exists(path) and any(map(exists, others)))

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from edet.config.schema import Config
 from edet.errors import UserError
-from edet.export.litert import export_litert
+from edet.export.litert import check_litert, export_litert
 from edet.files import content_of, read_text, reason, write_bytes
 
 MODEL = "model.tflite"
@@ -49,11 +49,7 @@ def export_web(
       UserError: as `export_litert`, or the runtime is not where it is said to be, or of another
         version.
     """
-    if not config.model.detects:
-        raise UserError("export.format=web draws boxes, and model.heads has no detection.")
-    index = os.path.join(folder, "index.html")
-    if tf.io.gfile.exists(index) and "detect.js" not in read_text(index, "the page"):
-        raise UserError(f"{index} is not of edet and would be replaced; name another --output.")
+    check_web(config, folder)
     runtime = _files_of_runtime(config.export.litert_js) if config.export.litert_js else {}
     try:
         tf.io.gfile.makedirs(folder)
@@ -65,8 +61,19 @@ def export_web(
     page = importlib.resources.files("edet.export") / "page"
     write_bytes(os.path.join(folder, "detect.js"), (page / "detect.js").read_bytes())
     text = (page / "index.html").read_text("utf-8")
-    write_bytes(index, _filled(text, config).encode())
+    write_bytes(os.path.join(folder, "index.html"), _filled(text, config).encode())
     return folder
+
+
+def check_web(config: Config, folder: str) -> None:
+    """Refuses what `export_web` would, but for the runtime."""
+    if not config.model.detects:
+        raise UserError("export.format=web draws boxes, and model.heads has no detection.")
+    for name, sign in (("index.html", "detect.js"), ("detect.js", "edet")):
+        path = os.path.join(folder, name)
+        if tf.io.gfile.exists(path) and sign not in read_text(path, "the page"):
+            raise UserError(f"{path} is not of edet and would be replaced; name another --output.")
+    check_litert(config, os.path.join(folder, MODEL))
 
 
 def _filled(page: str, config: Config) -> str:

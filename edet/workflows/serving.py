@@ -29,10 +29,10 @@ from edet.export.benchmark import (
 )
 from edet.export.calibration import calibration_pixels
 from edet.export.exported import is_exported
-from edet.export.litert import export_litert
-from edet.export.onnx import export_onnx
+from edet.export.litert import check_litert, export_litert
+from edet.export.onnx import check_onnx, export_onnx
 from edet.export.saved_model import export_saved_model
-from edet.export.web import MODEL, export_web
+from edet.export.web import MODEL, check_web, export_web
 from edet.files import absolute, content_of, read_bytes, read_json_or
 from edet.inference.files import predict_files
 from edet.models.complexity import count_cost
@@ -138,6 +138,13 @@ def export(
     """
     _check_export(config, workdir, weights, output, inputs)
     wanted = config.export
+    ending = {"litert": "tflite", "onnx": "onnx"}.get(wanted.format, "")
+    precision = wanted.precision + (f"-io-{wanted.io}" if wanted.io != "auto" else "")
+    name = f"{config.model.name}-{wanted.outputs}-{precision}.{ending}" if ending else "web"
+    path = output or Workdir(workdir).at(name)
+    check = {"litert": check_litert, "onnx": check_onnx, "web": check_web}.get(wanted.format)
+    if check:  # before the weights are read
+        check(config, path)
     network = load_network(config, weights or workdir)
     if wanted.format == "saved_model":
         folder = export_saved_model(network, config, output or Workdir(workdir).saved_model)
@@ -146,10 +153,6 @@ def export(
         summary = keep(workdir, "export", {"saved_model": folder})
         console.print(f"SavedModel -> {folder}", markup=False)
         return summary
-    ending = {"litert": "tflite", "onnx": "onnx", "web": ""}[wanted.format]
-    precision = wanted.precision + (f"-io-{wanted.io}" if wanted.io != "auto" else "")
-    name = f"{config.model.name}-{wanted.outputs}-{precision}.{ending}" if ending else "web"
-    path = output or Workdir(workdir).at(name)
     with owned(lock_beside(path), path, "an export", "name another file"):
         if wanted.format == "onnx":
             export_onnx(network, config, path)

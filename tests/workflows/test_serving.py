@@ -8,6 +8,7 @@ import pytest
 
 from edet.config.loading import load_config
 from edet.config.schema import Config, replace
+from edet.errors import UserError
 from edet.export import exported as exported_files
 from edet.export.benchmark import Row
 from edet.export.portable import settings
@@ -53,6 +54,24 @@ def test_dynamic_int8_is_said_to_be_slower_and_what_to_take_instead(exported, ca
     assert "slower, 1.4 to 2 times" in said and "export.precision=int8" in said
     exported(format="litert", precision="float16")
     assert "slower" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("export", "output", "words"),
+    [
+        ({"format": "onnx"}, "m.onnx", "ONNX has hard suppression only"),
+        ({"format": "litert"}, "m.lite", r"must end in \.tflite"),
+        ({"format": "web"}, "", "model.tflite is not of edet and would be replaced"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_before_the_weights_are_read(
+    export, output, words, monkeypatch, tmp_path
+):
+    (tmp_path / "model.tflite").write_text("of others")
+    monkeypatch.setattr(serving, "load_network", lambda *_: pytest.fail("weights were read"))
+    with pytest.raises(UserError, match=words):
+        config = replace(Config(), export=export)
+        serving.export(config, "", "weights", str(tmp_path / output))
 
 
 @pytest.mark.parametrize(
