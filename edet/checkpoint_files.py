@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import StorageError, UserError
-from edet.files import UNAVAILABLE, failure, list_folder, reason, write_text
+from edet.files import UNAVAILABLE, failure, flush, glob_of, list_folder, reason, write_text
 
 Result = TypeVar("Result")
 
@@ -231,6 +231,8 @@ class CheckpointFolder:
             write(path)
             if damage := find_damage(path):
                 raise OSError(damage)
+            for part in tf.io.gfile.glob(f"{glob_of(path)}.*"):
+                flush(part)  # before the earlier ones go
             # Those of later steps are damaged, or of a past that this run has not gone through.
             kept = [self._name(each) for each in self.steps() if each <= step][:keep]
             self._write_list(kept)

@@ -111,8 +111,11 @@ def _utf8_names(folder: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def written_aside(path: str | os.PathLike) -> Iterator[str]:
+def written_aside(path: str | os.PathLike, is_one_of_many: bool = False) -> Iterator[str]:
     """Yields a temporary path in the same folder; it becomes `path` only if the block succeeds.
+
+    A disk has it before it gets its name, for otherwise a loss of power leaves an empty file of
+    this name. That takes milliseconds: `is_one_of_many` leaves it out, of what is made again.
 
     Raises:
       UserError: the path cannot be written; StorageError: this may pass, as a full disk does. The
@@ -124,6 +127,8 @@ def written_aside(path: str | os.PathLike) -> Iterator[str]:
         if folder := os.path.dirname(path):
             tf.io.gfile.makedirs(folder)
         yield aside
+        if not is_one_of_many:
+            flush(aside)
         tf.io.gfile.rename(aside, path, overwrite=True)
     except (OSError, tf.errors.OpError) as error:
         raise failure(f"cannot write {path}", error) from error
@@ -132,6 +137,13 @@ def written_aside(path: str | os.PathLike) -> Iterator[str]:
         with contextlib.suppress(OSError, tf.errors.OpError):
             if tf.io.gfile.exists(aside):
                 tf.io.gfile.remove(aside)
+
+
+def flush(path: str) -> None:
+    """Has a disk hold a file, which may be in memory alone for half a minute; not of a bucket."""
+    if "://" not in path:
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -232,9 +244,9 @@ def reason(error: BaseException) -> str:
     return _ASSERTION.sub(r"\1", text.splitlines()[0]) if text else type(error).__name__
 
 
-def write_bytes(path: str | os.PathLike, content: bytes) -> None:
-    """Writes a file aside, then renames it; raises what `written_aside` does."""
-    with written_aside(path) as aside, tf.io.gfile.GFile(aside, "wb") as file:
+def write_bytes(path: str | os.PathLike, content: bytes, is_one_of_many: bool = False) -> None:
+    """Writes a file aside, then renames it; as `written_aside`, which raises what this does."""
+    with written_aside(path, is_one_of_many) as aside, tf.io.gfile.GFile(aside, "wb") as file:
         file.write(content)
 
 

@@ -90,7 +90,7 @@ def save_png(image: np.ndarray | Image.Image, path: str) -> None:
 
     Level 2 takes a fifth to a third of the time of 6, for files of the same size within a tenth.
     """
-    write_bytes(path, _encoded(image, **_WRITTEN[".png"]))
+    write_bytes(path, _encoded(image, **_WRITTEN[".png"]), is_one_of_many=True)
 
 
 def save_drawing(image: np.ndarray, path: str) -> None:
@@ -106,7 +106,7 @@ def save_drawing(image: np.ndarray, path: str) -> None:
         raise UserError(
             f"cannot write {path}: {reason(error)}; end its name in .png, which holds any size."
         ) from error
-    write_bytes(path, encoded)
+    write_bytes(path, encoded, is_one_of_many=True)
 
 
 def check_ending(path: str) -> None:

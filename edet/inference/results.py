@@ -122,7 +122,8 @@ class MaskWriter:
         mask = self._mask(image, found)
         name = f"masks/{entry.name}"
         with entry.noting():
-            write_bytes(os.path.join(self._output, name), encode_colored(mask))
+            path = os.path.join(self._output, name)
+            write_bytes(path, encode_colored(mask), is_one_of_many=True)
         with entry.noting():
             overlay = self._draw(image, mask, self._labels)
             save_png(overlay, os.path.join(self._output, "overlays", entry.name))

@@ -11,6 +11,7 @@ without objects. Crowds, and areas other than those of boxes, are in COCO alone.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import itertools
 import os
 import re
@@ -246,8 +247,9 @@ def write_labels(
                     f"{os.path.join(output, old[0])} is there already, and may have been corrected "
                     "by hand; give another --output, or move it away."
                 )
-            list(pool.map(lambda item: write_bytes(os.path.join(output, item[0]), item[1]),
-                          files.items()))  # fmt: skip
+            paths = (os.path.join(output, name) for name in files)
+            write = functools.partial(write_bytes, is_one_of_many=True)
+            list(pool.map(write, paths, files.values()))
     target.finish()
     return count, boxes, target.notes + list(_left_out(kind.upper(), crowds, areas))
 
