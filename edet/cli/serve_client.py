@@ -63,31 +63,45 @@ def ask(options: flags.FlagValues) -> None:
         some pictures could not be decoded.
     """
     paths = find_files(options.pictures, "--pictures")
-    answers = []
-    for start in range(0, len(paths), options.batch_size):
-        some = paths[start : start + options.batch_size]
-        pictures = [read_bytes(path, "the picture") for path in some]
-        if options.grpc:
-            rows = ask_grpc(options.grpc, options.name, pictures, options.timeout)
-        else:
-            rows = ask_rest(options.rest, options.name, pictures, options.timeout)
-        with refuse_malformed(
-            f"{options.grpc or options.rest} answers {len(some)} pictures with something else than "
-            "detections", f"does {options.name} serve a model that edet exported?",
-        ):  # fmt: skip
-            answers += [
-                {"file": path, **_answer(row, options.min_score)}
-                for path, row in zip(some, rows, strict=True)
-            ]
-    if options.format == "json":
-        print(json.dumps(answers, indent=2, ensure_ascii=False))
-    else:
-        rich.print(_table(answers))
+    answers: list[dict[str, Any]] = []
+    try:
+        for start in range(0, len(paths), options.batch_size):
+            answers += _ask_some(options, paths[start : start + options.batch_size])
+    except BaseException as error:  # the answers of hours are not lost to a server that is gone
+        if answers:
+            _show(answers, options.format)
+            error.add_note(f"{len(answers)} of {len(paths)} pictures are answered.")
+        raise
+    _show(answers, options.format)
     failed = [answer["file"] for answer in answers if "error" in answer]
     if failed:
         raise UserError(
             f"{len(failed)} of {len(answers)} pictures cannot be decoded: {', '.join(failed)}."
         )
+
+
+def _ask_some(options: flags.FlagValues, paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Sends some pictures in one request; returns what is printed of each."""
+    pictures = [read_bytes(path, "the picture") for path in paths]
+    if options.grpc:
+        rows = ask_grpc(options.grpc, options.name, pictures, options.timeout)
+    else:
+        rows = ask_rest(options.rest, options.name, pictures, options.timeout)
+    with refuse_malformed(
+        f"{options.grpc or options.rest} answers {len(paths)} pictures with something else than "
+        "detections", f"does {options.name} serve a model that edet exported?",
+    ):  # fmt: skip
+        return [
+            {"file": path, **_answer(row, options.min_score)}
+            for path, row in zip(paths, rows, strict=True)
+        ]
+
+
+def _show(answers: list[dict[str, Any]], form: str) -> None:
+    if form == "json":
+        print(json.dumps(answers, indent=2, ensure_ascii=False))
+    else:
+        rich.print(_table(answers))
 
 
 def ask_rest(

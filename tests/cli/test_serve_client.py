@@ -187,6 +187,21 @@ def test_a_server_of_something_else_is_told(folder, capsys, monkeypatch, rows):
     assert "something else than detections" in message and message.count("\n") == 1
 
 
+def test_what_is_answered_is_not_lost_to_a_server_that_goes(folder, capsys, monkeypatch):
+    answers = iter([[{"decoded": True, "num_detections": 0}]])
+
+    def ask_rest(*_):
+        if rows := next(answers, None):
+            return rows
+        raise UserError("the server is gone.")
+
+    monkeypatch.setattr(serve_client, "ask_rest", ask_rest)
+    assert client(f"--pictures={folder}/*.png", "--batch_size=1", "--format=json") == 2
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == [{"file": f"{folder}/0.png", "detections": []}]
+    assert printed.err == "the server is gone. 1 of 3 pictures are answered.\n"
+
+
 def test_no_pictures_are_told(capsys):
     assert client("--pictures=/nowhere/*.png") == 2
     assert "--pictures = '/nowhere/*.png' matches no file" in capsys.readouterr().err
