@@ -104,10 +104,15 @@ def listening(
 
 
 def serve(options: flags.FlagValues) -> None:
-    """Serves until Ctrl-C."""
+    """Serves until Ctrl-C; raises what `server_of` does."""
     with server_of(options.folder, options.port) as server:
-        print(f"http://127.0.0.1:{server.server_port} shows {options.folder}; Ctrl-C ends it.")
-        server.serve_forever()
+        serve_until_stopped(server, options.folder)
+
+
+def serve_until_stopped(server: http.server.ThreadingHTTPServer, what: str) -> None:
+    """Says where a server shows what, at once also where a program reads it, and serves."""
+    print(f"http://127.0.0.1:{server.server_port} shows {what}; Ctrl-C ends it.", flush=True)
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import http.server
 
 import tensorflow as tf
 
-from edet.cli.serve_web import OwnNames, listening
+from edet.cli.serve_web import OwnNames, listening, serve_until_stopped
 from edet.errors import UserError
 from edet.files import list_folder
 from edet.report.page import page_of
@@ -82,5 +82,4 @@ def server_of(workdir: str, port: int) -> http.server.ThreadingHTTPServer:
 def watch(workdir: str, port: int) -> None:
     """Serves until Ctrl-C; raises what `server_of` does."""
     with server_of(workdir, port) as server:
-        print(f"http://127.0.0.1:{server.server_port} shows {workdir}; Ctrl-C ends it.", flush=True)
-        server.serve_forever()
+        serve_until_stopped(server, workdir)

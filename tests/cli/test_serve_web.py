@@ -1,13 +1,15 @@
 """The server of a page: this machine alone, isolated, files of one folder and nothing else."""
 
+import io
 import socket
 import struct
+import sys
 import threading
 
 import pytest
 import requests
 
-from edet.cli.serve_web import server_of
+from edet.cli.serve_web import serve_until_stopped, server_of
 from edet.errors import UserError
 
 
@@ -58,6 +60,21 @@ def test_a_tab_that_is_closed_while_a_model_loads_is_no_error(server, tmp_path, 
     server.shutdown()
     server.server_close()
     assert not capfd.readouterr().err
+
+
+def test_where_it_serves_is_said_at_once_where_a_program_reads_it(server, monkeypatch):
+    """A pipe is given what is printed when it fills up, or at the end."""
+    said = []
+
+    class Pipe(io.StringIO):
+        def flush(self):
+            said.append(self.getvalue())
+
+    monkeypatch.setattr(sys, "stdout", Pipe())
+    monkeypatch.setattr(server, "serve_forever", lambda: said.append("serves"))
+    serve_until_stopped(server, "web")
+    url = f"http://127.0.0.1:{server.server_port}"
+    assert said == [f"{url} shows web; Ctrl-C ends it.\n", "serves"]
 
 
 def test_a_folder_without_a_page_and_a_port_in_use_are_named(server, tmp_path):
