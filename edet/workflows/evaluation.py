@@ -79,8 +79,10 @@ def evaluate_predictor(config: Config, workdir: str, predictor: Predictor, sourc
 
 def _kept(evaluation: Evaluation, workdir: Workdir, summary: Summary, more: dict) -> Evaluated:
     """Returns what eval.json holds after writing it, with more entries, and the page."""
-    evaluation.save(summary, more)
-    summary.show()
+    try:
+        evaluation.save(summary, more)
+    finally:  # a disk that is full takes the files of hours, not the numbers
+        summary.show()
     if workdir:
         write_page(workdir)
     return Evaluated(more | summary.entries)

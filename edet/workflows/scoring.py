@@ -69,6 +69,7 @@ class Summary(NamedTuple):
     page: str  # path of the drawn page in the workdir
     section: dict[str, Any]  # what report.html shows of detections
     reports: Sequence[Callable[[], None]]  # of the heads, each prints its own
+    write: Callable[[], None] = lambda: None  # the detections and curves
 
     def show(self) -> None:
         """Prints it; after `save`, for what was worked out for hours is not lost to a terminal."""
@@ -142,9 +143,9 @@ class Evaluation:
                 for evaluator in self._evaluators.values():
                     evaluator.update(batch, outputs)
         metrics, entries, section, goals, page = {}, {}, {}, [], self._workdir.segmentation_page
-        reports = []
+        reports, write = [], lambda: None
         if "detection" in self._evaluators:
-            metrics, entries, section, report = self._of_detection()
+            metrics, entries, section, report, write = self._of_detection()
             goals, page, reports = ["AP"], self._workdir.examples_page, [report]
         if "segmentation" in self._evaluators:
             result = self._evaluators["segmentation"].result()
@@ -153,7 +154,7 @@ class Evaluation:
             goals.append("mIOU")
             reports.append(functools.partial(console.print, *result.tables()))
         goal = "+".join(goals), sum(metrics[name] for name in goals)
-        return Summary(metrics, entries, goal, page, section, reports)
+        return Summary(metrics, entries, goal, page, section, reports, write)
 
     def save(self, summary: Summary, more: dict[str, Any]) -> None:
         """Writes eval.json, with more entries, segmentation.json, and what the page shows.
@@ -163,6 +164,8 @@ class Evaluation:
         if not self._workdir:
             return
         write_json(self._workdir.result_file("eval"), more | summary.entries)
+        if self._in_full:
+            summary.write()
         if summary.section:
             self._save_section(summary.section)
             names = list(self._labels["detection"].values())
@@ -175,8 +178,8 @@ class Evaluation:
 
     def _of_detection(
         self,
-    ) -> tuple[dict[str, float], dict[str, Any], dict[str, Any], Callable[[], None]]:
-        """Returns metrics, entries, the page's section, and what prints them."""
+    ) -> tuple[dict[str, float], dict[str, Any], dict[str, Any], Callable, Callable]:
+        """Returns metrics, entries, the page's section, what prints them, and what writes more."""
         evaluator, limit = self._evaluators["detection"], self._config.detect.max_detections
         dataset, detections = evaluator.dataset, evaluator.detections
         result = evaluator.result(max_detections=limit)
@@ -187,13 +190,15 @@ class Evaluation:
         data = evaluation_data(dataset, matches, result, threshold)
         entries = {**result.as_dict(), "diagnosis": reasons, **numbers(data)}
         entries["detect"] = as_dict(self._config)["detect"]
-        if self._workdir and self._in_full:
+
+        def write() -> None:
             write_detections(self._workdir.detections_file, detections)
             plot_precision_recall(result, self._workdir.precision_recall_plot)
             matrix = confusion_matrix(matches, threshold)
             plot_confusion_matrix(matrix, matches.names, self._workdir.confusion_plot)
+
         report = functools.partial(print_report, result, reasons, console)
-        return dict(result.metrics), entries, data, report
+        return dict(result.metrics), entries, data, report, write
 
     def _save_section(self, data: dict[str, Any]) -> None:
         """Writes what the page needs; the thumbnails only where other ones are wanted."""
