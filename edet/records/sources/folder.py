@@ -137,11 +137,13 @@ class Folder:
         """
         if path := self.as_written(name, base):
             return path
-        if os.path.isabs(name) or "../" in name or name.startswith("gs://"):
+        found = self._alike(name, base)
+        # The bucket that a set was copied from need not be asked, and may refuse.
+        is_bucket = name.startswith("gs://") and not found
+        if os.path.isabs(name) or "../" in name or is_bucket:
             for path in (posixpath.join(base, name), name):
                 if tf.io.gfile.exists(self.path(path)):
                     return path
-        found = self._alike(name, base)
         own = usual_split(base or posixpath.dirname(name))
         if own:  # test's pictures are not those of the annotations in train's folder
             found = [f for f in found if usual_split(posixpath.dirname(f)) in ("", own, split)]

@@ -24,11 +24,20 @@ _CAT = ("cat", 20, 10, 30, 40.5)
         "filename,x,y,width,height,label\na.jpg,10,20,30.5,10,cat\nb.jpg,,,,,\n",
         "Path;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId\na.jpg;10;20;40.5;30;cat\nb.jpg;;;;;\n",
         "a.jpg,10,20,40.5,30,cat,60,50\nb.jpg,,,,,,60,50\n",
+        "filename,x_center,y_center,width,height,class\na.jpg,25.25,25,30.5,10,cat\nb.jpg,,,,,\n",
+        "img,image_width,image_height,xc,yc,w,h,label\na.jpg,60,50,25.25,25,30.5,10,cat\nb.jpg,60,50,,,,,\n",
+        "image,cx,cy,width,height,image_width,image_height,label\na.jpg,25.25,25,30.5,10,60,50,cat\nb.jpg,,,,,60,50,\n",
+        "image,width,height,x0,y0,x1,y1,label\na.jpg,60,50,10,20,40.5,30,cat\nb.jpg,60,50,,,,,\n",
+        "filename,startX,startY,endX,endY,label\na.jpg,10,20,40.5,30,cat\nb.jpg,,,,,\n",
+        "image,label,x_tl,y_tl,x_br,y_br\na.jpg,cat,10,20,40.5,30\nb.jpg,,,,,\n",
+        "Filename;Annotation tag;Upper left corner X;Upper left corner Y;Lower right corner X;"
+        "Lower right corner Y\nday/a.jpg;cat;10;20;40,5;30\nb.jpg;;;;;\n",
     ],
     ids=[
         "retinanet", "semicolons", "tensorflow", "any order", "tabs", "bars", "tabs and commas",
         "quotes behind spaces", "corner and sides", "sides called as a picture's", "gtsrb",
-        "sku-110k",
+        "sku-110k", "centres", "centres and the picture's sides", "centres with any sides",
+        "corners 0 and 1", "start and end", "upper left and lower right", "lisa",
     ],
 )  # fmt: skip
 def test_columns_are_found_and_rows_without_a_box_are_pictures_without_objects(tmp_path, text):
@@ -76,16 +85,54 @@ def test_damaged_rows_are_named_and_the_others_read(tmp_path):
     }  # fmt: skip
 
 
-def test_shares_and_widths_in_place_of_corners_are_refused(tmp_path):
-    header = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
-    for k, (row, words) in enumerate(
-        [
-            ("a.jpg,60,50,cat,0.1,0.2,0.5,0.9\n", "look like shares of the picture"),
-            ("a.jpg,60,50,cat,10,20,30,10\n", r"look like \[x, y, width, height\]"),
-        ]
-    ):
-        with pytest.raises(UserError, match=words):
-            read(make(tmp_path / str(k), {"a.csv": header + row}, "a.jpg"), "csv")
+def test_widths_in_place_of_corners_are_refused(tmp_path):
+    text = "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,60,50,cat,10,20,30,10\n"
+    with pytest.raises(UserError, match=r"look like \[x, y, width, height\]"):
+        read(make(tmp_path, {"a.csv": text}, "a.jpg"), "csv")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "xmin,ymin,xmax,ymax\na.jpg,cat,0.25,0.5,0.75,1",
+        "xc,yc,w,h\na.jpg,cat,0.5,0.75,0.5,0.5",
+        "left,top,width,height\na.jpg,cat,0.25,0.5,0.5,0.5",
+    ],
+)
+def test_boxes_of_which_no_number_is_above_1_are_shares_of_the_picture(tmp_path, row):
+    source = read(make(tmp_path, {"a.csv": f"image,class,{row}\n"}, "a.jpg"), "csv")[""]
+    assert objects(source) == {"a.jpg": [("cat", 0.5, 0.25, 1, 0.75)]}
+    assert source.examples[0].relative
+
+
+def test_a_column_says_of_which_split_a_row_is(tmp_path):
+    header = "filename,xmin,ymin,xmax,ymax,class,split\n"
+    rows = "a.jpg,10,20,40.5,30,cat,Train\nb.jpg,,,,,,validation\na.jpg,0,0,2,1,cat,Train\n"
+    found = read(make(tmp_path, {"all.csv": header + rows}, "a.jpg b.jpg"), "csv")
+    assert {split: objects(one) for split, one in found.items()} == {
+        "train": {"a.jpg": [_CAT, ("cat", 0, 0, 1, 2)]}, "val": {"b.jpg": []},
+    }  # fmt: skip
+    other = header + "a.jpg,10,20,40.5,30,cat,3\n"  # a number of something else
+    assert list(read(make(tmp_path / "2", {"all.csv": other}, "a.jpg"), "csv")) == [""]
+
+
+def test_googles_automl_has_splits_and_shares_without_a_header(tmp_path):
+    """Of two corners, or of four, the first and the third are taken; bucket's names are local."""
+    text = (
+        "TRAIN,gs://bucket/img/a.jpg,cat,0.25,0.5,,,0.75,1,,\n"
+        "TRAIN,gs://bucket/img/a.jpg,dog,0,0,0.5,0,0.5,0.5,0,0.5\n"
+        "UNASSIGNED,gs://bucket/img/b.jpg,,,,,,,,,\n"
+    )
+    found = read(make(tmp_path, {"data.csv": text}, "img/a.jpg img/b.jpg"), "csv")
+    assert {split: list(objects(one).values()) for split, one in found.items()} == {
+        "train": [[("cat", 0.5, 0.25, 1, 0.75), ("dog", 0, 0, 0.5, 0.5)]], "": [[]],
+    }  # fmt: skip
+
+
+def test_a_table_may_be_a_text_file_as_the_one_of_gtsdb(tmp_path):
+    files = {"gt.txt": "a.ppm;10;20;40;30;11\n", "ReadMe.txt": "Signs of Germany\n"}
+    (source,) = read(make(tmp_path, files, "a.ppm"), "csv").values()
+    assert objects(source) == {"a.ppm": [("11", 20, 10, 30, 40)]}
 
 
 def test_boxes_without_a_column_of_classes_are_of_one_and_it_is_said(tmp_path, caplog):

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import tensorflow as tf
 
 from edet.errors import UserError
 from edet.records.sources.folder import Folder, usual_split
@@ -116,3 +117,11 @@ def test_pictures_of_another_splits_folder_are_not_those_of_an_annotations_own(t
             folder.find(name, base=base, split="train")
     found = folder.find("b.jpg", base="training_data/annotations", split="val")
     assert found == folder.path("training_data/val2017/b.jpg")
+
+
+def test_the_bucket_that_a_set_was_copied_from_is_not_asked(tmp_path, monkeypatch):
+    (tmp_path / "img").mkdir()
+    (tmp_path / "img/a.jpg").touch()
+    monkeypatch.setattr(tf.io.gfile, "exists", None)
+    folder = Folder(str(tmp_path))
+    assert folder.find("gs://bucket/img/a.jpg") == folder.path("img/a.jpg")
