@@ -30,7 +30,6 @@ from edet.records.sources.open_images import is_open_images
 from edet.records.sources.shapes import BAD_IMAGE, ONLY_CLASS, Seen, pixels, read_objects, text
 
 _TABLES = ("*.csv", "*.tsv")
-_TEXTS = 20  # of a folder, besides those that are called as its pictures
 _TWICE = "dropped: box that another file has too"
 _NO_ROW = "without a row (taken as without objects)"
 # A number of a class, of a column in which other rows are empty: pandas writes 3 as 3.0 there.
@@ -40,20 +39,13 @@ _AS_FLOAT = re.compile(r"^(\d+)\.0+$")
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its files} of a folder; {} where there is none."""
     found: dict[str, tuple[str, ...]] = {}
-    for name in _tables(folder):
+    for name in [*folder.matching(*_TABLES), *folder.texts_of_many()]:
         head = folder.head(name)
         layout = None if is_open_images(head) else layout_of(head)
         if layout:
             for split in _splits_of(folder, name, layout) or (usual_split(name),):
                 found[split] = (*found.get(split, ()), name)
     return found
-
-
-def _tables(folder: Folder) -> list[str]:
-    """The files that may be tables; one text for each picture is of another format."""
-    stems = {stem_of(name) for name in folder.pictures}
-    texts = [n for n in folder.matching("*.txt") if stem_of(posixpath.splitext(n)[0]) not in stems]
-    return [*folder.matching(*_TABLES), *texts[:_TEXTS]]
 
 
 def _splits_of(folder: Folder, name: str, layout: Layout) -> Iterable[str]:

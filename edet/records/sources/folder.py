@@ -87,6 +87,12 @@ class Folder:
         except (OSError, tf.errors.OpError) as error:
             raise failure(f"cannot read {self.path(name)}", error) from error
 
+    def texts_of_many(self) -> list[str]:
+        """The text files that are not called as a picture is: a few, of many pictures each."""
+        stems = {stem_of(name) for name in self.pictures}
+        names = ((name, posixpath.splitext(name)[0]) for name in self.matching("*.txt"))
+        return [name for name, stem in names if stem_of(stem) not in stems][:_TRIED]
+
     def alike(self, names: Iterable[str], is_one: Callable[[str], bool]) -> list[str]:
         """The files of those folders in which the head of one of the first files is right.
 

@@ -22,10 +22,13 @@ from edet.records.sources import (
     darwin,
     datumaro,
     imagefolder,
+    json_lines,
     kitti,
     label_studio,
     labelme,
     open_images,
+    picture_lists,
+    picture_texts,
     scalabel,
     supervisely,
     tfrecord,
@@ -86,6 +89,11 @@ FORMATS: dict[str, Format] = {
     "scalabel": Format(scalabel.splits, scalabel.read),
     "visdrone": Format(visdrone.splits, visdrone.read),
     "imagefolder": Format(imagefolder.splits, imagefolder.read),
+    "wider_face": Format(picture_lists.wider_splits, picture_lists.read_wider),
+    "keras_yolo": Format(picture_lists.keras_yolo_splits, picture_lists.read_keras_yolo),
+    "dota": Format(picture_texts.dota_splits, picture_texts.read_dota),
+    "oidv4": Format(picture_texts.oidv4_splits, picture_texts.read_oidv4),
+    "json_lines": Format(json_lines.splits, json_lines.read),
 }
 
 

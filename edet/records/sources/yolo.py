@@ -26,6 +26,7 @@ from edet.records.sources.annotations import (
 from edet.records.sources.example_set import Tally
 from edet.records.sources.folder import Folder, by_split, source_ids, stem_of, usual_split
 from edet.records.sources.joining import joined
+from edet.records.sources.picture_texts import dota_splits
 from edet.records.sources.shapes import BAD_FILE, NO_FILE, OUTLINE
 from edet.records.sources.yolo_names import NAME_LISTS, data_yaml, key_points, names_of, nearest
 
@@ -37,6 +38,8 @@ _COPY = "dropped: picture without labels, of the name of one that has them (a co
 def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its pictures} of a folder; {} where it is no YOLO set."""
     name, data = data_yaml(folder) or ("", {})
+    if not folder.alike(folder.matching("*.txt", beside=True), _is_label) and dota_splits(folder):
+        return {}  # Roboflow gives these a data.yaml too
     named, missing = {}, []
     for split, keys in _KEYS.items():
         for key in keys:
