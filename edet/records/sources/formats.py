@@ -44,7 +44,7 @@ from edet.records.sources.folder import Folder, stem_of
 from edet.records.sources.joining import settle
 from edet.records.sources.shapes import NO_FILE
 from edet.records.sources.split import divide
-from edet.records.sources.split_lists import by_lists
+from edet.records.sources.split_lists import by_folders, by_lists
 
 Splits = dict[str, tuple[str, ...]]
 _REST = "rest"
@@ -134,7 +134,7 @@ def open_folder(
         )
     settle(list(parts.values()), folder)
     if list(parts) == [""]:
-        parts = by_lists(parts[""], folder, log)
+        parts = by_lists(parts[""], folder, log) or by_folders(parts[""], folder, log)
     if "" in parts and len(parts) > 1:
         _name_rest(parts, log)
     if "val" in parts and _same_pictures(parts["val"], parts.get("train"), folder):
