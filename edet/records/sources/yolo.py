@@ -40,6 +40,7 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     name, data = data_yaml(folder) or ("", {})
     if not folder.alike(folder.matching("*.txt", beside=True), _is_label) and dota_splits(folder):
         return {}  # Roboflow gives these a data.yaml too
+    data = {str(key).lower(): value for key, value in data.items()}  # CVAT's subset is "Train"
     named, missing = {}, []
     for split, keys in _KEYS.items():
         for key in keys:

@@ -17,7 +17,8 @@ from edet.records.sources.folder import Folder, shared
 
 # A key of YAML may be in quotes, in braces, and before a space.
 _NAMES = re.compile(r"""\bnames["']?\s*:""")
-_OTHERS = re.compile(r"""\b(train|val|valid|validation|test|nc)["']?\s*:""")
+_OTHERS = re.compile(r"""\b(train|val|valid|validation|test|nc)["']?\s*:""", re.I)
+_USUAL = ("data.yaml", "data.yml", "dataset.yaml")
 NAME_LISTS = (
     "*classes.txt", "*class.txt", "*class_names.txt", "names.txt", "*/names.txt", "*.names",
     "*_darknet.labels", "*labels/labels.txt",
@@ -31,7 +32,8 @@ def data_yaml(folder: Folder) -> tuple[str, dict[str, Any]] | None:
     names = folder.matching("data.yaml", "*.yaml", "*.yml")
     for name in sorted(names, key=lambda name: (name.count("/"), not name.endswith("data.yaml"))):
         head = folder.head(name, 2**20)  # thousands of names may come first
-        if all(key.search(head) for key in (_NAMES, _OTHERS)):
+        is_named = posixpath.basename(name).lower() in _USUAL
+        if _NAMES.search(head) and (is_named or _OTHERS.search(head)):
             data = parse_yaml(read_text(folder.path(name), "the YOLO set"), folder.path(name))
             if isinstance(data, dict) and isinstance(data.get("names"), (list, dict)):
                 found.append((name, data))

@@ -522,3 +522,23 @@ def test_missing_pictures_cost_no_more_than_those_that_are_there(tmp_path, monke
     with pytest.raises(UserError, match="no picture was found"):
         open_folder(make(tmp_path, {"a.json": coco(names)}, "other.jpg").root)
     assert len(asked) == 20
+
+
+@pytest.mark.parametrize(
+    "yaml",
+    [
+        "Train: Train.txt\nValidation: Validation.txt\nnames: {0: cat}\npath: .\n",  # CVAT's
+        "names: [cat]\n",
+    ],
+)
+def test_data_yaml_names_splits_in_any_letters_or_none(tmp_path, yaml):
+    files = {"data.yaml": yaml, "labels/Train/0.txt": yolo(10), "labels/Validation/1.txt": yolo(50)}
+    if "Train.txt" in yaml:
+        files |= {
+            "Train.txt": "images/Train/0.jpg\n",
+            "Validation.txt": "images/Validation/1.jpg\n",
+        }
+    found = open_folder(make(tmp_path, files, "images/Train/0.jpg images/Validation/1.jpg").root)
+    assert {split: [len(e.boxes) for e in one.examples] for split, one in found.items()} == {
+        "train": [1], "val": [1],
+    }  # fmt: skip
