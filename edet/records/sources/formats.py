@@ -32,6 +32,7 @@ from edet.records.sources import (
     scalabel,
     supervisely,
     tfrecord,
+    unknown,
     via,
     visdrone,
     voc,
@@ -48,7 +49,7 @@ from edet.records.sources.split_lists import by_folders, by_lists
 
 Splits = dict[str, tuple[str, ...]]
 _REST = "rest"
-_TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".txt")
+OF_OTHERS = "dropped: picture with labels of another format alone"
 _ROOMS = ("annotations", "labels", "ann")  # of annotations alone
 _ORDER = {"train": 0, "": 1, "trainval": 2, "val": 3, "test": 4}
 
@@ -286,22 +287,7 @@ def recognise(data: str, format_name: str = "auto") -> tuple[Folder, str, Splits
     for name in names:
         if found := FORMATS[name].splits(folder):
             return folder, name, found
-    raise UserError(
-        imagefolder.parquet_refusal(folder)
-        or yolo.refusal(folder)
-        or f"{data} holds no annotations of {' or '.join(names)} that edet knows "
-        f"({len(folder.pictures)} pictures of {len(folder.files)} files{_beginning(folder)}); see "
-        "docs/data.md for how each format lies in its folder."
-    )
-
-
-def _beginning(folder: Folder) -> str:
-    """Names a file that may hold annotations, with what it begins with; "" where none is text."""
-    for name in folder.matching(*(f"*{ending}" for ending in _TEXTS))[:20]:
-        line = folder.head(name, 1000).strip().partition("\n")[0].strip()
-        if line and "readme" not in name.lower():
-            return f"; {name} begins with {line[:80]!r}"
-    return ""
+    raise UserError(unknown.refusal(folder, data, names))
 
 
 def _home(file: str) -> Folder:

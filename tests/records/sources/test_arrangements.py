@@ -402,6 +402,21 @@ def test_one_annotation_file_is_read_with_its_pictures_alone(tmp_path, name, fil
 )  # fmt: skip
 def test_what_cannot_be_known_is_refused_in_a_sentence(tmp_path, files, pictures, words):
     with pytest.raises(UserError, match=words):
+        (
+            {"classes.txt": "cat\n", "labels/0.txt": "0 10 20 40 30\n"}, "images/0.jpg",
+            r"labels/0\.txt begins with '0 10 20 40 30'",
+        ),
+        ({"set.zip": "PK"}, "", r"set\.zip is packed; unpack it"),
+        (
+            {"classes.txt": "cat\n", "0.txt": yolo(10)}, "0.HEIC 1.heic",
+            r"the 2 pictures of .*, such as 0\.HEIC, are HEIC, which edet does not read",
+        ),
+        ({}, "0.jpg cat/1.jpg", r"no annotations that edet knows \(2 pictures of 2 .*label them"),
+        (
+            {"coco/2017/1.1.0/features.json": "{}", "coco/2017/1.1.0/dataset_info.json":
+             json.dumps({"name": "coco", "configName": "2017", "version": "1.1.0"})}, "",
+            r"--tfds_name=coco/2017:1\.1\.0 --tfds_dir=/\S+[^/] --split=train\.$",
+        ),
         open_folder(make(tmp_path, files, pictures).root)
 
 
