@@ -88,8 +88,8 @@ def _write(sets: dict[str, ExampleSet], run: Workdir, data: str) -> None:
     for split, source in sets.items():
         report = write_records(source.shuffled(), run.records(split), progress=True)
         rich.print(*report.tables())
-        if advice := report.advice():
-            warn(advice)
+        for sentence in filter(None, (report.advice(), report.emptiness(bool(source.mask_labels)))):
+            warn(sentence)
 
 
 def _settings(run: Workdir) -> list[str]:

@@ -133,6 +133,8 @@ def open_folder(
             f"{data} is a set of the format {name}, but not one of its pictures has labels; are "
             "their files there? (One that is empty makes its picture one without objects.)"
         )
+    for note in _without_files(parts):
+        log(note)
     settle(list(parts.values()), folder)
     if list(parts) == [""]:
         parts = by_lists(parts[""], folder, log) or by_folders(parts[""], folder, log)
@@ -152,10 +154,24 @@ def open_folder(
     for note in _almost_alike(labels.values()):
         log(note)
     sets = {split: parts[split].examples(labels, folder) for split in ordered}
-    notes = _labels_of_others(folder, name, list(sets.values())) if format_name == "auto" else ()
-    for note in (*notes, *_left_out(folder, name, list(sets.values()))):
+    if format_name == "auto":
+        for other, lost in _labels_of_others(folder, name, list(sets.values())):
+            log(_leave_out(lost, other, name, folder, sets.values()))
+    for note in _left_out(folder, name, list(sets.values())):
         log(note)
     return sets
+
+
+def _without_files(parts: dict[str, Annotations]) -> Iterator[str]:
+    """Says how many pictures have no file of labels, where these are more than a tenth."""
+    for split, part in parts.items():
+        count = part.tally.images[NO_FILE]
+        if 10 * count > len(part.images):
+            yield (
+                f"{count:,} of the {len(part.images):,} pictures of {split or 'the set'} have no "
+                "file of labels, and are taken as without objects; move those that nobody has "
+                "labelled elsewhere."
+            )
 
 
 def _almost_alike(names: Iterable[str]) -> Iterator[str]:
@@ -187,8 +203,10 @@ def _left_out(folder: Folder, name: str, sets: Sequence[ExampleSet]) -> Iterator
         yield f"pictures that no annotation of the format {name} names are left out: {where}."
 
 
-def _labels_of_others(folder: Folder, name: str, sets: Sequence[ExampleSet]) -> Iterator[str]:
-    """Says which pictures have labels of another format alone, a sentence for each format.
+def _labels_of_others(
+    folder: Folder, name: str, sets: Sequence[ExampleSet]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yields other formats, and {path: name} of the pictures that have labels in that one alone.
 
     Args:
       folder: of the set.
@@ -208,19 +226,35 @@ def _labels_of_others(folder: Folder, name: str, sets: Sequence[ExampleSet]) -> 
         if other == "tfrecord":  # its records have pictures of their own
             continue
         try:
-            lost = list(_labelled_by(FORMATS[other], folder.unclaimed(), rest, done))
+            lost = dict(_labelled_by(FORMATS[other], folder.unclaimed(), rest, done))
         except UserError:
             continue  # then it is no set of that format
         if lost:
-            yield (
-                f"warning: pictures such as {lost[0]} ({len(lost):,} in all) have labels of the "
-                f"format {other} alone, and these are not read: convert them to {name}, or make "
-                f"records of them with create_tfrecords --format={other}."
-            )
+            yield other, lost
 
 
-def _labelled_by(other: Format, folder: Folder, wanted: set[str], done: set[str]) -> Iterator[str]:
-    """Yields the names of pictures, of those wanted, in which a format has objects.
+def _leave_out(
+    lost: dict[str, str], other: str, name: str, folder: Folder, sets: Iterable[ExampleSet]
+) -> str:
+    """Takes pictures with labels of another format, {path: name}, for no background; says so."""
+    for source in sets:
+        source.examples = [one for one in source.examples if one.image not in lost]
+        for problem in source.tally.problems:
+            if problem["what"] == NO_FILE and folder.path(problem["file"]) in lost:
+                problem["what"] = OF_OTHERS
+                source.tally.images.update({NO_FILE: -1, OF_OTHERS: 1})
+        source.tally.images = +source.tally.images
+    return (
+        f"warning: pictures such as {next(iter(lost.values()))} ({len(lost):,} in all) have labels "
+        f"of the format {other} alone, and are left out: convert them to {name}, or make records "
+        f"of them with create_tfrecords --format={other}."
+    )
+
+
+def _labelled_by(
+    other: Format, folder: Folder, wanted: set[str], done: set[str]
+) -> Iterator[tuple[str, str]]:
+    """Yields paths and names of pictures, of those wanted, in which a format has objects.
 
     Args:
       other: the format.
@@ -233,8 +267,8 @@ def _labelled_by(other: Format, folder: Folder, wanted: set[str], done: set[str]
         if files := tuple(f for f in files if stem_of(posixpath.splitext(f)[0]) not in done):
             part = other.read(folder, split, files)
             for image in part.images:
-                if image.objects and part.place(image, folder) in wanted:
-                    yield image.name
+                if image.objects and (place := part.place(image, folder)) in wanted:
+                    yield place, image.name
 
 
 def _divide(parts: dict[str, Annotations], val_share: float, seed: int) -> str:

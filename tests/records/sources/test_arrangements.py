@@ -10,7 +10,7 @@ import os
 import pytest
 
 from edet.errors import UserError
-from edet.records.sources.formats import open_folder
+from edet.records.sources.formats import OF_OTHERS, open_folder
 from tests.records.sources.small_folders import make
 
 PICTURE = "<filename>{name}</filename><size><width>100</width><height>80</height></size>"
@@ -308,10 +308,10 @@ LIKENESS = {"annotations/labels.json": coco({"0.jpg": 10}), "images/0.xml": voc(
         ),
     ],
 )  # fmt: skip
-def test_labels_of_a_second_format_are_named_where_pictures_have_no_others(
+def test_pictures_with_labels_of_a_second_format_alone_are_named_and_left_out(
     tmp_path, files, pictures, warned
 ):
-    """And nothing of the first is read otherwise for it."""
+    """They would be background; nothing else of the first is read otherwise for it."""
     pictures = pictures if isinstance(pictures, tuple) else pictures.split()
     folder = make(tmp_path, dict.fromkeys(pictures, "") | files)
     sentences: list[str] = []
@@ -320,8 +320,12 @@ def test_labels_of_a_second_format_are_named_where_pictures_have_no_others(
     assert len(warnings) == bool(warned) and all(warned in sentence for sentence in warnings)
     name = sentences[0].partition("of the format ")[2].partition(":")[0]
     alone = open_folder(folder.root, format_name=name, log=sentences.append)
+    problems = (problem for source in found.values() for problem in source.tally.problems)
+    left_out = {folder.path(one["file"]) for one in problems if one["what"] == OF_OTHERS}
+    # No entry of the JSON is for 1.jpg, and b/0.jpg would be a copy of a/0.jpg.
+    assert left_out == ({folder.path("1.jpg")} if warned == ALONE and name == "yolo" else set())
     assert {k: repr(v.examples) for k, v in found.items()} == {
-        k: repr(v.examples) for k, v in alone.items()
+        k: repr([e for e in v.examples if e.image not in left_out]) for k, v in alone.items()
     }
 
 
@@ -398,10 +402,6 @@ def test_one_annotation_file_is_read_with_its_pictures_alone(tmp_path, name, fil
             {"data.yaml": "train: images\nval: images\nnc: 2\n", "labels/0.txt": yolo(10)},
             "images/0.jpg", r"0\.txt is a label of YOLO's, and no file has names of the classes",
         ),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_known_is_refused_in_a_sentence(tmp_path, files, pictures, words):
-    with pytest.raises(UserError, match=words):
         (
             {"classes.txt": "cat\n", "labels/0.txt": "0 10 20 40 30\n"}, "images/0.jpg",
             r"labels/0\.txt begins with '0 10 20 40 30'",
@@ -417,6 +417,10 @@ def test_what_cannot_be_known_is_refused_in_a_sentence(tmp_path, files, pictures
              json.dumps({"name": "coco", "configName": "2017", "version": "1.1.0"})}, "",
             r"--tfds_name=coco/2017:1\.1\.0 --tfds_dir=/\S+[^/] --split=train\.$",
         ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_known_is_refused_in_a_sentence(tmp_path, files, pictures, words):
+    with pytest.raises(UserError, match=words):
         open_folder(make(tmp_path, files, pictures).root)
 
 
@@ -537,6 +541,17 @@ def test_missing_pictures_cost_no_more_than_those_that_are_there(tmp_path, monke
     with pytest.raises(UserError, match="no picture was found"):
         open_folder(make(tmp_path, {"a.json": coco(names)}, "other.jpg").root)
     assert len(asked) == 20
+
+
+def test_pictures_without_a_file_are_said_where_they_are_more_than_a_tenth(tmp_path):
+    """Half of a set may be labelled so far, and the other half would be background."""
+    files = {"classes.txt": "cat\n"} | {f"{k}.txt": yolo(10) for k in range(10)}
+    for count, expected in ((1, []), (2, ["2 of the 12 pictures of the set have no file"])):
+        pictures = " ".join(f"{k}.jpg" for k in range(10 + count))
+        sentences: list[str] = []
+        open_folder(make(tmp_path / str(count), files, pictures).root, log=sentences.append)
+        found = [one for one in sentences if "no file of labels" in one]
+        assert len(found) == len(expected) and all(map(str.startswith, found, expected))
 
 
 @pytest.mark.parametrize(
