@@ -275,11 +275,13 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_ends_as_if_it_had_not
     np.testing.assert_allclose(*np.array(losses, float), rtol=1e-5)
 
 
-def test_a_run_that_is_complete_has_nothing_left_to_do(workdir, config, strategy):
+def test_a_run_that_is_complete_has_nothing_left_to_do(workdir, config, strategy, capsys):
     before = Workdir(str(workdir)).checkpoint("last")
     again = workflows.train(config, str(workdir), strategy, evaluate_too=True)
     assert (again["steps"], again["images_per_second"] > 0) == (6, True)
     assert Workdir(str(workdir)).checkpoint("last") == before
+    said = " ".join(capsys.readouterr().out.split())
+    assert "step 6 is the best; " in said and said.endswith("report.html shows the run")
 
 
 def test_a_run_of_minutes_is_the_run_of_as_many_steps(
@@ -446,6 +448,7 @@ def test_the_data_are_checked_and_drawn(config, tmp_path, capsys):
     assert json.loads(json.dumps(result)) == result
     printed = capsys.readouterr().out
     assert all(sentence[:40] in printed for sentence in result["sentences"])
+    assert "check_data.png show the pictures" in " ".join(printed.split())
     written = sorted(path.name for path in tmp_path.iterdir())
     # The result and the page of it before it is printed.
     assert written == ["check_data.json", "check_data.png", "report", "report.html"]

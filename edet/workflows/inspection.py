@@ -104,6 +104,11 @@ def check_data(config: Config, workdir: str) -> dict:
     console.print(*report.tables)
     for sentence in report.sentences:
         console.print(f"• {sentence}", style="yellow", markup=False, highlight=False)
+    if not report.sentences:
+        console.print("nothing was found that should be mended")
+    if workdir:
+        pages = f"{Workdir(workdir).report_page} and {Workdir(workdir).check_data_page}"
+        console.print(f"{pages} show the pictures", markup=False, highlight=False)
     return report.summary
 
 

@@ -159,8 +159,12 @@ def _run(
         return {}
     plot_history(workdir.history(), workdir.history_plot)
     steps = int(variables.step.numpy())
-    summary = {"steps": steps, "best": checkpoints.best(), **reporter.summary()}
-    return keep(workdir, "train_and_eval" if eval_records else "train", summary)
+    best = checkpoints.best()
+    summary = {"steps": steps, "best": best, **reporter.summary()}
+    keep(workdir, "train_and_eval" if eval_records else "train", summary)
+    told = f"step {best['step']} is the best; " if best else ""
+    console.print(f"{told}{workdir.report_page} shows the run", markup=False, highlight=False)
+    return summary
 
 
 def _trained(
