@@ -44,6 +44,11 @@ def records_of(data: str, workdir: str) -> list[str]:
     if not workdir:
         raise UserError(f"--data={data} needs --workdir, beside which its records are written.")
     run = Workdir(workdir)
+    if absolute(data) == absolute(workdir):
+        raise UserError(
+            f"--workdir={workdir} is the folder of the data, among which the pictures of the run "
+            f"would be; give another one, such as {run.at('run')}."
+        )
     files = _stamp(data, run)
     if run.has_records():
         before = read_json(run.records_source, "the source", dict)
@@ -103,12 +108,13 @@ def _settings(run: Workdir) -> list[str]:
 
 
 def _stamp(data: str, run: Workdir) -> str:
-    """A hash of the names, sizes and times of change of all files but the run's own."""
+    """A hash of the names, sizes and times of change of all files but a run's below the data."""
     is_folder = tf.io.gfile.isdir(data)
     folder = Folder(data if is_folder else os.path.dirname(data) or ".")
-    own = os.path.join(os.path.abspath(run.path), "")
+    own, root = (os.path.join(os.path.abspath(path), "") for path in (run.path, folder.root))
     paths = [folder.path(name) for name in folder.files]
-    paths = [path for path in paths if not os.path.abspath(path).startswith(own)]
+    if not root.startswith(own):
+        paths = [path for path in paths if not os.path.abspath(path).startswith(own)]
     digest = hashlib.sha256(repr(data).encode())
     for path, stamp in zip(paths, stamps_of(paths), strict=True):
         digest.update(repr((path.removeprefix(folder.root), *stamp)).encode())

@@ -12,6 +12,7 @@ from edet.errors import UserError
 from edet.files import find_files
 from edet.input.ground_truth import read_ground_truth
 from edet.records.shards import check_records
+from edet.records.sources.folder import Folder
 from edet.workdir import Workdir
 from edet.workflows.data_folder import records_of
 
@@ -56,6 +57,34 @@ def test_the_settings_train_on_the_folder_and_a_second_call_makes_nothing(yolo, 
 
     (yolo / "labels" / "a0x.txt").write_text("1 0.5 0.5 0.5 0.5\n")
     records_of(str(yolo), str(tmp_path / "run"))
+    assert "format yolo" in capsys.readouterr().out
+
+
+def test_runs_within_the_folder_are_no_part_of_the_set(yolo):
+    """Their pictures were pictures without objects, as soon as records were made anew."""
+    for name in ("one", "two"):
+        run = yolo / "runs" / name
+        records_of(str(yolo), str(run))
+        Image.new("RGB", (20, 10)).save(run / "check_data.png")
+    (yolo / "data.yaml").write_text("names: [ant, bee, unused]\n")
+    assert not [file for file in Folder(str(yolo)).files if "runs" in file]
+    source = (yolo / "runs/two/records/source.json").read_text()
+    records_of(str(yolo), str(yolo / "runs/two"))
+    assert (yolo / "runs/two/records/source.json").read_text() != source
+    counts = [
+        check_records(find_files(f"{yolo}/runs/two/records/{k}-*.tfrecord", k), [0, 1]).num_records
+        for k in ("train", "val")
+    ]
+    assert sum(counts) == 20
+
+
+def test_a_workdir_is_not_the_folder_of_the_data_but_may_be_around_it(yolo, tmp_path, capsys):
+    with pytest.raises(UserError, match=r"--workdir=.*set/ is the folder of the data, .*set/run"):
+        records_of(str(yolo), f"{yolo}/")
+    records_of(str(yolo), str(tmp_path))
+    capsys.readouterr()
+    (yolo / "labels" / "a0x.txt").write_text("1 0.5 0.5 0.5 0.5\n")  # which was not noticed
+    records_of(str(yolo), str(tmp_path))
     assert "format yolo" in capsys.readouterr().out
 
 

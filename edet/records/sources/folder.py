@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import tensorflow as tf
 
-from edet.errors import UserError
 from edet.files import PICTURE_ENDINGS, check_file, decoded, failure
+from edet.records.sources.listing import files_below
 
 _PICTURES = (*PICTURE_ENDINGS, ".tif", ".tiff", ".avif", ".jfif", ".ppm", ".pgm")
 _SPLITS = {
@@ -27,7 +27,6 @@ _SPLITS = {
     "val": ("val", "valid", "validation", "validate", "eval", "evaluation", "dev"),
 }
 _OF_WHAT = re.compile(r"(?<=.)(sets?|data|images?|imgs?|labels?|annotations?|split)$")  # trainset
-_LEFT_OUT = ("__MACOSX",)
 _TRIED = 20  # files of a folder with one for each picture, by which it is recognised
 _ROOMS = ("images", "image_2", "data")  # of pictures, beside that of their annotations
 # What tools put before a picture's own name: Label Studio's "1a2b3c4d-street.jpg".
@@ -52,7 +51,7 @@ class Folder:
     @functools.cached_property
     def files(self) -> list[str]:
         """All files, sorted, as paths from the root with "/"; hidden ones are left out."""
-        return sorted(_walk(self.root))
+        return sorted(files_below(self.root))
 
     @functools.cached_property
     def pictures(self) -> list[str]:
@@ -281,30 +280,6 @@ def by_split(
     for name in names:
         groups.setdefault(usual_split(place(name)), []).append(name)
     return {split: tuple(files) for split, files in groups.items()}
-
-
-def _walk(root: str) -> Iterator[str]:
-    """Yields the files below a folder, links followed, each folder once."""
-    is_local = "://" not in root
-    seen: set[str] = set()
-    walk = os.walk(root, followlinks=True) if is_local else tf.io.gfile.walk(root)
-    for folder, folders, names in walk:
-        if is_local and (real := os.path.realpath(folder)) in seen:
-            folders.clear()
-            continue
-        if is_local:
-            seen.add(real)
-        folders[:] = [f for f in folders if not f.startswith(".") and f not in _LEFT_OUT]
-        below = folder[len(root) :].strip("/").replace(os.sep, "/")
-        for name in names:
-            try:
-                name.encode()
-            except UnicodeEncodeError as error:
-                raise UserError(
-                    f"a file's name in {folder} is not UTF-8 ({os.fsencode(name)!r}); rename it."
-                ) from error
-            if not name.startswith("."):
-                yield f"{below}/{name}" if below else name
 
 
 def key_of(name: str) -> str:
