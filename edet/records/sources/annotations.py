@@ -20,7 +20,7 @@ from edet.errors import UserError
 from edet.files import reason
 from edet.records.schema import Example, box_areas
 from edet.records.sources.example_set import ExampleSet, Tally
-from edet.records.sources.folder import Folder
+from edet.records.sources.folder import PACKED, Folder
 from edet.records.sources.units import BoxFormat, check_units, to_yxyx
 
 
@@ -132,7 +132,9 @@ class Annotations:
                 own = posixpath.relpath(one.image, folder.root)
                 examples[k] = dataclasses.replace(one, filename=own)
         if missing and not examples:
-            raise UserError(f"{self.where}: no picture was found; the first: {missing[0]}.")
+            packed = [] if folder.pictures else folder.matching(*PACKED, beside=True)
+            hint = f"; {packed[0]} is packed, so unpack it if they are within" if packed else ""
+            raise UserError(f"{self.where}: no picture was found; the first: {missing[0]}{hint}.")
         return self.example_set(examples, labels)
 
     def picture(self, image: AnnotatedImage, folder: Folder) -> str:

@@ -26,9 +26,9 @@ _NAMES = {
         "filename", "file", "filepath", "path", "image", "imagepath", "imagename", "imagefile",
         "imagefilename", "img", "imgpath", "imgname", "imageid", "frame",
     ),
-    "class": (
-        "class", "label", "classname", "labelname", "category", "categoryname", "name", "labels",
-        "classid", "categoryid", "labelid", "annotationtag",
+    "class": (  # names before what may be their numbers
+        "classname", "labelname", "categoryname", "tagname", "class", "label", "category", "tag",
+        "name", "labels", "classid", "categoryid", "labelid", "annotationtag",
     ),
     "split": ("split", "subset", "set", "mluse", "usage", "partition"),
     "box": ("bbox", "boundingbox"),

@@ -79,8 +79,9 @@ def read(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:
             )
         if "class" not in layout.columns:
             logging.warning(
-                "%s has no column that edet knows as one of classes (class, label, ...); all boxes "
-                "are of one class, %r.", folder.path(file), ONLY_CLASS,
+                "%s has no column that edet knows as one of classes (class, label, ...; it begins "
+                "with %r); all boxes are of one class, %r.", folder.path(file),
+                folder.head(file).partition("\n")[0].strip()[:80], ONLY_CLASS,
             )  # fmt: skip
         found.labels |= {} if layout.has_header else _class_ids(folder)
         ids = {name: class_id for class_id, name in found.labels.items()}

@@ -28,6 +28,7 @@ _SPLITS = {
 }
 _OF_WHAT = re.compile(r"(?<=.)(sets?|data|images?|imgs?|labels?|annotations?|split)$")  # trainset
 _TRIED = 20  # files of a folder with one for each picture, by which it is recognised
+PACKED = ("*.zip", "*.tar", "*.tgz", "*.tar.*", "*.7z", "*.rar")
 _ROOMS = ("images", "image_2", "data")  # of pictures, beside that of their annotations
 # What tools put before a picture's own name: Label Studio's "1a2b3c4d-street.jpg".
 PREFIX = re.compile(r"^[0-9a-f]{6,}-(?=.)")

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 
 from edet.files import read_json
 from edet.records.sources import imagefolder, yolo
-from edet.records.sources.folder import Folder, stem_of
+from edet.records.sources.folder import PACKED, Folder, stem_of
 
 _TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".manifest", ".odgt", ".xml", ".yaml",
           ".yml", ".txt")  # fmt: skip
-_PACKED = ("*.zip", "*.tar", "*.tgz", "*.tar.*", "*.7z", "*.rar")
 _HEIC = ("*.heic", "*.heif")
 
 
@@ -65,7 +64,7 @@ def _no_pictures(folder: Folder, data: str) -> str:
     """Says what has to be done before there are any pictures."""
     if folder.pictures:
         return ""
-    if packed := folder.matching(*_PACKED, beside=True):
+    if packed := folder.matching(*PACKED, beside=True):
         return f"{folder.path(packed[0])} is packed; unpack it, and give --data its folder."
     if photos := folder.matching(*_HEIC, beside=True):
         return (

@@ -408,6 +408,10 @@ def test_one_annotation_file_is_read_with_its_pictures_alone(tmp_path, name, fil
         ),
         ({"set.zip": "PK"}, "", r"set\.zip is packed; unpack it"),
         (
+            {"a.json": coco({"0.jpg": 10}), "train2017.zip": "PK"}, "",
+            r"0\.jpg is not in .*; train2017\.zip is packed, so unpack it",
+        ),
+        (
             {"classes.txt": "cat\n", "0.txt": yolo(10)}, "0.HEIC 1.heic",
             r"the 2 pictures of .*, such as 0\.HEIC, are HEIC, which edet does not read",
         ),

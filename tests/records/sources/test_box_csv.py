@@ -140,6 +140,13 @@ def test_boxes_without_a_column_of_classes_are_of_one_and_it_is_said(tmp_path, c
     source = read(make(tmp_path, {"boxes.csv": text}, "a.jpg"), "csv")[""]
     assert objects(source) == {"a.jpg": [("object", *_CAT[1:])]}
     assert "boxes.csv has no column that edet knows as one of classes" in caplog.text
+    assert "begins with 'image,xmin,ymin,xmax,ymax'" in caplog.text
+
+
+def test_of_a_column_of_numbers_and_one_of_names_that_of_names_counts(tmp_path):
+    text = "image,label,label_name,xmin,ymin,xmax,ymax\na.jpg,7,cat,10,20,40.5,30\n"
+    source = read(make(tmp_path, {"boxes.csv": text}, "a.jpg"), "csv")[""]
+    assert objects(source) == {"a.jpg": [_CAT]}
 
 
 _KAGGLE = "image_id,width,height,bbox,source\n"
