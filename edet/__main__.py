@@ -29,8 +29,10 @@ def run(module: str = "") -> None:
         elif first and not first.startswith("-"):
             if first in MODES:
                 _refuse(f"{first} is a mode: edet --mode={first} ...; see --help.")
-            near = difflib.get_close_matches(first, TOOLS, 1)
-            nearest = f"; the nearest is {near[0]}" if near else ""
+            begun = [mode for mode in MODES if mode.startswith(first)]  # check, bench
+            near = begun or difflib.get_close_matches(first, [*TOOLS, *MODES], 1)
+            what = f"--mode={near[0]}" if near and near[0] in MODES else "".join(near)
+            nearest = f"; the nearest is {what}" if near else ""
             _refuse(f"{first} is no tool{nearest}. Modes are given as --mode=NAME; see --help.")
         module = f"edet.cli.{first if first in TOOLS else 'main'}"
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -120,6 +120,7 @@ def test_an_argument_that_is_no_text_is_named():
     [
         (["create_tfrecord", "--output=x"], 2, "the nearest is create_tfrecords"),
         (["predict", "street.jpg"], 2, "predict is a mode: edet --mode=predict"),
+        (["check", "FOLDER"], 2, "the nearest is --mode=check_data"),
         (["serve_web", "--port=99999"], 2, "99999 is not an integer in the range"),
         (["--help"], 0, "edet --mode=train"),
     ],
