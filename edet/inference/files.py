@@ -29,7 +29,7 @@ from edet.inference.results import (
     is_shortened,
     names_of_outputs,
 )
-from edet.inference.run import Look, look_with, read_ahead
+from edet.inference.run import Infer, make_picture_predictor, read_ahead
 from edet.terminal import Console
 
 
@@ -122,16 +122,16 @@ def predict_files(
         "renamed": {path: name for path, name in names.items() if is_shortened(path, name)},
     }  # fmt: skip
     journal = Journal(output, writers, names, predictor.conditions(), summary)
-    look = look_with(predictor, strategy or tf.distribute.get_strategy(), batch_size)
+    infer = make_picture_predictor(predictor, strategy or tf.distribute.get_strategy(), batch_size)
     with _progress() as progress:
         if journal.notice:
             progress.console.print(journal.notice, style="yellow", markup=False, highlight=False)
         try:
             with journal:
-                run = _Run(look, predictor.model.white_level, writers, journal, summary, progress)
-                run.look_at_pictures([p for p in found.pictures if p not in journal.kept], names)
+                run = _Run(infer, predictor.model.white_level, writers, journal, summary, progress)
+                run.predict_pictures([p for p in found.pictures if p not in journal.kept], names)
                 for path in (p for p in found.videos if p not in journal.kept):
-                    run.look_at_video(path, names[path])
+                    run.predict_video(path, names[path])
         except BaseException as error:
             if journal.parting:
                 error.add_note(journal.parting)
@@ -173,16 +173,16 @@ class _Picture(NamedTuple):
 
 @dataclass
 class _Run:
-    """One call of `predict_files`: how to look, and where everything goes."""
+    """One call of `predict_files`: how pictures are predicted, and where all goes."""
 
-    look: Look
+    infer: Infer
     white_level: int
     writers: Sequence[DetectionWriter | MaskWriter]
     journal: Journal
     summary: dict
     progress: Progress
 
-    def look_at_pictures(self, paths: Sequence[str], names: Mapping[str, str]) -> None:
+    def predict_pictures(self, paths: Sequence[str], names: Mapping[str, str]) -> None:
         """Writes what is found in pictures, by their outputs' names."""
 
         def read(path: str) -> _Picture | None:
@@ -200,13 +200,13 @@ class _Run:
 
         task = self.progress.add_task("pictures", total=len(paths), visible=bool(paths))
         with ThreadPoolExecutor() as pool:
-            for batch in self.look(read_ahead(read, paths)):
+            for batch in self.infer(read_ahead(read, paths)):
                 # Encoding a PNG takes as long as a small network, and leaves Python's lock free.
                 for job in [pool.submit(write, *one) for one in batch]:
                     self.journal.add(*job.result())
                 self.progress.advance(task, len(batch))
 
-    def look_at_video(self, path: str, name: str) -> None:
+    def predict_video(self, path: str, name: str) -> None:
         """Writes what is found in the frames of a video; it may be none, or damaged."""
         try:
             if not video.is_available():
@@ -219,7 +219,7 @@ class _Run:
         task = self.progress.add_task(os.path.basename(path), total=source.num_frames or None)
         try:
             with contextlib.ExitStack() as stack:
-                for number, one in enumerate(itertools.chain.from_iterable(self.look(source))):
+                for number, one in enumerate(itertools.chain.from_iterable(self.infer(source))):
                     if not number:  # a video without frames leaves no file
                         add = [stack.enter_context(w.video(entry, source)) for w in self.writers]
                     for add_frame in add:

@@ -26,16 +26,17 @@ _PICTURE = {
 
 
 class HasImage(Protocol):
-    """What `look_with` takes: anything that holds pixels, uint8 [H, W, 3]."""
+    """What `make_picture_predictor` takes: anything that holds pixels, uint8 [H, W, 3]."""
 
     image: np.ndarray
 
 
 Picture = TypeVar("Picture", bound=HasImage)
-Look = Callable[[Iterable[Picture]], Iterator[list[tuple[Picture, dict[str, np.ndarray]]]]]
+FoundBatch = list[tuple[Picture, dict[str, np.ndarray]]]  # of the pictures of a batch
+Infer = Callable[[Iterable[Picture]], Iterator[FoundBatch[Picture]]]
 
 
-def prediction_on(
+def make_dataset_predictor(
     strategy: tf.distribute.Strategy, predictor: Predictor
 ) -> Callable[[tf.distribute.DistributedDataset], Iterator[dict[str, np.ndarray]]]:
     """Returns a function that yields what every head finds in the pictures of a data set.
@@ -82,7 +83,9 @@ def _of_all_replicas(
     }
 
 
-def look_with(predictor: Predictor, strategy: tf.distribute.Strategy, batch_size: int) -> Look:
+def make_picture_predictor(
+    predictor: Predictor, strategy: tf.distribute.Strategy, batch_size: int
+) -> Infer:
     """Returns a function that looks at pictures of any sizes, a batch after another.
 
     It may be called again; the graph is built once.
@@ -96,7 +99,7 @@ def look_with(predictor: Predictor, strategy: tf.distribute.Strategy, batch_size
       A function of pictures, which are taken some ahead in another thread. It yields batches of
       them, in order, each with what `Predictor.predict` finds in it, without B.
     """
-    predict = prediction_on(strategy, predictor)
+    predict = make_dataset_predictor(strategy, predictor)
     # One replica takes a smaller last batch; several need full ones.
     fills_up = strategy.num_replicas_in_sync > 1
     Job = tuple[Iterable[Picture], dict[int, Picture]]  # what is looked at, what waits for it
@@ -120,7 +123,7 @@ def look_with(predictor: Predictor, strategy: tf.distribute.Strategy, batch_size
             )
         )  # fmt: skip
 
-    def look(pictures: Iterable[Picture]) -> Iterator[list[tuple[Picture, dict[str, np.ndarray]]]]:
+    def infer(pictures: Iterable[Picture]) -> Iterator[FoundBatch[Picture]]:
         """Yields the pictures of a batch, each with what was found in it."""
         waiting: dict[int, Picture] = {}  # until it has been looked at
         steps = predict(batches())
@@ -134,7 +137,7 @@ def look_with(predictor: Predictor, strategy: tf.distribute.Strategy, batch_size
                 for row, number in enumerate(numbers)
             ]
 
-    return look
+    return infer
 
 
 def read_ahead(read: Callable[[str], Picture | None], paths: Iterable[str]) -> Iterator[Picture]:

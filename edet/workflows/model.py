@@ -16,7 +16,7 @@ from edet.errors import UserError
 from edet.export.exported import is_exported
 from edet.files import bucket_errors
 from edet.inference.predictor import Images
-from edet.inference.run import look_with
+from edet.inference.run import make_picture_predictor
 from edet.runtime.devices import make_strategy
 from edet.workflows.common import load_predictor
 from edet.workflows.configuration import run_config
@@ -43,8 +43,8 @@ class Model:
         self.predictor = load_predictor(config, source)
         # By batch size. Each builds the graph once; it takes seconds, and may be called for each
         # of thousands of pictures.
-        self._look = functools.cache(
-            lambda size: look_with(self.predictor, tf.distribute.get_strategy(), size)
+        self._infer = functools.cache(
+            lambda size: make_picture_predictor(self.predictor, tf.distribute.get_strategy(), size)
         )
 
     @property
@@ -81,8 +81,8 @@ class Model:
         size = self.config.data.eval_batch_size if batch_size is None else batch_size
         if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
             raise UserError(f"batch_size is {size!r}; give a whole number of 1 or more.")
-        look = self._look(int(size))
-        return predict_pictures(self.predictor, look, pictures)
+        infer = self._infer(int(size))
+        return predict_pictures(self.predictor, infer, pictures)
 
     @bucket_errors()
     def evaluate(

@@ -25,7 +25,7 @@ from edet.inference import video
 from edet.inference.files import find_inputs
 from edet.inference.predictor import Predictor, picture_of
 from edet.inference.results import result_lines, to_coco
-from edet.inference.run import Look
+from edet.inference.run import Infer
 from edet.records.sources.example_set import stamps_of
 
 if TYPE_CHECKING:
@@ -209,13 +209,13 @@ class Predictions(Sequence):
 
 
 def predict_pictures(
-    predictor: Predictor, look: Look, pictures: Picture | Sequence[Picture]
+    predictor: Predictor, infer: Infer, pictures: Picture | Sequence[Picture]
 ) -> Predictions:
     """Looks at pictures and videos in the order given.
 
     Args:
       predictor: looks at the pictures.
-      look: of `look_with` and this predictor.
+      infer: of `make_picture_predictor` and this predictor.
       pictures: one or several of: a path of a picture or video, a folder, a glob; an encoded
         picture as bytes; uint8 [H, W, 3], or several of one size as uint8 [B, H, W, 3].
 
@@ -226,7 +226,7 @@ def predict_pictures(
     failed: dict[str, str] = {}
     pictures = [pictures] if _is_one(pictures) else pictures
     sources = list(_sources(predictor.model.white_level, pictures, failed))
-    batches = look(itertools.chain.from_iterable(source() for source in sources))
+    batches = infer(itertools.chain.from_iterable(source() for source in sources))
     found = itertools.chain.from_iterable(batches)
     return Predictions(itertools.starmap(functools.partial(_prediction, predictor), found), failed)
 

@@ -30,7 +30,7 @@ from edet.files import find_files, write_json
 from edet.geometry.boxes import xywh_to_yxyx
 from edet.image.letterbox import mask_to_picture
 from edet.inference.predictor import Predictor
-from edet.inference.run import prediction_on
+from edet.inference.run import make_dataset_predictor
 from edet.input.ground_truth import read_encoded, read_ground_truth
 from edet.input.reading import decode_parsed, user_errors
 from edet.input.windows import make_eval_dataset
@@ -117,7 +117,7 @@ class Evaluation:
                 self._labels["segmentation"], lambda: read_masks(files), restore, _GALLERY
             )
         self._strategy, self._predictor = strategy, predictor
-        self._predict = prediction_on(strategy, predictor)
+        self._predict = make_dataset_predictor(strategy, predictor)
 
     @functools.cached_property
     def _batches(self) -> tf.distribute.DistributedDataset:

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.inference.run import prediction_on, read_ahead
+from edet.inference.run import make_dataset_predictor, read_ahead
 
 
 def test_pictures_are_read_some_at_once_and_come_in_order():
@@ -51,6 +51,6 @@ class TooLarge:
 def test_a_device_with_too_little_memory_for_a_batch_says_what_to_set():
     """Predictions and evaluations, also those of a training, look at batches here."""
     batch = {name: tf.zeros(8, tf.int32) for name in ("image_index", "image_scales", "num_views")}
-    predict = prediction_on(tf.distribute.get_strategy(), TooLarge())
+    predict = make_dataset_predictor(tf.distribute.get_strategy(), TooLarge())
     with pytest.raises(UserError, match=r"too little memory \(OOM when .*eval_batch_size smaller"):
         list(predict([batch]))

@@ -11,7 +11,7 @@ from edet.geometry.anchors import make_anchors
 from edet.geometry.coding import encode_boxes
 from edet.inference.detector import Detector, make_predictor
 from edet.inference.predictor import of_pixels
-from edet.inference.run import prediction_on
+from edet.inference.run import make_dataset_predictor
 from edet.input.windows import make_eval_dataset, make_window_dataset
 from edet.records.sources.synthetic import SyntheticSet
 from edet.records.writing import write_records
@@ -156,7 +156,7 @@ def test_a_data_set_and_single_pictures_are_detected_alike(tmp_path, detect):
     )
     predictor = make_predictor(of_pixels(network, config.model), config)
     here, windows = tf.distribute.get_strategy(), predictor.windows
-    run = prediction_on(here, predictor)
+    run = make_dataset_predictor(here, predictor)
     of_records = lambda context: make_eval_dataset(MODEL, files, 3, context, windows)  # noqa: E731
     of_pictures = lambda _: make_window_dataset(pictures, MODEL, 3, windows=windows)  # noqa: E731
     for make in (of_records, of_pictures):

@@ -18,7 +18,7 @@ import tensorflow as tf
 from edet.config.recipes import RECIPES
 from edet.config.schema import Config, replace
 from edet.inference.predictor import Predictor
-from edet.inference.run import prediction_on
+from edet.inference.run import make_dataset_predictor
 from edet.input.pipeline import make_train_dataset
 from edet.input.windows import make_eval_dataset
 from edet.models.efficientnet import BACKBONES
@@ -126,7 +126,7 @@ def _detected_images(strategy: tf.distribute.Strategy) -> np.ndarray:
                 writer.write(encode_example(example, {}))
         network = lambda pixels: {"brightness": tf.reduce_mean(pixels, [1, 2, 3])}  # noqa: E731
         predictor = Predictor(network, {"brightness": BrightnessHead()}, config.model)
-        run = prediction_on(strategy, predictor)
+        run = make_dataset_predictor(strategy, predictor)
         batches = strategy.distribute_datasets_from_function(
             lambda context: make_eval_dataset(config.model, [path], 4, context)
         )
