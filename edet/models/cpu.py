@@ -104,10 +104,11 @@ def has_fast_batch_norm(x: keras.KerasTensor) -> bool:
     """Whether `pointwise_batch_norm` of x [B, H, W, C] to many more channels is the faster way.
 
     What it saves grows with pixels and channels, what it costs with the square of the channels. In
-    16 bits the sums of squares would be too coarse.
+    16 bits the sums of squares would be too coarse, and several replicas sum theirs outside of it.
     """
     _, height, width, channels = x.shape
-    return x.dtype == "float32" and channels <= 128 and height * width >= 8 * channels
+    fits = x.dtype == "float32" and tf.distribute.get_strategy().num_replicas_in_sync == 1
+    return fits and channels <= 128 and height * width >= 8 * channels
 
 
 def pointwise_batch_norm(

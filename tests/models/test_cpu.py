@@ -1,5 +1,7 @@
 """The layers that a CPU trains give what Keras' layers give, gradients included."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -119,7 +121,7 @@ def test_large_channels_that_cancel_out_are_normalised_to_numbers():
         np.testing.assert_allclose(y, tf.zeros_like(y), atol=0.01)
 
 
-def test_the_norm_is_in_the_kernel_where_pixels_are_many_and_channels_few():
+def test_the_norm_is_in_the_kernel_where_pixels_are_many_and_channels_few(monkeypatch):
     def is_fast(*shape: int, dtype: str = "float32") -> bool:
         return cpu.has_fast_batch_norm(keras.KerasTensor((None, *shape), dtype))
 
@@ -127,6 +129,9 @@ def test_the_norm_is_in_the_kernel_where_pixels_are_many_and_channels_few():
     assert not is_fast(16, 16, 40)  # 256, where 320 are wanted
     assert not is_fast(64, 64, 136)
     assert not is_fast(32, 32, 112, dtype="bfloat16")
+    two = SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: two)
+    assert not is_fast(32, 32, 112)
 
 
 def test_a_frozen_norm_in_a_kernel_uses_its_statistics_and_keeps_them():
