@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from edet.checkpoint_files import step_of
 from edet.config.schema import Config
+from edet.errors import UserError
 from edet.evaluation.report import Evaluated
 from edet.export.exported import detect_of, is_exported
 from edet.inference.predictor import Predictor
@@ -16,7 +17,14 @@ from edet.runtime.devices import check_batch_size
 from edet.runtime.interruption import Workers
 from edet.runtime.memory import TO_LOOK, enough_memory
 from edet.workdir import Workdir
-from edet.workflows.common import checked_records, console, keep, keep_figures, load_predictor
+from edet.workflows.common import (
+    checked_records,
+    console,
+    keep,
+    keep_figures,
+    load_predictor,
+    warn,
+)
 from edet.workflows.scoring import Evaluation, Summary
 
 
@@ -94,9 +102,12 @@ def _evaluate_file(config: Config, workdir: Workdir, path: str) -> dict:
     config = dataclasses.replace(config, model=predictor.model)
     checked_records(config, "eval_records")
     here = tf.distribute.get_strategy()  # a file runs on this machine's CPU
-    # What is not the file's comes first: its error would come after the file's hours.
-    is_run = workdir and workdir.checkpoint()
-    network = load_predictor(config, workdir.path) if is_run else None
+    network = None
+    try:  # before the file's hours
+        if workdir and workdir.checkpoint():
+            network = load_predictor(config, workdir.path)
+    except UserError as error:
+        warn(f"{path} is evaluated alone, without the network of {workdir}: {error}")
     own = dataclasses.replace(config, detect=detect_of(path, config))
     evaluation, more = Evaluation(own, workdir, here, predictor, in_full=True), {"file": path}
     summary = evaluation.run()
