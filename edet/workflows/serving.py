@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import json
@@ -73,13 +74,15 @@ def predict(
     if strategy is None or is_exported(weights):
         strategy = tf.distribute.get_strategy()
     check_batch_size(config, strategy.num_replicas_in_sync, ["eval_batch_size"])
+    with strategy.scope():
+        predictor = load_predictor(config, weights or workdir)
+    if is_exported(weights):  # which may be of another network than the workdir
+        config = dataclasses.replace(config, model=predictor.model)
     if config.model.segments and Workdir(output).has_config():
         raise UserError(
             f"--output={output} is a workdir, where segmentation.json is an evaluation's; give "
             f"{Workdir(output).predictions}, or leave it out."
         )
-    with strategy.scope():
-        predictor = load_predictor(config, weights or workdir)
     output = output or Workdir(workdir).predictions
     lock = os.path.join(output, "predict.lock")
     with owned(lock, output, "a prediction", "use another --output"):

@@ -120,3 +120,18 @@ def test_a_file_of_another_network_is_measured_as_what_it_is(monkeypatch, capsys
     assert measured == [own.model] and summary["image_size"] == [64, 96]
     said = " ".join(capsys.readouterr().out.split())
     assert "m.onnx keeps what it was exported with: model.image_size" in said
+
+
+def test_a_file_that_segments_predicts_in_the_workdir_of_a_network_that_detects(
+    monkeypatch, tmp_path
+):
+    """It was asked for its detections, of which it wrote none."""
+    segmenting = types.SimpleNamespace(
+        model=replace(Config(), model={"heads": ["segmentation"]}).model
+    )
+    counts = dict.fromkeys(("images", "videos", "frames"), 1)
+    summary = counts | {"failed": {}, "incomplete": {}, "renamed": {}, "others": []}
+    monkeypatch.setattr(serving, "is_exported", lambda _: True)
+    monkeypatch.setattr(serving, "load_predictor", lambda *_: segmenting)
+    monkeypatch.setattr(serving, "predict_files", lambda *_: summary)
+    assert serving.predict(Config(), "", "m.onnx", ["a.jpg"], str(tmp_path)) == summary
