@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -117,10 +118,15 @@ def detect_of(path: str, config: Config) -> DetectConfig:
 
 def exported_contents(path: str) -> Iterator[bytes]:
     """Yields what tells one file or SavedModel from another: the content of its files."""
-    if folder := find_saved_model(path):
-        names = [os.path.join(folder, "saved_model.pb")]
-        names += sorted(tf.io.gfile.glob(os.path.join(glob_of(folder), "variables", "*")))
-    yield from map(content_of, names if folder else [path])
+    yield from map(content_of, _files_of(path))
+
+
+def _files_of(path: str) -> list[str]:
+    if not (folder := find_saved_model(path)):
+        return [path]
+    others = (os.path.join("variables", "*"), os.path.join("assets.extra", "edet.json"))
+    found = (tf.io.gfile.glob(os.path.join(glob_of(folder), other)) for other in others)
+    return [os.path.join(folder, "saved_model.pb"), *sorted(itertools.chain(*found))]
 
 
 def open_exported(path: str) -> ExportedFile:
@@ -130,15 +136,15 @@ def open_exported(path: str) -> ExportedFile:
       UserError: as `load_exported`.
     """
     try:
-        stat = tf.io.gfile.stat(path)
-        return _open(path, stat.length, stat.mtime_nsec)
+        stats = map(tf.io.gfile.stat, _files_of(path))
+        return _open(path, *((stat.length, stat.mtime_nsec) for stat in stats))
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"cannot read the model file {path}: {reason(error)}") from error
 
 
 @functools.lru_cache(maxsize=1)
-def _open(path: str, *version: int) -> ExportedFile:
-    """`version` tells a file from another that is written in its place later."""
+def _open(path: str, *versions: tuple[int, int]) -> ExportedFile:
+    """`versions` tell a file, or those of a SavedModel, from others written in its place later."""
     if is_saved_model := find_saved_model(path):
         file = SavedModelFolder(is_saved_model)
     else:

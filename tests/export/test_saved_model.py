@@ -16,7 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from edet.config.schema import Config, replace
 from edet.errors import StorageError, UserError
-from edet.export.exported import load_exported
+from edet.export.exported import load_exported, open_exported
 from edet.export.saved_model import export_saved_model
 from edet.export.serving_protos import PredictionLog, arrays_of
 from edet.export.signature_session import SignatureSession
@@ -310,6 +310,18 @@ def test_a_damaged_saved_model_is_refused_with_its_folder(exported, tmp_path):
         (copy / damaged).write_bytes(content[: len(content) // 2])
         with pytest.raises(UserError, match=f"cannot read the SavedModel {copy}"):
             load_exported(str(copy))
+
+
+@pytest.mark.parametrize(
+    "name", ["saved_model.pb", "variables/variables.index", "assets.extra/edet.json"]
+)
+def test_a_saved_model_whose_files_are_replaced_is_opened_anew(name, exported, tmp_path):
+    """The folders' own times stay as they were; the network of before was taken."""
+    shutil.copytree(exported[1], folder := tmp_path / "m" / "1")
+    before = open_exported(str(tmp_path / "m"))
+    assert open_exported(str(tmp_path / "m")) is before
+    os.utime(folder / name, (1, 1))
+    assert open_exported(str(tmp_path / "m")) is not before
 
 
 def test_the_model_describes_itself(exported, signatures):
