@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from edet.config.labels import mask_labels_of
 from edet.config.loading import differences, load_config
-from edet.config.schema import Config, DetectConfig, ModelConfig
+from edet.config.schema import Config, ConfigError, DetectConfig, ModelConfig
 from edet.errors import UserError
 from edet.export.litert import LiteRTFile
 from edet.export.onnx import ONNXFile
@@ -150,7 +150,13 @@ def _open(path: str, *versions: tuple[int, int]) -> ExportedFile:
     else:
         kind = _TYPES[os.path.splitext(path)[1].lower()]
         file = kind(content_of(path), path, os.cpu_count() or 1)
-    _check_ends(file, path, load_config(path=path, text=file.settings).model)
+    try:
+        model = load_config(path=path, text=file.settings).model
+    except ConfigError as error:
+        raise UserError(
+            f"the settings in {path} are damaged, or of another version of edet: {error}"
+        ) from error
+    _check_ends(file, path, model)
     return file
 
 

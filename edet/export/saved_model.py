@@ -104,6 +104,8 @@ class SavedModelFolder:
                 section["labels"] = {int(key): name for key, name in section["labels"].items()}
             sections = {name: config[name] for name in ("model", "detect")}
             signatures = config["export"].get("signatures")
+            self._mean = np.float32(config["model"]["mean_rgb"])
+            self._deviation = np.float32(config["model"]["stddev_rgb"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{metadata} is damaged ({type(error).__name__}: {error}); export the model again."
@@ -114,7 +116,6 @@ class SavedModelFolder:
                 f"{folder} has the signature images alone, which takes whole pictures; to evaluate "
                 "or predict with it, export it with export.signatures=all or raw."
             )
-        self._model = config["model"]
         try:
             self._run = SignatureSession(folder, "raw")
         except (OSError, ValueError, tf.errors.OpError) as error:
@@ -123,8 +124,7 @@ class SavedModelFolder:
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Runs images, float32 [B, h, w, 3], fitted raw pixels in 0-255."""
-        mean, deviation = (np.float32(self._model[key]) for key in ("mean_rgb", "stddev_rgb"))
-        return self._run((images - mean) / deviation)
+        return self._run((images - self._mean) / self._deviation)
 
 
 def _entries(folder: str) -> list[str]:
