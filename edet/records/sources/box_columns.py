@@ -52,7 +52,7 @@ _BOXES: dict[tuple[str, ...], BoxFormat] = {  # the first that a table has count
     CORNERS: "xyxy", ("cx", "cy", "w", "h"): "cxcywh", ("x", "y", "w", "h"): "xywh",
     ("box",): "xywh",
 }  # fmt: skip
-_TRIED = 20  # rows, all of which must be of the layout
+_TRIED = 20  # rows, most of which must be of the layout
 _RETINANET = {key: k for k, key in enumerate(("name", *CORNERS, "class"))}
 _SKU = _RETINANET | {"width": 6, "height": 7}
 _MAKESENSE = {
@@ -112,7 +112,8 @@ def layout_of(head: str) -> Layout | None:
             return Layout(delimiter, columns, True)
         for count, known in _WITHOUT_HEADER:
             layout = Layout(delimiter, known, False)
-            if all(len(row) == count and _is_written_so(row, layout) for row in rows):
+            fitting = [row for row in rows if len(row) == count and _is_written_so(row, layout)]
+            if 2 * len(fitting) > len(rows):  # single ones may be damaged, and are named
                 return layout
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import difflib
 import fnmatch
@@ -306,8 +307,9 @@ def readings(name: str) -> Iterator[str]:
     yield slashes
     yield unquote(slashes)
     if "?" in slashes or "://" in slashes:
-        parts = urlsplit(slashes)
-        yield unquote(parse_qs(parts.query).get("d", [parts.path])[0])
+        with contextlib.suppress(ValueError):  # "://[" is no host
+            parts = urlsplit(slashes)
+            yield unquote(parse_qs(parts.query).get("d", [parts.path])[0])
 
 
 def split_of_list(name: str) -> str:

@@ -51,7 +51,8 @@ def _is_wider(lines: list[str]) -> bool:
 
 def _is_keras_yolo(lines: list[str]) -> bool:
     parts = [_BOX.split(line) for line in lines]
-    return all(is_picture(name) for name, *_ in parts) and any(len(one) > 1 for one in parts)
+    named = [one for one in parts if is_picture(one[0])]
+    return 2 * len(named) > len(parts) and any(len(one) > 1 for one in named)
 
 
 def read_wider(folder: Folder, split: str, files: tuple[str, ...]) -> Annotations:

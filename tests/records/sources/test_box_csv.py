@@ -253,6 +253,13 @@ def test_makesense_has_a_corner_and_sides(tmp_path, header):
     assert (found.examples[0].height, found.examples[0].width) == (50, 100)
 
 
+def test_a_damaged_first_row_is_named_where_others_tell_the_columns(tmp_path):
+    text = "a.jpg,ten,20,40.5,30,cat\na.jpg,10,20,40.5,30,cat\na.jpg,0,0,2,1,cat\n"
+    (found,) = read(make(tmp_path, {"boxes.csv": text}, "a.jpg"), "csv").values()
+    assert objects(found) == {"a.jpg": [_CAT, ("cat", 0, 0, 1, 2)]}
+    assert found.tally.boxes == {DAMAGED: 1}
+
+
 def test_a_row_of_makesense_that_cannot_be_read_is_named(tmp_path):
     text = (
         "cat,10,20,30,11,a.jpg,100,50\n" * 20 + ",10,20,30,11,a.jpg,100,50\ncat,x,2,3,4,a.jpg,9,9"

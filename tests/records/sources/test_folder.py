@@ -125,3 +125,9 @@ def test_the_bucket_that_a_set_was_copied_from_is_not_asked(tmp_path, monkeypatc
     monkeypatch.setattr(tf.io.gfile, "exists", None)
     folder = Folder(str(tmp_path))
     assert folder.find("gs://bucket/img/a.jpg") == folder.path("img/a.jpg")
+
+
+def test_a_name_that_is_like_an_address_and_is_none_is_missing(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(LookupError, match="is not in"):
+        Folder(str(tmp_path)).find("http://[::1/b.jpg")

@@ -43,11 +43,11 @@ def lines(*values) -> str:
 def test_sagemakers_manifest_has_pixels_and_names_in_the_metadata(tmp_path):
     """The first picture is not labelled yet; 10 + 30 is 40, 20 + 10.5 is 30.5."""
     text = lines(
+        '{"source-ref":',
         {"source-ref": "s3://bucket/img/new.jpg"},
         sagemaker("a.jpg", (7, 10, 20, 30, 10.5), (0, 0, 0, 6, 5)),
         sagemaker("b.jpg"),
         sagemaker("c.jpg", (3, 1, 2, 3, 4)),  # a class that the map does not have
-        "{",
     )
     folder = make(tmp_path, {"output.manifest": text}, "img/a.jpg img/b.jpg img/c.jpg img/new.jpg")
     (source,) = read(folder, "json_lines").values()
