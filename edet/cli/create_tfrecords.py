@@ -141,7 +141,7 @@ def create(options: flags.FlagValues) -> None:
     )
     for table in report.tables():
         rich.print(table)
-    for sentence in filter(None, (report.advice(), report.emptiness(bool(source.mask_labels)))):
+    for sentence in report.sentences(bool(source.mask_labels)):
         warn(sentence)
     kept = f", {report.kept} of them kept from an earlier run" if report.kept else ""
     print(f"{len(report.shards)} shards{kept}; {options.output}.report.json has the details.")

@@ -25,8 +25,8 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
 _EXIF_BYTES = 2**18  # more than `exif_orientation` looks at
-_TURNED = "turned upright (EXIF orientation)"
-_DROPPED = "EXIF orientation dropped (boxes fit the stored pixels)"
+TURNED = "turned upright (EXIF orientation)"
+STORED = "EXIF orientation dropped (boxes fit the stored pixels)"
 
 
 class BadImage(ValueError):
@@ -76,7 +76,7 @@ def make_plain(
                 annotated = (height, width)
                 stored = is_resized(annotated, size) and not is_resized(annotated, upright)
             turned = 1 if stored else orientation
-            changes.append(_DROPPED if stored else _TURNED)
+            changes.append(STORED if stored else TURNED)
         if kind != "jpeg" or changes:
             pixels = _plain_pixels(encoded) if is_plain else _pillow_pixels(encoded, mode)
     except tf.errors.OpError as error:

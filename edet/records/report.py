@@ -12,6 +12,7 @@ from rich.table import Table
 from edet.errors import UserError
 from edet.files import write_json
 from edet.image.sixteen_bits import white_level_advice
+from edet.image.transcode import STORED, TURNED
 from edet.records.sources.example_set import Source, Tally
 
 SIXTEEN_BITS = "written in 16 bits, values below "
@@ -36,6 +37,25 @@ class Report:
         ]
         problems = tally.pop("problems")
         return {"shards": self.shards, **tally, "classes": classes, "problems": problems}
+
+    def sentences(self, has_masks: bool) -> list[str]:
+        """Returns what a person should know of pictures that were written.
+
+        Args:
+          has_masks: there is something to learn from pictures without boxes.
+        """
+        return [*filter(None, (self.advice(), self.orientations(), self.emptiness(has_masks)))]
+
+    def orientations(self) -> str:
+        """Says that photos of some boxes were turned and of others not; "" if they are alike."""
+        stored, turned = (self.tally.images[what] for what in (STORED, TURNED))
+        if not stored or not turned:
+            return ""
+        return (
+            f"the boxes of {stored:,} photos are of the pixels as stored, as the sizes tell, and "
+            f"{turned:,} were turned upright, whose sizes do not tell that; if one tool labelled "
+            "all of them, write the records with create_tfrecords --exif=stored."
+        )
 
     def advice(self) -> str:
         """Says what `model.white_level` should be for the pictures of 16 bits; "" if nothing."""

@@ -93,7 +93,7 @@ def _write(sets: dict[str, ExampleSet], run: Workdir, data: str) -> None:
     for split, source in sets.items():
         report = write_records(source.shuffled(), run.records(split), progress=True)
         rich.print(*report.tables())
-        for sentence in filter(None, (report.advice(), report.emptiness(bool(source.mask_labels)))):
+        for sentence in report.sentences(bool(source.mask_labels)):
             warn(sentence)
 
 

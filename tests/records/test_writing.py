@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
+from PIL import Image
 
 from edet.errors import UserError
 from edet.records import writing
@@ -244,3 +245,24 @@ def test_twelve_bits_in_sixteen_are_told_with_the_setting_that_scales_them(tmp_p
         assert report.tally.images["written in 16 bits, values below 4096"] == 3
     bright = write_records(ExampleSet([other], {1: "cat"}), str(tmp_path / "other"))
     assert bright.advice() == ""
+
+
+@pytest.mark.parametrize(
+    ("sides", "told"),
+    [
+        ([(20, 10), (10, 10)], "the boxes of 1 photos are of the pixels as stored, "),
+        ([(20, 10), (30, 10)], ""),
+        ([(10, 10)], ""),
+    ],
+)
+def test_photos_turned_beside_photos_with_boxes_as_stored_are_told(tmp_path, sides, told):
+    """On its side by EXIF, 20 x 10 pixels as annotated are the stored ones; a square is turned."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photos = []
+    for width, height in sides:
+        photo = encoded(np.zeros((height, width, 3), np.uint8), "JPEG", exif=exif)
+        photos.append(Example(photo, f"{width}", [[1, 1, 5, 5]], [1], height=height, width=width))
+    report = write_records(ExampleSet(photos, {1: "cat"}), str(tmp_path / "train"))
+    sentences = report.sentences(has_masks=False)
+    assert len(sentences) == bool(told) and all(one.startswith(told) for one in sentences)
