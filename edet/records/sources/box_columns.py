@@ -112,8 +112,10 @@ def layout_of(head: str) -> Layout | None:
             return Layout(delimiter, columns, True)
         for count, known in _WITHOUT_HEADER:
             layout = Layout(delimiter, known, False)
+            # Single ones may be damaged, and are named; a first one without a picture is a header
+            # in words that nobody knows, and the columns may have any order.
             fitting = [row for row in rows if len(row) == count and _is_written_so(row, layout)]
-            if 2 * len(fitting) > len(rows):  # single ones may be damaged, and are named
+            if _has_picture(rows[0], layout) and 2 * len(fitting) > len(rows):
                 return layout
     return None
 
@@ -145,7 +147,7 @@ def _columns(header: Sequence[str]) -> dict[str, int]:
 def _is_written_so(row: Sequence[str], layout: Layout) -> bool:
     """Whether a row is one of a table without a header: a picture, and four numbers or nothing."""
     columns = layout.columns
-    if not any(map(is_picture, readings(row[columns["name"]].strip()))):
+    if not _has_picture(row, layout):
         return False
     if "split" in columns and not is_split(row[columns["split"]]):
         return False
@@ -155,6 +157,11 @@ def _is_written_so(row: Sequence[str], layout: Layout) -> bool:
         return is_empty or bool(layout.numbers(cells))
     except ValueError:
         return False
+
+
+def _has_picture(row: Sequence[str], layout: Layout) -> bool:
+    column = layout.columns["name"]
+    return len(row) > column and any(map(is_picture, readings(row[column].strip())))
 
 
 def is_split(cell: str) -> bool:

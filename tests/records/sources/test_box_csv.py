@@ -260,6 +260,12 @@ def test_a_damaged_first_row_is_named_where_others_tell_the_columns(tmp_path):
     assert found.tally.boxes == {DAMAGED: 1}
 
 
+def test_a_header_in_words_that_edet_does_not_know_is_no_damaged_row(tmp_path):
+    text = "Datei;oben;links;unten;rechts;Klasse\n" + "a.jpg;20;10;30;40;cat\n" * 3
+    with pytest.raises(UserError, match=r"boxes.csv begins with 'Datei;oben;links"):
+        read(make(tmp_path, {"boxes.csv": text}, "a.jpg"), "csv")
+
+
 def test_a_row_of_makesense_that_cannot_be_read_is_named(tmp_path):
     text = (
         "cat,10,20,30,11,a.jpg,100,50\n" * 20 + ",10,20,30,11,a.jpg,100,50\ncat,x,2,3,4,a.jpg,9,9"
