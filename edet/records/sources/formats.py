@@ -133,8 +133,6 @@ def open_folder(
             f"{data} is a set of the format {name}, but not one of its pictures has labels; are "
             "their files there? (One that is empty makes its picture one without objects.)"
         )
-    for note in _without_files(parts):
-        log(note)
     settle(list(parts.values()), folder)
     if list(parts) == [""]:
         parts = by_lists(parts[""], folder, log) or by_folders(parts[""], folder, log)
@@ -157,21 +155,20 @@ def open_folder(
     if format_name == "auto":
         for other, lost in _labels_of_others(folder, name, list(sets.values())):
             log(_leave_out(lost, other, name, folder, sets.values()))
-    for note in _left_out(folder, name, list(sets.values())):
+    for note in (*_without_files(sets.values()), *_left_out(folder, name, list(sets.values()))):
         log(note)
     return sets
 
 
-def _without_files(parts: dict[str, Annotations]) -> Iterator[str]:
+def _without_files(sets: Iterable[ExampleSet]) -> Iterator[str]:
     """Says how many pictures have no file of labels, where these are more than a tenth."""
-    for split, part in parts.items():
-        count = part.tally.images[NO_FILE]
-        if 10 * count > len(part.images):
-            yield (
-                f"{count:,} of the {len(part.images):,} pictures of {split or 'the set'} have no "
-                "file of labels, and are taken as without objects; move those that nobody has "
-                "labelled elsewhere."
-            )
+    counts = [(source.tally.images[NO_FILE], len(source)) for source in sets]
+    without, pictures = map(sum, zip(*counts, strict=True))
+    if 10 * without > pictures:
+        yield (
+            f"{without:,} of the {pictures:,} pictures have no file of labels, and are taken as "
+            "without objects; move those that nobody has labelled elsewhere."
+        )
 
 
 def _almost_alike(names: Iterable[str]) -> Iterator[str]:

@@ -318,6 +318,7 @@ def test_pictures_with_labels_of_a_second_format_alone_are_named_and_left_out(
     found = open_folder(folder.root, log=sentences.append)
     warnings = [sentence for sentence in sentences if sentence.startswith("warning")]
     assert len(warnings) == bool(warned) and all(warned in sentence for sentence in warnings)
+    assert not (warned and any("taken as without objects" in one for one in sentences))
     name = sentences[0].partition("of the format ")[2].partition(":")[0]
     alone = open_folder(folder.root, format_name=name, log=sentences.append)
     problems = (problem for source in found.values() for problem in source.tally.problems)
@@ -550,7 +551,7 @@ def test_missing_pictures_cost_no_more_than_those_that_are_there(tmp_path, monke
 def test_pictures_without_a_file_are_said_where_they_are_more_than_a_tenth(tmp_path):
     """Half of a set may be labelled so far, and the other half would be background."""
     files = {"classes.txt": "cat\n"} | {f"{k}.txt": yolo(10) for k in range(10)}
-    for count, expected in ((1, []), (2, ["2 of the 12 pictures of the set have no file"])):
+    for count, expected in ((1, []), (2, ["2 of the 12 pictures have no file"])):
         pictures = " ".join(f"{k}.jpg" for k in range(10 + count))
         sentences: list[str] = []
         open_folder(make(tmp_path / str(count), files, pictures).root, log=sentences.append)
