@@ -2,7 +2,7 @@
 # The pads of a pool are the beginnings of all axes, then their ends: [0, 0, 1, 1] is a row below and a column at the
 # right, what a pool of 2 x 2 pixels in steps of 1 needs to keep a map's size (the last pool of small YOLO networks).
 # onnx's own ReferenceEvaluator takes them for both ends of the rows, then of the columns, in max pools with steps of 1
-# and dilations of 1 in a photo: a map of 3 x 4 comes out as 2 x 5, with columns moved. No step, or none given, is wrong,
+# and dilations of 1 in a photo: a map of 3 x 4 comes out as 2 x 5, with columns moved. Steps of 1 are wrong, given or not;
 # steps of 2 are right, and so are average pools and auto_pad. Nothing is said, although the file gives another shape.
 set -euo pipefail
 folder=$(mktemp -d)
