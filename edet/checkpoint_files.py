@@ -18,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import StorageError, UserError
-from edet.files import UNAVAILABLE, failure, flush, glob_of, list_folder, reason, write_text
+from edet.files import UNAVAILABLE, failure, flush, reason, write_text
+from edet.globs import glob_of, list_folder
 
 Result = TypeVar("Result")
 

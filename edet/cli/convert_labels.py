@@ -31,8 +31,9 @@ from edet.cli.common import run
 from edet.config.labels import read_labels
 from edet.errors import UserError
 from edet.evaluation.coco_format import ImageId, check_entries, parse_image_id
-from edet.files import content_of, find_files, read_json, read_text, reason
+from edet.files import content_of, read_json, read_text, reason
 from edet.geometry.boxes import xywh_to_yxyx
+from edet.globs import find_files
 from edet.image.decode import exif_orientation
 from edet.image.header import stored_size
 from edet.image.transcode import BadImage, make_plain

@@ -23,7 +23,8 @@ from rich.table import Table
 from edet.cli.common import run
 from edet.errors import UserError
 from edet.evaluation.plots import draw_boxes
-from edet.files import glob_of, read_json
+from edet.files import read_json
+from edet.globs import glob_of
 from edet.records.sources.synthetic import make_scene
 from edet.signals import run_process
 from edet.workdir import Workdir

@@ -21,7 +21,8 @@ from edet.config.labels import read_labels
 from edet.dataset_check.statistics import Statistics, statistics_tables
 from edet.errors import UserError
 from edet.evaluation.plots import draw_boxes
-from edet.files import find_files, write_json
+from edet.files import write_json
+from edet.globs import find_files
 from edet.image.files import save_png
 from edet.input.ground_truth import ground_truth
 from edet.input.reading import decode_parsed, user_errors

@@ -25,7 +25,7 @@ from PIL import Image
 from edet.cli.common import check_prefix, define_white_level, run
 from edet.config.labels import read_labels
 from edet.errors import UserError
-from edet.files import find_files
+from edet.globs import find_files
 from edet.input.ground_truth import Annotations, decoding_error, ground_truth
 from edet.input.reading import decode_parsed, user_errors
 from edet.records.schema import Example, parse_example

@@ -28,7 +28,8 @@ from rich.table import Table
 from edet.cli.common import run
 from edet.errors import UserError, refuse_malformed
 from edet.export.serving_protos import PREDICT_METHOD, PredictResponse, arrays_of, predict_request
-from edet.files import find_files, read_bytes, reason
+from edet.files import read_bytes, reason
+from edet.globs import find_files
 
 SIGNATURE = "tolerant"  # a picture that cannot be decoded does not cost the others their answer
 

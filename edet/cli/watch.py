@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from edet.cli.serve_web import OwnNames, listening, serve_until_stopped
 from edet.errors import UserError
-from edet.files import list_folder
+from edet.globs import list_folder
 from edet.report.page import page_of
 from edet.workdir import Workdir
 

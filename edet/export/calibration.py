@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from edet.config.schema import Config, ModelConfig
 from edet.errors import UserError
-from edet.files import find_files
+from edet.globs import find_files
 from edet.image.files import read_picture
 from edet.image.letterbox import letterbox
 from edet.inference.files import find_inputs

@@ -23,8 +23,9 @@ from edet.errors import UserError
 from edet.export.litert import LiteRTFile
 from edet.export.onnx import ONNXFile
 from edet.export.saved_model import SavedModelFolder, find_saved_model
-from edet.files import content_of, glob_of, reason
+from edet.files import content_of, reason
 from edet.geometry.anchors import feature_sizes
+from edet.globs import glob_of
 from edet.inference.predictor import Predictor, heads_of
 
 

@@ -15,7 +15,8 @@ import tensorflow as tf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edet.errors import UserError
-from edet.files import PICTURE_ENDINGS, absolute, list_folder, match_files
+from edet.files import PICTURE_ENDINGS, absolute
+from edet.globs import list_folder, match_files
 from edet.image.files import read_picture
 from edet.inference import video
 from edet.inference.journal import Entry, Journal, version_of

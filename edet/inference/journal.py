@@ -30,12 +30,12 @@ from edet.files import (
     append_text,
     aside_of,
     failure,
-    list_folder,
     read_json_or,
     write_json,
     write_text,
     written_aside,
-)  # fmt: skip
+)
+from edet.globs import list_folder
 
 _TITLES = ("predictions", "segmentation")  # of all lists; those of other heads would be stale
 _VERSION = 1  # of what unfinished.jsonl holds

@@ -17,7 +17,8 @@ import tensorflow as tf
 from PIL import Image
 
 from edet.errors import UserError
-from edet.files import content_of, list_filled_folder, reason
+from edet.files import content_of, reason
+from edet.globs import list_filled_folder
 from edet.image.files import encode_png
 from edet.image.header import checked
 from edet.records.schema import Mask, parse_example

@@ -26,7 +26,8 @@ import yaml
 from edet.ahead import in_order
 from edet.config.labels import read_labels
 from edet.errors import UserError
-from edet.files import glob_of, read_bytes, write_json, write_text, written_aside
+from edet.files import read_bytes, write_json, write_text, written_aside
+from edet.globs import glob_of
 from edet.ownership import lock_beside, owned
 from edet.records.preparing import prepare_record
 from edet.records.report import Report, nothing_read, refuse_nothing

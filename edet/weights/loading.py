@@ -18,7 +18,8 @@ from edet.config.labels import NAMED_LABELS, labels_of
 from edet.config.loading import load_config
 from edet.config.schema import ModelConfig
 from edet.errors import UserError
-from edet.files import glob_of, reason
+from edet.files import reason
+from edet.globs import glob_of
 from edet.weights.archives import extract
 from edet.weights.download import fetch
 from edet.weights.imagenet import (

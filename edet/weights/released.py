@@ -18,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from edet.errors import UserError
-from edet.files import glob_of, reason, write_text
+from edet.files import reason, write_text
+from edet.globs import glob_of
 from edet.weights.reference_names import Style
 
 AVERAGE = "/ExponentialMovingAverage"

@@ -22,7 +22,8 @@ from edet.export.exported import (
     load_exported,
     with_own_model,
 )
-from edet.files import find_files, read_json_or, write_json
+from edet.files import read_json_or, write_json
+from edet.globs import find_files
 from edet.inference.detector import make_predictor
 from edet.inference.predictor import Predictor, of_pixels
 from edet.models.efficientdet import build_network

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from edet.config.labels import read_labels
 from edet.errors import UserError
-from edet.files import absolute, glob_of, read_json, write_json
+from edet.files import absolute, read_json, write_json
+from edet.globs import glob_of
 from edet.records.sources.example_set import ExampleSet, stamps_of
 from edet.records.sources.folder import Folder
 from edet.records.sources.formats import open_folder

@@ -20,8 +20,8 @@ from edet.dataset_check.report import DataReport, report_on
 from edet.errors import UserError
 from edet.evaluation.pages import Row, save_page, scaled
 from edet.evaluation.plots import Picture, save_gallery
-from edet.files import find_files
 from edet.geometry.boxes import yxyx_to_xywh
+from edet.globs import find_files
 from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors
 from edet.models.complexity import count_cost, outline

@@ -26,8 +26,9 @@ from edet.evaluation.plots import (
 )
 from edet.evaluation.report import print_report
 from edet.evaluation.segmentation import SegmentationEvaluator
-from edet.files import find_files, write_json
+from edet.files import write_json
 from edet.geometry.boxes import xywh_to_yxyx
+from edet.globs import find_files
 from edet.image.letterbox import mask_to_picture
 from edet.inference.predictor import Predictor
 from edet.inference.run import make_dataset_predictor

@@ -9,7 +9,7 @@ from PIL import Image
 from edet.config.labels import labels_of
 from edet.config.loading import load_config
 from edet.errors import UserError
-from edet.files import find_files
+from edet.globs import find_files
 from edet.input.ground_truth import read_ground_truth
 from edet.records.shards import check_records
 from edet.records.sources.folder import Folder

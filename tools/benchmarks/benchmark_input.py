@@ -32,7 +32,8 @@ from PIL import Image
 from edet.cli.common import run
 from edet.config import schema
 from edet.errors import UserError
-from edet.files import find_files, write_json
+from edet.files import write_json
+from edet.globs import find_files
 from edet.image.files import read_picture
 from edet.input.pipeline import make_train_dataset
 from edet.input.reading import user_errors

@@ -35,7 +35,8 @@ from rich.progress import track
 from edet.cli.common import run
 from edet.cli.serve_client import ask_grpc
 from edet.errors import UserError
-from edet.files import find_files, read_bytes, reason, write_json
+from edet.files import read_bytes, reason, write_json
+from edet.globs import find_files
 from edet.image.files import decode_picture
 from tools.checks.environments import make_environment
 

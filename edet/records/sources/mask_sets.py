@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from edet.errors import UserError
-from edet.files import PICTURE_ENDINGS, list_filled_folder, read_json, read_text
+from edet.files import PICTURE_ENDINGS, read_json, read_text
+from edet.globs import list_filled_folder
 from edet.records.masks import find_masks
 from edet.records.schema import Example, Mask
 from edet.records.sources.example_set import ExampleSet
