@@ -14,7 +14,7 @@ import posixpath
 from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.folder import Folder, by_split, source_ids, split_of_list, usual_split
-from edet.records.sources.shapes import NO_FILE, Seen, read_files, read_objects, text
+from edet.records.sources.shapes import NO_FILE, Seen, is_number, read_files, read_objects, text
 
 _LABELS = ("label_2", "labels", "label")
 _PICTURES = ("image_2", "images", "image", "data")  # image_3 is that of the right camera
@@ -62,7 +62,7 @@ def _is_kitti(head: str) -> bool:
     except ValueError:
         return False
     words = name.split()
-    is_name = len(words) == 1 or not any(map(_is_number, words))
+    is_name = len(words) == 1 or not any(map(is_number, words))
     return is_name and numbers[1].is_integer() and max(map(abs, numbers[3:7])) > 1.5
 
 
@@ -123,19 +123,11 @@ def _fields(line: str) -> tuple[str, list[float]]:
     words = line.split()
     # From the end: one of 15 numbers or more, the last is a score.
     numeric = 0
-    while numeric < len(words) - 1 and numeric <= _NUMBERS and _is_number(words[-1 - numeric]):
+    while numeric < len(words) - 1 and numeric <= _NUMBERS and is_number(words[-1 - numeric]):
         numeric += 1
     if numeric < _NUMBERS:
         raise ValueError(f"{numeric} numbers, not {_NUMBERS}")
     return " ".join(words[:-numeric]), [float(word) for word in words[-numeric:]]
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _seen(line: str) -> Seen:

@@ -17,7 +17,15 @@ from edet.files import read_text
 from edet.records.sources.annotations import AnnotatedImage, AnnotatedObject, Annotations
 from edet.records.sources.example_set import Tally
 from edet.records.sources.folder import Folder, by_split, source_ids
-from edet.records.sources.shapes import ROTATED, Seen, bounds, read_files, read_objects, text
+from edet.records.sources.shapes import (
+    ROTATED,
+    Seen,
+    bounds,
+    is_number,
+    read_files,
+    read_objects,
+    text,
+)
 
 _ABOVE = re.compile(r"^[a-z]+\s*:", re.I)  # lines before DOTA's objects
 _OIDV4 = "label"  # its folder of texts, within that of the pictures of a class
@@ -94,19 +102,11 @@ def _joined(first: AnnotatedImage, image: AnnotatedImage, tally: Tally) -> bool:
     return True
 
 
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
 def _dota(line: str) -> Seen:
     words = line.split()
     numbers = [float(word) for word in words[:8]]
-    name = words[8:-1] if len(words) > 9 and _is_number(words[-1]) else words[8:]
-    if len(numbers) < 8 or not name or _is_number(name[0]):
+    name = words[8:-1] if len(words) > 9 and is_number(words[-1]) else words[8:]
+    if len(numbers) < 8 or not name or is_number(name[0]):
         raise ValueError(f"{line[:60]!r} is not four corners and a class")
     box = bounds(zip(numbers[0::2], numbers[1::2], strict=True))
     return Seen(AnnotatedObject(text(" ".join(name)), box), _note(numbers))
@@ -122,6 +122,6 @@ def _oidv4(line: str) -> Seen:
     words = line.removesuffix(" difficult").split()
     numbers = tuple(float(word) for word in words[-4:])
     name = words[:-4]
-    if len(numbers) < 4 or not name or _is_number(name[-1]):  # then it is a score, or KITTI's
+    if len(numbers) < 4 or not name or is_number(name[-1]):  # then it is a score, or KITTI's
         raise ValueError(f"{line[:60]!r} is not a class and four sides")
     return Seen(AnnotatedObject(text(" ".join(name)), numbers))

@@ -100,6 +100,15 @@ def pixels(value: Any) -> int:
     return round(number) if 1 <= number < 2**31 else -1
 
 
+def is_number(word: str) -> bool:
+    """Whether a word of a line is a number, NaN and infinity included."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 def flag(value: Any) -> bool:
     """Returns a flag that a file gives as a number, as text, or not at all.
 
