@@ -280,5 +280,5 @@ def content_of(file: str | bytes) -> bytes:
 
 def check_file(path: str) -> None:
     """Raises OSError for a pipe, which would be waited for without end, and the like."""
-    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+    if not os.path.isfile(path) and os.path.exists(path) and not os.path.isdir(path):
         raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, and only files are read")
