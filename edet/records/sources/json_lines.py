@@ -42,9 +42,11 @@ def splits(folder: Folder) -> dict[str, tuple[str, ...]]:
     """Returns {split: its files} of a folder; {} where there is none."""
     found: dict[str, tuple[str, ...]] = {}
     for name in folder.matching(*_FILES):
-        if _kind_of(folder.head(name, _HEAD)):
-            lines = _lines(read_text(folder.path(name), "boxes"))
-            named = (_split_of(line) for _, line in lines if isinstance(line, dict))
+        if kind := _kind_of(folder.head(name, _HEAD)):
+            named = [""]
+            if kind == "vertex":  # whose lines alone tell splits
+                lines = _lines(read_text(folder.path(name), "boxes"))
+                named = [_split_of(line) for _, line in lines if isinstance(line, dict)]
             for split in dict.fromkeys(split or usual_split(name) for split in named):
                 found[split] = (*found.get(split, ()), name)
     return found
