@@ -8,7 +8,7 @@ Shapes: B images of one replica, M micro-batches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
@@ -21,6 +21,7 @@ from edet.training.accumulation import sum_over_parts
 from edet.training.loss_scale import LossScale, next_loss_scale
 from edet.training.losses import is_kernel, l2_loss
 from edet.training.optimizer import adamw, clip_factors, moving_average, scale, sgd
+from edet.training.packing import Packing
 from edet.training.recipe import Recipe
 from edet.training.schedules import learning_rate
 from edet.training.tasks import Task
@@ -28,6 +29,7 @@ from edet.training.tasks import Task
 Tensors = list[tf.Tensor]
 Batch = dict[str, tf.Tensor]
 Metrics = dict[str, tf.Tensor]
+Change = Callable[[Tensors], Tensors]
 
 
 class State(NamedTuple):
@@ -197,26 +199,43 @@ class TrainingStep:
         A choice between the old and the new tensors would cost more than the update itself, so the
         optimisers leave everything as it is for factors of 0.
         """
-        recipe, squares, is_adamw = self.recipe, state.squares, self.recipe.optimizer == "adamw"
+        recipe, is_adamw = self.recipe, self.recipe.optimizer == "adamw"
         factors = tf.where(is_finite, factors if is_adamw else rate * factors, 0.0)
-        gradients = scale(gradients, factors, self.is_fusion)
+        learnt, collected = Packing(state.trainable), Packing(state.non_trainable)
+        gradients = learnt.pack(scale(gradients, factors, self.is_fusion))
+        old = _in_lists(state, learnt.pack, collected.pack)
+        squares = old.squares
         if is_adamw:
+            decay = learnt.pick([recipe.adamw_decay * kernel for kernel in self.is_kernel])
             trainable, velocities, squares = adamw(
-                state.trainable, state.velocities, squares, gradients, rate=rate, step=state.step,
-                decay=[recipe.adamw_decay * kernel for kernel in self.is_kernel], moves=is_finite,
+                old.trainable, old.velocities, squares, gradients, rate=rate, step=state.step,
+                decay=decay, moves=is_finite,
             )  # fmt: skip
         else:
             trainable, velocities = sgd(
-                state.trainable, state.velocities, gradients, recipe.momentum, is_finite
+                old.trainable, old.velocities, gradients, recipe.momentum, is_finite
             )
-        pairs = zip(non_trainable, state.non_trainable, strict=True)
-        non_trainable = [tf.where(is_finite, new, old) for new, old in pairs]
+        pairs = zip(collected.pack(non_trainable), old.non_trainable, strict=True)
+        non_trainable = [tf.where(is_finite, *pair) for pair in pairs]
         values = [*trainable, *non_trainable]
-        averages = moving_average(state.averages, values, state.step, recipe.ema_decay, is_finite)
-        return state._replace(
+        averages = moving_average(old.averages, values, state.step, recipe.ema_decay, is_finite)
+        new = old._replace(
             trainable=trainable, non_trainable=non_trainable, velocities=velocities,
             averages=averages, squares=squares,
         )  # fmt: skip
+        return _in_lists(new, learnt.unpack, collected.unpack)
+
+
+def _in_lists(state: State, of_trainable: Change, of_others: Change) -> State:
+    """Packs or unpacks the lists of a state, by a function for each kind of variables."""
+    count = len(state.trainable)
+    return state._replace(
+        trainable=of_trainable(state.trainable),
+        non_trainable=of_others(state.non_trainable),
+        velocities=of_trainable(state.velocities),
+        averages=of_trainable(state.averages[:count]) + of_others(state.averages[count:]),
+        squares=state.squares and of_trainable(state.squares),
+    )
 
 
 def _sum_over_replicas(tensors: Tensors) -> Tensors:
