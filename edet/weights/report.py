@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -15,6 +16,8 @@ from edet.weights.transfer import transfer_classes
 # A checkpoint of another size has the same names and a few equal shapes (fusion weights, the bias
 # of the class logits); a backbone alone is more than half of every model.
 _HARDLY_ANYTHING = 0.05
+# A node of the feature network, in our names and in both of the reference's styles.
+_NODE = re.compile(r"node(?:s/)?(\d+)")
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ def assign_weights(
     Raises:
       UserError: nothing, or hardly anything, found its place.
     """
+    if other := _other_nodes([variable.path for variable in network.variables], values):
+        names = {path: theirs for path, theirs in names.items() if not _NODE.search(path)}
+        notes = (*notes, other)
     found = joined(values, names)
     used = {name for path in found for name in names[path]}
     kept, new = (transfer_classes(network, found, labels) if labels else None) or ((), ())
@@ -104,6 +110,23 @@ def assign_weights(
     used -= {name for path in left for name in names.get(path, ())}
     unused = tuple(sorted(set(values) - used))
     return LoadReport(source, paths, left, unused, kept, new, tuple(notes))
+
+
+def _other_nodes(paths: Iterable[str], names: Iterable[str]) -> str:
+    """Returns a sentence if the network's paths and the source's names have different nodes, or "".
+
+    Nodes have numbers for names, which mean other levels where there are more or fewer of them.
+    """
+    ours, theirs = (
+        len({found[1] for name in group if (found := _NODE.search(name))})
+        for group in (paths, names)
+    )
+    if not theirs or ours == theirs:
+        return ""
+    return (
+        f"a cell of these weights' feature network has {theirs} nodes, and one of this network's "
+        f"{ours}, as of other levels, so the cells start anew"
+    )
 
 
 def _count(variables: Sequence[keras.Variable]) -> int:

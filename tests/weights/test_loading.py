@@ -417,3 +417,24 @@ def _two(folder):
     for name in ("a", "b"):
         (folder / f"{name}.h5").write_bytes(b"")
     return folder
+
+
+def _has_fresh_cells_alone(network, source):
+    report = load_weights(network, source)
+    cells = {v.path for v in network.variables if v.path.startswith("pyramid.cell")}
+    finer = {v.path for v in network.variables if "_p2/" in v.path}
+    assert set(report.reinitialized) == cells | finer
+    assert report.notes[-1] == (
+        "a cell of these weights' feature network has 4 nodes, and one of this network's 6, as of "
+        "other levels, so the cells start anew"
+    )
+
+
+def test_nodes_of_other_levels_are_not_taken_for_those_of_the_same_number(
+    workdir, filled, tmp_path
+):
+    """Of the levels 3 to 5 node 4 makes P3, of 2 to 5 it is the first on the way down."""
+    _has_fresh_cells_alone(build_network(small_model(min_level=2)), workdir[0])
+    _, names, averages, raw = filled
+    write_released(str(tmp_path), split(raw, names), split(averages, names))
+    _has_fresh_cells_alone(build_network(small_model(fusion="fast", min_level=2)), tmp_path)
