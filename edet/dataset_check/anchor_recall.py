@@ -26,6 +26,7 @@ from edet.geometry.anchors import feature_sizes, make_anchors
 from edet.geometry.boxes import coordinates, iou_of_coordinates
 from edet.image.letterbox import fit
 from edet.input.ground_truth import Annotations
+from edet.models.complexity import count_cost, outline
 
 SCALES = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0)  # tried beside the configured one
 LOW_RECALL = 0.9  # of a class; below it there is advice
@@ -199,7 +200,7 @@ def recall_advice(
             "They are learnt all the same, from the anchors around their centres "
             "(loss.assignment=atss); what follows brings these nearer."
         )
-    sentences += _advice_on_size(images, scales, config)
+    sentences += _advice_on_size(images, scales, config) + _advice_on_level(found, config)
     if 3 * causes[_OTHER_SHAPE] >= sum(causes.values()):
         key = "aspect_pairs" if config.model.anchors.aspect_pairs else "aspect_ratios"
         sentences.append(
@@ -238,6 +239,28 @@ def _advice_on_size(
             f"heads know, for about {area:.1f} times the computation."
         )
     return sentences
+
+
+def _advice_on_level(found: NetworkBoxes, config: Config) -> list[str]:
+    """Says what a finer level of the pyramid reaches, and what it costs."""
+    level = config.model.min_level - 1
+    if level < 2 or config.model.feature_network == "nas_fpn":  # was searched for its levels
+        return []
+    finer = replace(config, model={"min_level": level})
+    before, after = (
+        _class_means(found, best_anchors(found.boxes, which.model)[0], which)["recall"]
+        for which in (config, finer)
+    )
+    if after <= before + _SIMILAR:
+        return []
+    now, then = (
+        count_cost(outline(which.model))["total"].multiply_adds for which in (config, finer)
+    )
+    return [
+        f"model.min_level={level} reaches {_percent(after)}%: a finer level, whose anchors are "
+        f"half as large, for about {then / now:.1f} times the computation; a trained pyramid "
+        "starts anew with it."
+    ]
 
 
 def _enlarged(model: ModelConfig, factor: float) -> list[int]:

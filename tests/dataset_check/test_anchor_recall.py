@@ -22,6 +22,7 @@ from edet.dataset_check.anchor_recall import (
 from edet.geometry.anchors import make_anchors
 from edet.geometry.boxes import coordinates, iou_of_coordinates
 from edet.input.ground_truth import Annotations
+from edet.models.complexity import count_cost, outline
 
 # D0's anchors at 128 pixels: the smallest is 4 x 8 = 32 pixels wide and high.
 CONFIG = replace(Config(), model={"image_size": 128})
@@ -143,9 +144,16 @@ def test_boxes_that_are_reached_need_no_advice():
     assert advice([ANCHOR] * 9 + [TINY]) == []  # 90 percent
 
 
-def test_small_boxes_need_a_smaller_scale_or_a_larger_input():
+# A network that is counted in a moment.
+QUICK = replace(
+    CONFIG,
+    model={"backbone": "efficientnet-w0.1-d0.1", "pyramid_repeats": 1, "head_repeats": 1},
+)
+
+
+def test_small_boxes_need_a_smaller_scale_or_a_larger_input_or_a_finer_level():
     # 16 x 16 lies fourfold in the smallest anchor, IoU 0.25; with scale 2 it is an anchor.
-    first, scale, size = advice([[60, 60, 76, 76], ANCHOR], [1, 2])
+    first, scale, size, level = advice([[60, 60, 76, 76], ANCHOR], [1, 2], QUICK)
     assert "0.0% of cat" in first
     assert "dog" not in first
     assert "1 smaller than the smallest anchor (32 pixels)" in first
@@ -153,6 +161,20 @@ def test_small_boxes_need_a_smaller_scale_or_a_larger_input():
     assert "instead of 50.0%" in scale
     assert size.startswith("model.image_size=256 reaches 100%")
     assert "4.0 times" in size
+    assert level.startswith("model.min_level=2 reaches 100%")
+    now, then = (
+        count_cost(outline(replace(QUICK, model={"min_level": level}).model))["total"]
+        for level in (3, 2)
+    )
+    assert f"about {then.multiply_adds / now.multiply_adds:.1f} times" in level
+
+
+def test_a_level_is_named_only_where_the_network_can_have_it():
+    boxes = [[60, 60, 76, 76], ANCHOR]
+    searched = replace(QUICK, model={"feature_network": "nas_fpn"})
+    of_stride_4 = replace(QUICK, model={"min_level": 2, "anchors": AnchorConfig(scale=8.0)})
+    for config in (searched, of_stride_4):
+        assert not any("min_level" in sentence for sentence in advice(boxes, [1, 2], config))
 
 
 def test_large_boxes_need_a_larger_scale():
