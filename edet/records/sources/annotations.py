@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -272,4 +272,18 @@ def common_labels(
             "them)."
         )
         labels = {i: name for i, name in labels.items() if i not in unused}
+    notes += _of_one_name(labels)
     return dict(sorted(labels.items())), notes
+
+
+def _of_one_name(labels: dict[int, str]) -> Iterator[str]:
+    """Says which classes have one name, as some mergers of COCO files leave them."""
+    by_name = defaultdict(list)
+    for class_id, name in sorted(labels.items()):
+        by_name[name].append(str(class_id))
+    for name, ids in by_name.items():
+        if name and len(ids) > 1:
+            yield (
+                f"the classes {' and '.join(ids)} have one name, {name!r}, and are classes of "
+                "their own; if they are one, give their objects one id in the annotations."
+            )

@@ -46,11 +46,13 @@ def test_a_class_without_a_box_in_any_split_is_left_out_and_said():
     assert common_labels([part({1: "ant"}, [])]) == ({1: "ant"}, [])  # negatives alone
 
 
-def test_equal_names_of_two_ids_stay_two_classes():
+def test_equal_names_of_two_ids_stay_two_classes_and_are_said():
     both = part({1: "ant", 2: "ant"}, [1, 2])
-    labels, notes = common_labels([both])
-    assert (labels, notes) == ({1: "ant", 2: "ant"}, [])
+    labels, (note,) = common_labels([both])
+    assert labels == {1: "ant", 2: "ant"}
+    assert note.startswith("the classes 1 and 2 have one name, 'ant'")
     assert class_ids(both, labels) == {1: 1, 2: 2}
+    assert common_labels([part({1: "", 2: ""}, [1, 2])])[1] == []  # they are called by number
 
 
 @pytest.mark.parametrize("name", ["", " "])
