@@ -185,7 +185,7 @@ def _objects_by_image(
             box = _box(item, file, tally)
             # Open Images' groups are crowds.
             is_crowd = flag(item.get("iscrowd")) or flag(item.get("group_of"))
-            area = _area(item, file, tally)
+            area = _area(item, box, file, tally)
             objects[image_id].append(
                 AnnotatedObject(_category(item["category_id"]), box, is_crowd, area)
             )
@@ -248,16 +248,22 @@ def _image_id(value: Any) -> str:
     return str(_id(value))
 
 
-def _area(item: dict[str, Any], file: str, tally: Tally) -> float:
-    """Returns the area that is given, or 0: the box stands for an area that cannot be read."""
+def _area(
+    item: dict[str, Any], box: tuple[float, float, float, float], file: str, tally: Tally
+) -> float:
+    """Returns the area that is given, or 0: the box stands for one that cannot be the object's."""
     try:
         area = float(item.get("area") or 0)
     except (TypeError, ValueError, OverflowError):
         area = math.nan
-    if math.isfinite(area):
+    width, height = box[2:]
+    # A pixel on each side is left to tools that count or paint the edges.
+    is_larger = width > 0 and height > 0 and area > (width + 2) * (height + 2)
+    if math.isfinite(area) and not is_larger:
         return area
+    what = "larger than the box" if math.isfinite(area) else "unreadable"
     detail = f"annotation {item.get('id')}: area {item['area']!r}"
-    tally.box_problem(file, "area unreadable (that of the box taken)", detail=detail)
+    tally.box_problem(file, f"area {what} (that of the box taken)", detail=detail)
     return 0.0
 
 

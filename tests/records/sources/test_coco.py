@@ -111,6 +111,13 @@ def test_a_missing_area_is_that_of_the_box(read):
     assert read([box()]).examples[0].areas.tolist() == [12]
 
 
+def test_an_area_that_the_box_cannot_hold_is_that_of_the_box_and_reported(read):
+    """Some tools write the photo's; a pixel on each side of 3 x 4 is left, which makes 5 x 6."""
+    source = read([box(area=30), box(area=30.5), box(area=640 * 480)])
+    assert source.examples[0].areas.tolist() == [30, 12, 12]
+    assert source.tally.boxes == {"area larger than the box (that of the box taken)": 2}
+
+
 @pytest.mark.parametrize(
     "area", ["n/a", [], {"px": 3}, float("nan"), float("inf"), pytest.param(10**400, id="huge")]
 )
