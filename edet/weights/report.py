@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
+from edet.config.schema import ModelConfig
 from edet.errors import UserError
+from edet.models.fusion_graph import FEATURE_NETWORKS, name_prefix
 from edet.weights.reference_names import joined
 from edet.weights.transfer import transfer_classes
 
@@ -17,7 +19,9 @@ from edet.weights.transfer import transfer_classes
 # of the class logits); a backbone alone is more than half of every model.
 _HARDLY_ANYTHING = 0.05
 # A node of the feature network, in our names and in both of the reference's styles.
-_NODE = re.compile(r"node(?:s/)?(\d+)")
+_NODE = r"[./]{prefix}f?node(?:s/)?(\d+)"
+# A batch norm of a head in the reference's second style: its level, counted from the finest.
+_HEAD_LEVEL = r"_net/bns/\d+/(\d+)/"
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,11 @@ def assign_weights(
     Raises:
       UserError: nothing, or hardly anything, found its place.
     """
-    if other := _other_nodes([variable.path for variable in network.variables], values):
-        names = {path: theirs for path, theirs in names.items() if not _NODE.search(path)}
-        notes = (*notes, other)
+    for pattern, note in _of_other_levels(network.model_config, values):
+        names = {
+            path: theirs for path, theirs in names.items() if not any(map(pattern.search, theirs))
+        }
+        notes = (*notes, note)
     found = joined(values, names)
     used = {name for path in found for name in names[path]}
     kept, new = (transfer_classes(network, found, labels) if labels else None) or ((), ())
@@ -112,21 +118,38 @@ def assign_weights(
     return LoadReport(source, paths, left, unused, kept, new, tuple(notes))
 
 
-def _other_nodes(paths: Iterable[str], names: Iterable[str]) -> str:
-    """Returns a sentence if the network's paths and the source's names have different nodes, or "".
+def _of_other_levels(
+    config: ModelConfig, source: Collection[str]
+) -> Iterator[tuple[re.Pattern[str], str]]:
+    """Yields which of a source's names number the nodes or levels of others, and a sentence on it.
 
-    Nodes have numbers for names, which mean other levels where there are more or fewer of them.
+    Nodes have numbers for names, which mean other levels where there are more or fewer of them. A
+    quad FPN begins with the BiFPN's nodes, so either is right for the other.
     """
-    ours, theirs = (
-        len({found[1] for name in group if (found := _NODE.search(name))})
-        for group in (paths, names)
+    prefix = name_prefix(config.feature_network)
+    ours = {
+        kind: len(nodes(config.pyramid_levels))
+        for kind, nodes in FEATURE_NETWORKS.items()
+        if name_prefix(kind) == prefix
+    }
+    node, level = re.compile(_NODE.format(prefix=prefix)), re.compile(_HEAD_LEVEL)
+    theirs, their_levels = (
+        len({found[1] for name in source if (found := pattern.search(name))})
+        for pattern in (node, level)
     )
-    if not theirs or ours == theirs:
-        return ""
-    return (
-        f"a cell of these weights' feature network has {theirs} nodes, and one of this network's "
-        f"{ours}, as of other levels, so the cells start anew"
-    )
+    if theirs and theirs not in ours.values():
+        yield (
+            node,
+            f"a cell of these weights' feature network has {theirs} nodes, and one of this "
+            f"network's {ours[config.feature_network]}, as of other levels, so the cells start "
+            "anew",
+        )
+    if their_levels not in (0, len(config.levels)):
+        yield (
+            level,
+            f"these weights have {their_levels} levels without their numbers, and this network "
+            f"{len(config.levels)}, so the batch norms of the heads start anew",
+        )
 
 
 def _count(variables: Sequence[keras.Variable]) -> int:

@@ -163,6 +163,16 @@ def test_a_name_based_checkpoint_prefers_averages(filled, tmp_path, average):
 
 def test_an_object_based_checkpoint_is_read_without_its_optimizer(filled, tmp_path):
     network, _, averages, _ = filled
+    _write_objects(tmp_path / "ckpt-7", network, averages)
+    _zero(network)
+    report = load_weights(network, tmp_path / "ckpt-7")
+    assert not report.reinitialized
+    assert report.unused == ("optimizer/iter",)
+    _same(network, averages)
+
+
+def _write_objects(path, network, averages):
+    """Writes an object-based checkpoint, with something of an optimizer."""
     tree: dict = {"optimizer": {"iter": tf.Variable(3)}}
     for name, value in split(averages, reference_names(network, FUSED, "object")).items():
         *scopes, leaf = name.split("/")
@@ -170,12 +180,7 @@ def test_an_object_based_checkpoint_is_read_without_its_optimizer(filled, tmp_pa
         for scope in scopes:
             place = place.setdefault(scope, {})
         place[leaf] = tf.Variable(value)
-    tf.train.Checkpoint(**tree).write(str(tmp_path / "ckpt-7"))
-    _zero(network)
-    report = load_weights(network, tmp_path / "ckpt-7")
-    assert not report.reinitialized
-    assert report.unused == ("optimizer/iter",)
-    _same(network, averages)
+    tf.train.Checkpoint(**tree).write(str(path))
 
 
 def _write_h5(path, values):
@@ -438,3 +443,29 @@ def test_nodes_of_other_levels_are_not_taken_for_those_of_the_same_number(
     _, names, averages, raw = filled
     write_released(str(tmp_path), split(raw, names), split(averages, names))
     _has_fresh_cells_alone(build_network(small_model(fusion="fast", min_level=2)), tmp_path)
+
+
+def test_levels_that_are_only_counted_are_not_taken_for_others(filled, tmp_path):
+    """An object-based checkpoint of the levels 3 to 5 calls P3's batch norms the first."""
+    network, _, averages, _ = filled
+    _write_objects(tmp_path / "ckpt-7", network, averages)
+    finer = build_network(small_model(fusion="fast", min_level=2))
+    report = load_weights(finer, tmp_path / "ckpt-7")
+    norms = {v.path for v in finer.variables if "_head.bn" in v.path}
+    cells = {v.path for v in finer.variables if v.path.startswith("pyramid.cell")}
+    assert set(report.reinitialized) == cells | norms
+    assert report.notes[-1] == (
+        "these weights have 3 levels without their numbers, and this network 4, so the batch norms "
+        "of the heads start anew"
+    )
+
+
+def test_nodes_of_another_network_are_those_that_both_have(workdir):
+    """A quad FPN's first nodes are the BiFPN's; a PANet has none of either, whatever the levels."""
+    quad = build_network(small_model(feature_network="quad_fpn"))
+    report = load_weights(quad, workdir[0])
+    assert report.notes == ()
+    assert {f"pyramid.cell0.node{k}.conv/bias" for k in range(3, 7)} <= set(report.loaded)
+    panet = load_weights(build_network(small_model(feature_network="panet")), workdir[0])
+    assert panet.notes == ()
+    assert not any(path.startswith("pyramid.cell") for path in panet.loaded)
