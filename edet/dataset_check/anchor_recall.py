@@ -256,10 +256,11 @@ def _advice_on_level(found: NetworkBoxes, config: Config) -> list[str]:
     now, then = (
         count_cost(outline(which.model))["total"].multiply_adds for which in (config, finer)
     )
+    is_there = level in config.model.pyramid_levels  # segmentation reads it
+    anew = "" if is_there else "; a trained pyramid starts anew with it"
     return [
         f"model.min_level={level} reaches {_percent(after)}%: a finer level, whose anchors are "
-        f"half as large, for about {then / now:.1f} times the computation; a trained pyramid "
-        "starts anew with it."
+        f"half as large, for about {then / now:.1f} times the computation{anew}."
     ]
 
 

@@ -167,6 +167,14 @@ def test_small_boxes_need_a_smaller_scale_or_a_larger_input_or_a_finer_level():
         for level in (3, 2)
     )
     assert f"about {then.multiply_adds / now.multiply_adds:.1f} times" in level
+    assert level.endswith("; a trained pyramid starts anew with it.")
+
+
+def test_a_pyramid_that_reaches_the_level_for_segmentation_stays():
+    heads = {"heads": ["detection", "segmentation"], "segmentation": {"level": 2, "width": 8}}
+    *_, level = advice([[60, 60, 76, 76], ANCHOR], [1, 2], replace(QUICK, model=heads))
+    assert level.startswith("model.min_level=2 reaches 100%")
+    assert level.endswith("times the computation.")
 
 
 def test_a_level_is_named_only_where_the_network_can_have_it():
