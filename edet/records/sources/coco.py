@@ -256,7 +256,7 @@ def _area(
         area = float(item.get("area") or 0)
     except (TypeError, ValueError, OverflowError):
         area = math.nan
-    width, height = box[2:]
+    width, height = map(abs, box[2:])  # negative where it is drawn from another corner
     # A pixel on each side is left to tools that count or paint the edges.
     is_larger = width > 0 and height > 0 and area > (width + 2) * (height + 2)
     if math.isfinite(area) and not is_larger:

@@ -113,9 +113,10 @@ def test_a_missing_area_is_that_of_the_box(read):
 
 def test_an_area_that_the_box_cannot_hold_is_that_of_the_box_and_reported(read):
     """Some tools write the photo's; a pixel on each side of 3 x 4 is left, which makes 5 x 6."""
-    source = read([box(area=30), box(area=30.5), box(area=640 * 480)])
-    assert source.examples[0].areas.tolist() == [30, 12, 12]
-    assert source.tally.boxes == {"area larger than the box (that of the box taken)": 2}
+    from_the_right = box(bbox=(4, 2, -3, 4), area=640 * 480)
+    source = read([box(area=30), box(area=30.5), box(area=640 * 480), from_the_right])
+    assert source.examples[0].areas.tolist() == [30, 12, 12, 12]
+    assert source.tally.boxes["area larger than the box (that of the box taken)"] == 3
 
 
 @pytest.mark.parametrize(
