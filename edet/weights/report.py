@@ -127,27 +127,30 @@ def _of_other_levels(
     quad FPN begins with the BiFPN's nodes, so either is right for the other.
     """
     prefix = name_prefix(config.feature_network)
-    ours = {
-        kind: len(nodes(config.pyramid_levels))
+    node, level = re.compile(_NODE.format(prefix=prefix)), re.compile(_HEAD_LEVEL)
+    ids, levels = (
+        {int(found[1]) for name in source if (found := pattern.search(name))}
+        for pattern in (node, level)
+    )
+    # Ours have numbers behind those of the levels, without nodes that no head reads. The
+    # reference's count from 0, and all are there.
+    counts = {
+        len(nodes(config.pyramid_levels))
         for kind, nodes in FEATURE_NETWORKS.items()
         if name_prefix(kind) == prefix
     }
-    node, level = re.compile(_NODE.format(prefix=prefix)), re.compile(_HEAD_LEVEL)
-    theirs, their_levels = (
-        len({found[1] for name in source if (found := pattern.search(name))})
-        for pattern in (node, level)
-    )
-    if theirs and theirs not in ours.values():
+    first = len(config.pyramid_levels)
+    is_same = len(ids) in counts if 0 in ids else min(ids, default=first) == first
+    if not is_same:
         yield (
             node,
-            f"a cell of these weights' feature network has {theirs} nodes, and one of this "
-            f"network's {ours[config.feature_network]}, as of other levels, so the cells start "
-            "anew",
+            "the nodes of these weights' feature network are of other levels than this network's, "
+            "so its cells start anew",
         )
-    if their_levels not in (0, len(config.levels)):
+    if len(levels) not in (0, len(config.levels)):
         yield (
             level,
-            f"these weights have {their_levels} levels without their numbers, and this network "
+            f"these weights have {len(levels)} levels without their numbers, and this network "
             f"{len(config.levels)}, so the batch norms of the heads start anew",
         )
 

@@ -430,8 +430,8 @@ def _has_fresh_cells_alone(network, source):
     finer = {v.path for v in network.variables if "_p2/" in v.path}
     assert set(report.reinitialized) == cells | finer
     assert report.notes[-1] == (
-        "a cell of these weights' feature network has 4 nodes, and one of this network's 6, as of "
-        "other levels, so the cells start anew"
+        "the nodes of these weights' feature network are of other levels than this network's, so "
+        "its cells start anew"
     )
 
 
@@ -469,3 +469,16 @@ def test_nodes_of_another_network_are_those_that_both_have(workdir):
     panet = load_weights(build_network(small_model(feature_network="panet")), workdir[0])
     assert panet.notes == ()
     assert not any(path.startswith("pyramid.cell") for path in panet.loaded)
+
+
+def test_nodes_that_only_another_head_reads_may_be_missing(tmp_path):
+    """Pixels are classified from P2, the last node on the way down, whatever follows it."""
+    heads = {"heads": ("segmentation",), "segmentation": {"level": 2, "width": 8}}
+    pixels = build_network(small_model(**heads))
+    nodes = {path for v in pixels.variables if "node" in (path := v.path)}
+    assert {path.split(".")[2] for path in nodes} == {"node4", "node5", "node6"}
+    Checkpoints(Workdir(str(tmp_path)), TrainingVariables(pixels), keep=2).save()
+    both = build_network(small_model(**(heads | {"heads": ("detection", "segmentation")})))
+    report = load_weights(both, str(tmp_path))
+    assert nodes <= set(report.loaded)
+    assert report.notes == ()
