@@ -200,7 +200,8 @@ def recall_advice(
             "They are learnt all the same, from the anchors around their centres "
             "(loss.assignment=atss); what follows brings these nearer."
         )
-    sentences += _advice_on_size(images, scales, config) + _advice_on_level(found, config)
+    sentences += _advice_on_size(images, scales, config)
+    sentences += _advice_on_level(found, measured["mean over classes"]["recall"], config)
     if 3 * causes[_OTHER_SHAPE] >= sum(causes.values()):
         key = "aspect_pairs" if config.model.anchors.aspect_pairs else "aspect_ratios"
         sentences.append(
@@ -241,26 +242,24 @@ def _advice_on_size(
     return sentences
 
 
-def _advice_on_level(found: NetworkBoxes, config: Config) -> list[str]:
-    """Says what a finer level of the pyramid reaches, and what it costs."""
+def _advice_on_level(found: NetworkBoxes, now: float, config: Config) -> list[str]:
+    """Says what a finer level of the pyramid reaches instead of `now`, and what it costs."""
     level = config.model.min_level - 1
-    if level < 2 or config.model.feature_network == "nas_fpn":  # was searched for its levels
+    # Level 1 would cost four times level 2 again, and NAS-FPN was searched for its levels.
+    if level < 2 or config.model.feature_network == "nas_fpn":
         return []
     finer = replace(config, model={"min_level": level})
-    before, after = (
-        _class_means(found, best_anchors(found.boxes, which.model)[0], which)["recall"]
-        for which in (config, finer)
-    )
-    if after <= before + _SIMILAR:
+    recall = _class_means(found, best_anchors(found.boxes, finer.model)[0], finer)["recall"]
+    if recall <= now + _SIMILAR:
         return []
-    now, then = (
+    before, after = (
         count_cost(outline(which.model))["total"].multiply_adds for which in (config, finer)
     )
     is_there = level in config.model.pyramid_levels  # segmentation reads it
     anew = "" if is_there else "; a trained pyramid starts anew with it"
     return [
-        f"model.min_level={level} reaches {_percent(after)}%: a finer level, whose anchors are "
-        f"half as large, for about {then / now:.1f} times the computation{anew}."
+        f"model.min_level={level} reaches {_percent(recall)}%: a finer level, whose anchors are "
+        f"half as large, for about {after / before:.1f} times the computation{anew}."
     ]
 
 
