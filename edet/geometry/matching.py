@@ -57,9 +57,7 @@ def match_anchors(
         best = tf.argmax(overlap, axis=-1, output_type=tf.int32)
         best = tf.where(tf.reduce_max(overlap, axis=-1) > 0, best, num_anchors)  # none: no one-hot
         strength = tf.maximum(wanted, tf.one_hot(best, num_anchors, FORCED, 0.0))
-        # Whether it is above: on a CPU a comparison takes TensorFlow more than twice as long.
-        is_stronger = tf.cast(tf.nn.relu(strength - strongest), tf.bool)
-        matched = tf.where(is_stronger, row, matched)
+        matched = tf.where(strength > strongest, row, matched)
         return row + 1, tf.maximum(strongest, strength), matched
 
     _, strongest, matched = tf.while_loop(

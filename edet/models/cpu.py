@@ -184,12 +184,10 @@ def silu(x: tf.Tensor):
 def depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     """Returns the depthwise convolution of x [B, H, W, C] with a kernel [k, k, C, 1].
 
-    Padding is "same". For the kernel's gradient it may be given in numbers, which is the same
-    again: oneDNN leaves such an operation to TensorFlow, which takes half as long for k = 5, and
-    less at stride 2. For k = 3 at stride 1 oneDNN is the faster.
+    Padding is "same". For the kernel's gradient it is given in numbers, which is the same again:
+    oneDNN leaves such an operation to TensorFlow, which takes half as long for k = 5.
     """
     strides = [1, stride, stride, 1]
-    is_for_onednn = (kernel.shape[0], stride) == (3, 1)
 
     @tf.custom_gradient
     def convolve(x: tf.Tensor, kernel: tf.Tensor):
@@ -199,7 +197,6 @@ def depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
             pad for size, outputs in zip(x.shape[1:3], y.shape[1:3], strict=True)
             for pad in _same_padding(size, outputs, kernel.shape[0], stride)
         ]  # fmt: skip
-        in_numbers = {"padding": "EXPLICIT", "explicit_paddings": [0, 0, *paddings, 0, 0]}
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             """Returns the gradients of x and of the kernel, in their shapes."""
@@ -209,7 +206,7 @@ def depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
             )  # fmt: skip
             to_kernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
                 input=x, filter_sizes=kernel.shape, out_backprop=upstream, strides=strides,
-                **({"padding": "SAME"} if is_for_onednn else in_numbers),
+                padding="EXPLICIT", explicit_paddings=[0, 0, *paddings, 0, 0],
             )  # fmt: skip
             return to_x, to_kernel
 
