@@ -28,12 +28,7 @@ class Checkpoints:
     ):
         """Args: `keep`, how many of the last stay; `is_chief`, whether this process writes."""
         workdir = Workdir(str(workdir))
-        named = variables.by_name()
-        self._checkpoint = tf.train.Checkpoint(**named)
-        # Runs of another precision have none; whoever goes on from them starts with a fresh one.
-        scale = {"loss_scale": named.pop("loss_scale")} if "loss_scale" in named else {}
-        self._required, self._optional = tf.train.Checkpoint(**named), tf.train.Checkpoint(**scale)
-        self._step = variables.step
+        self._variables, self._step = variables, variables.step
         self._keep, self._is_chief = keep, is_chief
         self._last, self._best = workdir.last_checkpoints, workdir.best_checkpoints
         self._best_file = workdir.best_file
@@ -69,11 +64,15 @@ class Checkpoints:
 
     def _restore(self, path: str) -> str:
         """Returns what is wrong with the data, or "" when the variables hold them."""
+        named = self._variables.by_name()
+        # Runs of another precision have none; whoever goes on from them starts with a fresh one.
+        scale = {"loss_scale": named.pop("loss_scale")} if "loss_scale" in named else {}
+        required, optional = tf.train.Checkpoint(**named), tf.train.Checkpoint(**scale)
 
         def read() -> None:
             """Assigns the variables; raises UserError if the checkpoint is of another model."""
             try:
-                status = self._required.read(path)
+                status = required.read(path)
                 status.assert_existing_objects_matched()
             except (ValueError, AssertionError) as error:
                 raise UserError(
@@ -81,19 +80,23 @@ class Checkpoints:
                     "another model or optimizer?"
                 ) from error
             status.expect_partial()  # a loss scale that this run has no use for
-            self._optional.read(path).expect_partial()
+            optional.read(path).expect_partial()
 
         try:
             read_checkpoint(path, read)
         except DamagedCheckpoint as error:
             return str(error)
+        self._variables.take_named()
         return ""
+
+    def _write(self, path: str) -> None:
+        tf.train.Checkpoint(**self._variables.by_name()).write(path)
 
     def save(self) -> str:
         """Writes a checkpoint of the current step and drops the oldest; returns its path."""
         step = int(self._step.numpy())
         if step != self._saved and self._is_chief:
-            self._last.write(step, self._checkpoint.write, self._keep)
+            self._last.write(step, self._write, self._keep)
         self._saved = step
         return self._last.at(step)
 
@@ -114,7 +117,7 @@ class Checkpoints:
         if best and best.get("measured_on") == measured_on and value <= best.get(metric, -math.inf):
             return False
         step = int(self._step.numpy())
-        self._best.write(step, self._checkpoint.write, keep=1)
+        self._best.write(step, self._write, keep=1)
         self.score_best(step, value, metric, measured_on)
         return True
 

@@ -1,8 +1,9 @@
 """Vectors as one vector, so that an update takes few operations.
 
-Most variables of a network are vectors: biases, scales, offsets, statistics, and what an optimiser
-keeps of each. On a CPU an operation on one of them costs its start rather than its arithmetic, and
-every operation is built and optimised before the first step.
+Most variables of a network are vectors: biases, scales, offsets, statistics. On a CPU an operation
+on one of them costs its start rather than its arithmetic, and every operation is built and
+optimised before the first step. What an optimiser and an average keep of them stays packed between
+two steps, too, in one variable.
 """
 
 from __future__ import annotations
@@ -10,31 +11,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 _Item = TypeVar("_Item")
+_Tensor = tf.Tensor | tf.Variable | keras.Variable | np.ndarray
 
 
 class Packing:
     """Packs the vectors among tensors into one, and leaves tensors of other ranks as they are.
 
+    `sizes` are the lengths of the vectors.
+
     Args:
       like: tensors of the shapes and in the order of those to be packed.
     """
 
-    def __init__(self, like: Sequence[tf.Tensor]):
-        self._is_vector = [tensor.shape.rank == 1 for tensor in like]
-        self._sizes = [tensor.shape[0] for tensor in like if tensor.shape.rank == 1]
+    def __init__(self, like: Sequence[_Tensor]):
+        self._is_vector = [len(tensor.shape) == 1 for tensor in like]
+        self.sizes = [tensor.shape[0] for tensor in like if len(tensor.shape) == 1]
 
-    def pack(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def __len__(self) -> int:
+        """The number of packed tensors."""
+        return len(self._is_vector) - max(0, len(self.sizes) - 1)
+
+    def pack(self, tensors: Sequence[_Tensor]) -> list[_Tensor]:
         """Returns the vectors as one, if there are any, and then the others."""
         vectors, others = self._divide(tensors)
         return [*([tf.concat(vectors, 0)] if vectors else []), *others]
 
-    def unpack(self, packed: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def unpack(self, packed: Sequence[_Tensor]) -> list[_Tensor]:
         """Returns the tensors of `pack` in their order."""
-        others = iter(packed)
-        vectors = iter(tf.split(next(others), self._sizes) if self._sizes else [])
+        vectors = tf.split(packed[0], self.sizes) if self.sizes else []
+        return self.with_vectors(vectors, packed)
+
+    def with_vectors(self, vectors: Sequence[_Item], packed: Sequence[_Item]) -> list[_Item]:
+        """Returns given vectors and the others of a packed list in the order of the tensors."""
+        vectors, others = iter(vectors), iter(packed[1 if self.sizes else 0 :])
         return [next(vectors if is_vector else others) for is_vector in self._is_vector]
 
     def pick(self, numbers: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ Shapes: B images of one replica, M micro-batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -29,19 +29,22 @@ from edet.training.tasks import Task
 Tensors = list[tf.Tensor]
 Batch = dict[str, tf.Tensor]
 Metrics = dict[str, tf.Tensor]
-Change = Callable[[Tensors], Tensors]
 
 
 class State(NamedTuple):
-    """Everything that a step changes; tensors in the order of the network's variables."""
+    """Everything that a step changes.
+
+    The weights are in the order of the network's variables; what is kept of them is packed
+    (`training.packing`).
+    """
 
     step: tf.Tensor  # int32, updates done
     trainable: Tensors
     non_trainable: Tensors  # batch-norm statistics, and whatever is frozen
-    velocities: Tensors  # of the trainable ones; AdamW's moving averages of gradients
-    averages: Tensors  # of the trainable, then of the non-trainable ones
+    velocities: Tensors  # of the trainable ones; AdamW's moving averages of gradients; packed
+    averages: Tensors  # of the trainable, then of the non-trainable ones; each packed
     loss_scale: LossScale | tuple[()] = ()  # of a float16 network
-    squares: Tensors | tuple[()] = ()  # of AdamW: the moving averages of squared gradients
+    squares: Tensors | tuple[()] = ()  # of AdamW: moving averages of squared gradients; packed
 
 
 class TrainingStep:
@@ -203,39 +206,25 @@ class TrainingStep:
         factors = tf.where(is_finite, factors if is_adamw else rate * factors, 0.0)
         learnt, collected = Packing(state.trainable), Packing(state.non_trainable)
         gradients = learnt.pack(scale(gradients, factors, self.is_fusion))
-        old = _in_lists(state, learnt.pack, collected.pack)
-        squares = old.squares
+        trainable, squares = learnt.pack(state.trainable), state.squares
         if is_adamw:
             decay = learnt.pick([recipe.adamw_decay * kernel for kernel in self.is_kernel])
             trainable, velocities, squares = adamw(
-                old.trainable, old.velocities, squares, gradients, rate=rate, step=state.step,
+                trainable, state.velocities, squares, gradients, rate=rate, step=state.step,
                 decay=decay, moves=is_finite,
             )  # fmt: skip
         else:
             trainable, velocities = sgd(
-                old.trainable, old.velocities, gradients, recipe.momentum, is_finite
+                trainable, state.velocities, gradients, recipe.momentum, is_finite
             )
-        pairs = zip(collected.pack(non_trainable), old.non_trainable, strict=True)
+        pairs = zip(collected.pack(non_trainable), collected.pack(state.non_trainable), strict=True)
         non_trainable = [tf.where(is_finite, *pair) for pair in pairs]
         values = [*trainable, *non_trainable]
-        averages = moving_average(old.averages, values, state.step, recipe.ema_decay, is_finite)
-        new = old._replace(
-            trainable=trainable, non_trainable=non_trainable, velocities=velocities,
-            averages=averages, squares=squares,
+        averages = moving_average(state.averages, values, state.step, recipe.ema_decay, is_finite)
+        return state._replace(
+            trainable=learnt.unpack(trainable), non_trainable=collected.unpack(non_trainable),
+            velocities=velocities, averages=averages, squares=squares,
         )  # fmt: skip
-        return _in_lists(new, learnt.unpack, collected.unpack)
-
-
-def _in_lists(state: State, of_trainable: Change, of_others: Change) -> State:
-    """Packs or unpacks the lists of a state, by a function for each kind of variables."""
-    count = len(state.trainable)
-    return state._replace(
-        trainable=of_trainable(state.trainable),
-        non_trainable=of_others(state.non_trainable),
-        velocities=of_trainable(state.velocities),
-        averages=of_trainable(state.averages[:count]) + of_others(state.averages[count:]),
-        squares=state.squares and of_trainable(state.squares),
-    )
 
 
 def _sum_over_replicas(tensors: Tensors) -> Tensors:

@@ -26,6 +26,7 @@ from edet.geometry.anchors import make_anchors
 from edet.geometry.coding import decode_boxes
 from edet.models.efficientdet import build_network
 from edet.training.losses import detection_losses
+from edet.training.packing import Packing
 from edet.training.recipe import resolve_recipe
 from edet.training.step import State, TrainingStep
 from edet.training.tasks import tasks_of
@@ -33,6 +34,7 @@ from edet.training.variables import TrainingVariables
 from edet.weights.reference_names import reference_names, split
 from tests.golden.fill import fill_with_golden_weights
 from tests.golden.filler import image, rng_for
+from tests.training.small import unpacked
 
 SIDE = 256
 ANCHORS = make_anchors((SIDE, SIDE), range(3, 8), AnchorConfig())
@@ -148,13 +150,14 @@ class Runner:
         for _ in range(count):
             with mock.patch.object(edet.training.tasks, "detection_losses", losses):
                 state, metrics = self.step(state, batch)
+            in_order = unpacked(state)
             yield Taken(
                 metrics={name: float(value) for name, value in metrics.items()},
                 gradients=self._named(self.step.gradients),
                 outputs=dict(outputs),
                 values=self._named([*state.trainable, *state.non_trainable]),
-                averages=self._named(state.averages),
-                velocities=self._named(state.velocities),
+                averages=self._named(in_order.averages),
+                velocities=self._named(in_order.velocities),
             )
 
     def _named(self, tensors: list[tf.Tensor]) -> Arrays:
@@ -221,7 +224,8 @@ def deviations(runner: Runner, case: Case, count: int, names: Iterable[str] = ()
     expected, largest = figures(runner.start, case.images), {}
     for _ in range(6):
         weights = [tf.constant(moved(x)) for x in runner.start.trainable]
-        averages = [*weights, *runner.start.averages[len(weights) :]]
+        packed = Packing(weights).pack(weights)
+        averages = [*packed, *runner.start.averages[len(packed) :]]
         start = runner.start._replace(trainable=weights, averages=averages)
         for key, value in figures(start, moved(case.images)).items():
             deviation = np.abs(value - expected[key])

@@ -24,6 +24,7 @@ from edet.input.windows import make_eval_dataset
 from edet.models.efficientnet import BACKBONES
 from edet.records.schema import Example, encode_example
 from edet.runtime.devices import make_strategy
+from edet.training.checkpoints import Checkpoints
 from edet.training.loop import METRICS, make_inner_loop
 from edet.training.variables import TrainingVariables
 from tests.graphs import run_graphs_as_traced
@@ -93,14 +94,22 @@ def train(path: str, case: Case, strategy: tf.distribute.Strategy) -> None:
     values, _ = inner_loop(iter(dataset), tf.constant(case.steps))
     norms = values.numpy()[:, METRICS.index("gradient_norm")]
     found = {"clipped": str((norms > config.train.clip_norm).all()).lower()}
+    with tempfile.TemporaryDirectory() as folder:  # what every replica gets back is compared
+        checkpoints = Checkpoints(folder, variables, keep=1)
+        checkpoints.save()
+        for variable in variables.averages:
+            variable.assign(tf.zeros_like(variable))
+        assert checkpoints.restore_last()
+    raw = [variable.value for variable in network.variables]
+    for variable in [*raw, *variables.averages, *variables.velocities]:
+        first, *others = strategy.experimental_local_results(variable)
+        for other in others:
+            np.testing.assert_array_equal(other, first, err_msg=variable.name)
     for name, group in variables.by_name().items():
         if name != "step":
             for variable_path, variable in group.items():
-                copies = strategy.experimental_local_results(variable)
-                copies = [tf.cast(copy, tf.float32).numpy() for copy in copies]
-                for copy in copies[1:]:
-                    np.testing.assert_array_equal(copy, copies[0], err_msg=variable_path)
-                found[f"{name}/{variable_path}"] = copies[0]
+                value = strategy.experimental_local_results(variable)[0]
+                found[f"{name}/{variable_path}"] = tf.cast(value, tf.float32).numpy()
     np.savez(path, detected=_detected_images(strategy), **found)
 
 

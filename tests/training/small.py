@@ -7,8 +7,9 @@ import tensorflow as tf
 from edet.config.recipes import RECIPES
 from edet.config.schema import Config, replace
 from edet.models.efficientdet import build_network
+from edet.training.packing import Packing
 from edet.training.recipe import Recipe, resolve_recipe
-from edet.training.step import TrainingStep
+from edet.training.step import State, TrainingStep
 from edet.training.tasks import tasks_of
 from tests.small import small_model
 
@@ -61,3 +62,14 @@ def make_batch(seed: int, size: int = 4, side: tuple[int, int] = SIDE) -> dict[s
         "gt_boxes": tf.constant(boxes),
         "gt_classes": tf.constant(classes),
     }
+
+
+def unpacked(state: State) -> State:
+    """Returns a state with one velocity, average and square for each variable, in their order."""
+    learnt, collected = Packing(state.trainable), Packing(state.non_trainable)
+    count = len(learnt)
+    return state._replace(
+        velocities=learnt.unpack(state.velocities),
+        averages=learnt.unpack(state.averages[:count]) + collected.unpack(state.averages[count:]),
+        squares=state.squares and learnt.unpack(state.squares),
+    )

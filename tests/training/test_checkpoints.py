@@ -62,6 +62,23 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, config):
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
+def test_packed_values_are_those_of_the_last_whole_checkpoint(tmp_path):
+    """The damaged one is read in part before it is found out."""
+    run = Run(tmp_path, modern(small_config()))
+    run.advance([0])
+    run.checkpoints.save()
+    expected = run.values()
+    run.advance([1])
+    run.checkpoints.save()
+    flip_a_byte(tmp_path / "checkpoints" / "ckpt-2.data-00000-of-00001")
+    again = Run(tmp_path, modern(small_config()))
+    assert again.checkpoints.restore_last(log=lambda _: None)
+    assert int(again.variables.step) == 1
+    found = again.values()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
 def test_an_empty_workdir_has_nothing_to_restore(tmp_path):
     assert not FewVariables(tmp_path).checkpoints.restore_last()
     assert Workdir(str(tmp_path)).checkpoint() is None
@@ -110,6 +127,9 @@ class FewVariables:
 
     def by_name(self):
         return {"step": self.step} | self.values
+
+    def take_named(self):
+        """Nothing of it is packed."""
 
 
 def cut(path, keep):

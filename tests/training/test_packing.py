@@ -24,7 +24,9 @@ def test_vectors_become_the_first_and_the_others_follow():
 @pytest.mark.parametrize("tensors", [TENSORS, TENSORS[::2], TENSORS[1::2], []])
 def test_what_was_packed_comes_back_in_its_order(tensors):
     packing = Packing(tensors)
-    found = packing.unpack(packing.pack(tensors))
+    packed = packing.pack(tensors)
+    assert len(packing) == len(packed)
+    found = packing.unpack(packed)
     assert len(found) == len(tensors)
     for one, expected in zip(found, tensors, strict=True):
         np.testing.assert_array_equal(one, expected)
