@@ -45,6 +45,10 @@ def match_anchors(
     num_rows = tf.reduce_max(tf.where(gt_valid, rows, 0))  # rows after the last box cost nothing
     anchor_coordinates = coordinates(anchors)
     num_anchors = anchors.shape[0]
+    if strides is not None:
+        strides = tf.convert_to_tensor(strides)
+        centers = [(anchor_coordinates[k] + anchor_coordinates[k + 2]) / 2 for k in range(2)]
+        reach = [1.5 * strides[:, k] for k in range(2)]
     shape = tf.concat([tf.shape(gt_valid)[:-1], [num_anchors]], axis=0)
 
     # One box at a time: the IoU of all pairs would be 177 MB an image for D7 (442k anchors), while
@@ -53,11 +57,11 @@ def match_anchors(
         """Gives the anchors that want this box most to it; both are [..., A]."""
         box = tf.split(tf.gather(gt_boxes, row, axis=-2), 4, axis=-1)  # each [..., 1]
         overlap = iou_of_coordinates(box, anchor_coordinates)  # [..., A]
-        wanted = overlap if strides is None else _overlap_around(box, overlap, anchors, strides)
+        wanted = overlap if strides is None else _overlap_around(box, overlap, centers, reach)
         best = tf.argmax(overlap, axis=-1, output_type=tf.int32)
         best = tf.where(tf.reduce_max(overlap, axis=-1) > 0, best, num_anchors)  # none: no one-hot
         strength = tf.maximum(wanted, tf.one_hot(best, num_anchors, FORCED, 0.0))
-        matched = tf.where(strength > strongest, row, matched)
+        matched = tf.where(_is_positive(strength - strongest), row, matched)
         return row + 1, tf.maximum(strongest, strength), matched
 
     _, strongest, matched = tf.while_loop(
@@ -71,21 +75,31 @@ def match_anchors(
 
 
 def _overlap_around(
-    box: list[Tensor], overlap: Tensor, anchors: Tensor, strides: Tensor
+    box: list[Tensor], overlap: Tensor, centers: list[Tensor], reach: list[Tensor]
 ) -> tf.Tensor:
     """Returns the overlaps [..., A] of a box's positive anchors by ATSS, and 0 for all others.
 
     The published rule takes the nine nearest anchors of a level, one a location. Here there are
     several a location, and those of the nine nearest locations are found without sorting.
+
+    Args:
+        box: its coordinates, each [..., 1].
+        overlap: IoU with the anchors, [..., A].
+        centers: of the anchors, y and x, each [A].
+        reach: how far from it, in y and x, the box's centre is in the 3 x 3 locations, each [A].
     """
-    anchors, strides = tf.convert_to_tensor(anchors), tf.convert_to_tensor(strides)
-    y, x = ((anchors[:, k] + anchors[:, k + 2]) / 2 for k in range(2))
     ymin, xmin, ymax, xmax = box
-    dy, dx = tf.abs(y - (ymin + ymax) / 2), tf.abs(x - (xmin + xmax) / 2)
-    near = (dy < 1.5 * strides[:, 0]) & (dx < 1.5 * strides[:, 1])
-    inside = (dy < (ymax - ymin) / 2) & (dx < (xmax - xmin) / 2)
+    dy, dx = tf.abs(centers[0] - (ymin + ymax) / 2), tf.abs(centers[1] - (xmin + xmax) / 2)
+    near = _is_positive(tf.minimum(reach[0] - dy, reach[1] - dx))
+    inside = _is_positive(tf.minimum((ymax - ymin) / 2 - dy, (xmax - xmin) / 2 - dx))
     count = tf.maximum(tf.reduce_sum(tf.cast(near, tf.float32), -1, keepdims=True), 1.0)
     mean = tf.reduce_sum(tf.where(near, overlap, 0.0), -1, keepdims=True) / count
     variance = tf.reduce_sum(tf.where(near, tf.square(overlap - mean), 0.0), -1, keepdims=True)
     threshold = mean + tf.sqrt(variance / count)
     return tf.where(near & inside & (overlap >= threshold), overlap, 0.0)
+
+
+def _is_positive(x: Tensor) -> tf.Tensor:
+    """Returns x > 0, and True for NaN."""
+    # A comparison takes TensorFlow on a CPU more than twice as long.
+    return tf.cast(tf.nn.relu(x), tf.bool)
