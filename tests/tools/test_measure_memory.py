@@ -10,7 +10,7 @@ import tensorflow as tf
 from edet.cli.common import parsed
 from edet.config.schema import ConfigError
 from edet.runtime.memory import peak_memory
-from tests.training.small import small_config
+from tests.training.small import modern, small_config
 from tools.benchmarks import measure_memory
 
 
@@ -44,6 +44,13 @@ def test_a_step_needs_about_what_was_expected_and_parts_need_less(monkeypatch, t
         "efficientdet-d0",
         ["data.batch_size=16", "train.remat=False", "train.micro_batches=1"],
     )
+
+
+@pytest.mark.thorough
+def test_a_step_of_the_modern_recipe_is_measured_as_well():
+    found = measure_memory.measure_step(modern(small_config()), "CPU:0")
+    assert found["peak_mib"] > 0
+    assert found["expected_mib"] > 0
 
 
 def test_a_batch_that_parts_cannot_share_is_refused():

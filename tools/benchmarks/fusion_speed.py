@@ -118,8 +118,8 @@ def _calls(config: Config, fusion: str) -> dict[str, Call]:
         "gt_classes": tf.ones([batch, 10], tf.int32),
     }
     pixels = tf.random.stateless_normal([batch, *size, 3], [0, 0])
-    variables = TrainingVariables(network)
     recipe = resolve_recipe(config, num_examples=1000 * batch)
+    variables = TrainingVariables(network, recipe.optimizer)
     step = TrainingStep(network, tasks_of(config), recipe)
 
     @tf.function(autograph=False)

@@ -80,7 +80,7 @@ def measure_step(config: Config, device: str) -> dict[str, float | str]:
     check_batch_size(config, replicas=1)
     recipe = resolve_recipe(config, num_examples=1000)
     network = build_network(config.model, recipe.precision, for_cpu=device.startswith("CPU"))
-    variables = TrainingVariables(network)
+    variables = TrainingVariables(network, recipe.optimizer)
     step = TrainingStep(network, tasks_of(config), recipe)
 
     @tf.function(autograph=False)
@@ -95,8 +95,9 @@ def measure_step(config: Config, device: str) -> dict[str, float | str]:
     peak, measure = peak_memory(lambda: update(batch).numpy(), device)
     seconds = time.monotonic() - started
     expected = expected_memory(
-        network, config.data.batch_size, recipe.precision, recipe.micro_batches, recipe.remat
-    )
+        network, config.data.batch_size, recipe.precision, recipe.micro_batches, recipe.remat,
+        optimizer=recipe.optimizer,
+    )  # fmt: skip
     return {
         "peak_mib": peak / 2**20,
         "expected_mib": (expected.total - expected.standing) / 2**20,
