@@ -13,14 +13,15 @@ import numpy as np
 from keras import ops
 
 Tensor = Any
+Coordinates = tuple[Tensor, Tensor, Tensor, Tensor]  # ymin, xmin, ymax, xmax of boxes, each [...]
 
 
-def coordinates(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def coordinates(boxes: Tensor) -> Coordinates:
     """Returns ymin, xmin, ymax, xmax of boxes [..., 4], each [...]."""
     return tuple(ops.unstack(boxes, num=4, axis=-1))
 
 
-def iou_of_coordinates(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
+def iou_of_coordinates(a: Coordinates, b: Coordinates) -> Tensor:
     """Returns intersection over union of two sets of boxes given as (ymin, xmin, ymax, xmax).
 
     The eight tensors broadcast against each other, which lets a loop keep the coordinates apart.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from keras import ops
 
-from edet.geometry.boxes import Tensor, coordinates
+from edet.geometry.boxes import Coordinates, Tensor, coordinates
 
 SMALLEST_SIDE = 1e-8  # pixels; keeps log and division finite (reference)
 # exp() of more than 88 is inf in float32, and inf - inf in an overlap is NaN. exp(30) = 1e13 anchor
@@ -41,10 +41,15 @@ def decode_boxes(deltas: Tensor, anchors: Tensor) -> Tensor:
 
     They are float32 whatever the type of the deltas, and not clipped to the image.
     """
+    return ops.stack(decode_coordinates(deltas, anchors), axis=-1)
+
+
+def decode_coordinates(deltas: Tensor, anchors: Tensor) -> Coordinates:
+    """Returns ymin, xmin, ymax, xmax of the boxes of `decode_boxes`, each [...], float32."""
     ty, tx, th, tw = ops.unstack(ops.cast(deltas, "float32"), num=4, axis=-1)
     anchor_y, anchor_x, anchor_height, anchor_width = _centers_and_sides(anchors)
     y = ty * anchor_height + anchor_y
     x = tx * anchor_width + anchor_x
     height = ops.exp(ops.minimum(th, LARGEST_LOG_RATIO)) * anchor_height
     width = ops.exp(ops.minimum(tw, LARGEST_LOG_RATIO)) * anchor_width
-    return ops.stack([y - height / 2, x - width / 2, y + height / 2, x + width / 2], axis=-1)
+    return y - height / 2, x - width / 2, y + height / 2, x + width / 2

@@ -29,8 +29,8 @@ from edet.files import reason
 from edet.models.complexity import Kept, count_kept
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-# Values of the focal loss that its gradient reads, float32 for each of [B, A, K]: logits, signed
-# logits, cross entropy, modulator and products of them.
+# Values of the class loss at its peak, float32 for each of [B, A, K]: of the focal loss, whose
+# gradient reads them, logits, signs, signed logits, cross entropy, modulator and products of them.
 _LOSS_COPIES = 7
 # Of [B, H, W, C], float32: upsampled logits, their softmax, and the gradient of both.
 _PIXEL_LOSS_COPIES = 3
