@@ -30,7 +30,7 @@ from edet.models.complexity import Kept, count_kept
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 # Values of the class loss at its peak, float32 for each of [B, A, K]: of the focal loss, whose
-# gradient reads them, logits, signs, signed logits, cross entropy, modulator and products of them.
+# gradient reads them, logits, signed logits, cross entropy, modulator and products of them.
 _LOSS_COPIES = 7
 # Of [B, H, W, C], float32: upsampled logits, their softmax, and the gradient of both.
 _PIXEL_LOSS_COPIES = 3

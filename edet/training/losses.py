@@ -82,19 +82,19 @@ def detection_losses(
 def focal_loss(class_logits: Tensor, class_targets: Tensor, config: LossConfig) -> Tensor:
     """Returns the focal loss [B, A, K] of logits [B, A, K] and class indices [B, A] (-1: none).
 
-    alpha_t (1 - p_t)^gamma CE of arXiv 1708.02002. With z = +logit for the target's class, -logit
-    for the others: p_t = sigmoid(z), CE = softplus(-z) and 1 - p_t = exp(-(CE + z)), so that one
+    alpha_t (1 - p_t)^gamma CE of arXiv 1708.02002. With z = -logit for the target's class, +logit
+    for the others: p_t = sigmoid(-z), CE = softplus(z) and 1 - p_t = exp(z - CE), so that one
     softplus and one exp do, and nothing over- or underflows. Label smoothing changes the cross
-    entropy only (reference), to CE + smoothing / 2 x z.
+    entropy only (reference), to CE - smoothing / 2 x z.
     """
     logits = ops.cast(class_logits, "float32")
     count = logits.shape[-1]
-    z = tf.one_hot(class_targets, count, 1.0, -1.0) * logits
-    cross_entropy = ops.softplus(-z)
-    modulator = ops.exp(-config.gamma * (cross_entropy + z))
+    z = tf.where(tf.one_hot(class_targets, count, True, False), -logits, logits)
+    cross_entropy = ops.softplus(z)
+    modulator = ops.exp(config.gamma * (z - cross_entropy))
     alpha = tf.one_hot(class_targets, count, config.alpha, 1 - config.alpha)
     if config.label_smoothing:
-        cross_entropy += config.label_smoothing / 2 * z
+        cross_entropy -= config.label_smoothing / 2 * z
     return alpha * modulator * cross_entropy
 
 
