@@ -46,8 +46,8 @@ def read_coco(
       keep_unused: keeps the categories that no box has.
 
     Raises:
-      UserError: the file is not JSON, lacks images or categories, has two categories of one id or
-        one without, boxes that are not COCO's, or pictures that are not there.
+      UserError: the file is not JSON, lacks images or categories, has two images or categories of
+        one id, or a category without, boxes that are not COCO's, or pictures that are not there.
     """
     found = read_annotations(annotations_json)
     return examples_of([found], Folder(images_dir), labels, keep_unused)[0]
@@ -114,9 +114,10 @@ def _images(items: Any, path: str, tally: Tally) -> list[AnnotatedImage]:
     """Returns the images, without objects; an entry that is none is reported.
 
     Raises:
-      UserError: not one of them is an image.
+      UserError: not one of them is an image, or two have one id: nobody knows whose its boxes are.
     """
     images, wrong = [], []
+    names: dict[str, str] = {}  # {image id: name}
     for number, item in enumerate(_entries(items, "images", path), start=1):
         try:
             size = pixels(item.get("height")), pixels(item.get("width"))
@@ -125,6 +126,13 @@ def _images(items: Any, path: str, tally: Tally) -> list[AnnotatedImage]:
             wrong.append(f"image {number}: {in_words(error)}")
             name = f"image {number} of {posixpath.basename(path)}"
             tally.image_problem(name, BAD_IMAGE, in_words(error))
+            continue
+        image_id, name = images[-1].source_id, images[-1].name
+        if names.setdefault(image_id, name) != name:
+            raise UserError(
+                f"{path} has two images of id {image_id}, {names[image_id]!r} and {name!r}; give "
+                "each, and its annotations, an id of its own."
+            )
     if wrong and not images:
         raise UserError(f"{path} is not a COCO instances file; {wrong[0]}.")
     return images

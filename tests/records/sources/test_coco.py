@@ -201,6 +201,13 @@ def test_an_image_given_twice_is_read_once(read):
     assert source.tally.images == {"dropped: image id is given twice": 1}
 
 
+def test_two_images_of_one_id_are_refused(read):
+    """As of cocoutils-cv, whose second file of a program counts from 0 again beside the first."""
+    images = [IMAGES[0], {"id": 7, "file_name": "b.jpg"}]
+    with pytest.raises(UserError, match=r"two images of id 7, 'a/7\.jpg' and 'b\.jpg'; give each"):
+        read([box()], images=images)
+
+
 def test_an_image_that_cannot_be_read_is_reported_and_ends_no_file(read):
     """Such as a row that a table has without a name, or without an id."""
     wrong = [{"id": 1, "file_name": None}, {"file_name": "b.jpg"}, None]
