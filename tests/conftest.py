@@ -41,7 +41,7 @@ SLOW = {
         "measure_networks paper_tables serve_check"
     ),
     "tpu": "compile_check cost nightly scripts",
-    "training": "checkpoints feature_networks parity replicas step tasks",
+    "training": "checkpoints feature_networks parity replicas step tasks variables",
     "weights": "keras_resnet loading names_of_other_models reference_names",
     "workflows": "model",
 }

@@ -62,6 +62,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, config):
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
+@pytest.mark.thorough
 def test_packed_values_are_those_of_the_last_whole_checkpoint(tmp_path):
     """The damaged one is read in part before it is found out."""
     run = Run(tmp_path, modern(small_config()))

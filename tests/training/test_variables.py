@@ -16,7 +16,7 @@ from tests.training.small import (
 )
 
 
-@pytest.fixture(params=["all learnt", "backbone frozen"])
+@pytest.fixture(params=["all learnt", pytest.param("backbone frozen", marks=pytest.mark.thorough)])
 def trained(request):
     """A network after a step of AdamW, which keeps two numbers of each weight."""
     config = modern(small_config())
