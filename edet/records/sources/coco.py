@@ -114,10 +114,9 @@ def _images(items: Any, path: str, tally: Tally) -> list[AnnotatedImage]:
     """Returns the images, without objects; an entry that is none is reported.
 
     Raises:
-      UserError: not one of them is an image, or two have one id: nobody knows whose its boxes are.
+      UserError: not one of them is an image.
     """
     images, wrong = [], []
-    names: dict[str, str] = {}  # {image id: name}
     for number, item in enumerate(_entries(items, "images", path), start=1):
         try:
             size = pixels(item.get("height")), pixels(item.get("width"))
@@ -126,13 +125,6 @@ def _images(items: Any, path: str, tally: Tally) -> list[AnnotatedImage]:
             wrong.append(f"image {number}: {in_words(error)}")
             name = f"image {number} of {posixpath.basename(path)}"
             tally.image_problem(name, BAD_IMAGE, in_words(error))
-            continue
-        image_id, name = images[-1].source_id, images[-1].name
-        if names.setdefault(image_id, name) != name:
-            raise UserError(
-                f"{path} has two images of id {image_id}, {names[image_id]!r} and {name!r}; give "
-                "each, and its annotations, an id of its own."
-            )
     if wrong and not images:
         raise UserError(f"{path} is not a COCO instances file; {wrong[0]}.")
     return images
@@ -153,7 +145,7 @@ def _file_name(item: dict[str, Any]) -> str:
 
 
 def _labels(categories: Any, path: str) -> dict[int, str]:
-    """Returns {id: name}. Of two names for one id, nobody knows which its boxes mean."""
+    """Returns {id: name}."""
     labels: dict[int, str] = {}
     for number, item in enumerate(_entries(categories, "categories", path), start=1):
         try:
@@ -165,12 +157,16 @@ def _labels(categories: Any, path: str) -> dict[int, str]:
             ) from error
         if category < 0:
             raise UserError(f"{path} has the category id {category}; ids are 0 or more.")
-        if labels.setdefault(category, name) != name:
-            raise UserError(
-                f"{path} has two categories of id {category}, {labels[category]!r} and {name!r}; "
-                "give each an id of its own."
-            )
+        _set_name(labels, category, name, f"{path} has two categories", "each")
     return labels
+
+
+def _set_name(names: dict[Any, str], key: int | str, name: str, two: str, each: str) -> None:
+    """Sets the name of an id. Of two names for one id, nobody knows which its boxes mean."""
+    if names.setdefault(key, name) != name:
+        raise UserError(
+            f"{two} of id {key}, {names[key]!r} and {name!r}; give {each} an id of its own."
+        )
 
 
 def _objects_by_image(
@@ -178,7 +174,10 @@ def _objects_by_image(
 ) -> dict[str, list[AnnotatedObject]]:
     """Returns {image id: its objects} of the annotations that are whole."""
     objects = defaultdict(list)
-    files = {image.source_id: image.name for image in images}
+    files: dict[str, str] = {}
+    for image in images:
+        two, each = f"{path} has two images", "each, and its annotations,"
+        _set_name(files, image.source_id, image.name, two, each)
     for number, item in enumerate(_entries(annotations, "annotations", path), start=1):
         if not isinstance(item, dict):
             tally.box_problem(f"annotation {number}", _UNREADABLE, detail=f"it is {item!r:.40}")
