@@ -115,23 +115,25 @@ def quality_loss(
     """
     logits = ops.cast(class_logits, "float32")
     quality = tf.one_hot(class_targets, logits.shape[-1]) * overlap[..., None]
-    weigh = _varifocal_weight if config.class_loss == "varifocal" else _quality_focal_weight
 
     @tf.custom_gradient
     def loss(logits: Tensor):
         """Keeps the slope for the gradient, and not the ten maps that it is made of."""
         score = ops.sigmoid(logits)
-        cross_entropy = ops.softplus(logits) - quality * logits  # whose slope is score - quality
-        weight, weight_slope = weigh(score, quality, config)
-        slope = weight * (score - quality) + weight_slope * cross_entropy
+        error = score - quality
+        cross_entropy = ops.softplus(logits) - quality * logits  # whose slope is the error
+        if config.class_loss == "varifocal":
+            weight, weight_slope = _varifocal_weight(score, quality, config)
+        else:
+            weight, weight_slope = _quality_focal_weight(score, error, config)
+        slope = weight * error + weight_slope * cross_entropy
         return weight * cross_entropy, lambda upstream: upstream * slope
 
     return loss(logits)
 
 
-def _quality_focal_weight(score: Tensor, quality: Tensor, config: LossConfig) -> Pair:
-    """Returns |score - quality|^gamma and its slope along the logit of the score."""
-    error = score - quality
+def _quality_focal_weight(score: Tensor, error: Tensor, config: LossConfig) -> Pair:
+    """Returns |error|^gamma and its slope along the logit of the score."""
     distance = ops.maximum(ops.abs(error), SMALLEST_SIDE)  # 0 ** gamma has no slope if gamma < 1
     weight = _power(distance, config.gamma)
     return weight, config.gamma * weight / distance * ops.sign(error) * score * (1.0 - score)
