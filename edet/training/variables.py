@@ -93,7 +93,7 @@ class TrainingVariables:
 
     def copy_averages_to(self, network: keras.Model) -> None:
         """Writes the averages into another network of the same configuration."""
-        averages = self.by_name()["average"]
+        averages = self._by_path("average")
         for variable in network.variables:
             variable.assign(_first_replica(averages[variable.path]))
 
@@ -105,12 +105,15 @@ class TrainingVariables:
         "loss_scale" is there for float16 networks only, "square" for AdamW.
         """
         scale = {"loss_scale": self.loss_scale._asdict()} if self.loss_scale else {}
-        paths = [v.path for v in self._weights]  # the trainable ones are the first
-        groups = {"raw": {v.path: v.value for v in self._weights}}
-        for name, parts in self._named.items():
-            variables = [variable for named in parts for variable in named.up_to_date()]
-            groups[name] = dict(zip(paths[: len(variables)], variables, strict=True))
-        return scale | {"step": self.step, **groups}
+        raw = {v.path: v.value for v in self._weights}
+        kept = {name: self._by_path(name) for name in self._named}
+        return scale | {"step": self.step, "raw": raw, **kept}
+
+    def _by_path(self, name: str) -> dict[str, tf.Variable]:
+        """Returns what is kept of each variable, an entry of `by_name`."""
+        variables = [variable for named in self._named[name] for variable in named.up_to_date()]
+        weights = self._weights[: len(variables)]  # the trainable ones are the first
+        return {v.path: variable for v, variable in zip(weights, variables, strict=True)}
 
     def take_named(self) -> None:
         """Takes what was written into the variables of `by_name`."""
